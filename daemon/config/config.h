@@ -1,0 +1,79 @@
+/*
+ * Config: one whole, checked set of options, as plain fields. The table that fills it is options.c.
+ * A snapshot is immutable once published and counted: config_ref() for as long as it is looked at.
+ */
+#pragma once
+
+#include "lib/base.h"
+#include "lib/log.h"
+
+#include <stdatomic.h>
+
+struct text_list {
+    char **items;
+    size_t count;
+};
+
+enum config_who { WHO_NOBODY, WHO_MEMBERS, WHO_ANYONE };      /* who may publish to a group */
+
+struct config {
+    atomic_uint reference_count;
+
+    uint64_t workers;                   /* 0: one per core */
+    struct text_list listen;            /* "127.0.0.1:8000" "[::1]:8000" "unix:/path" "systemd:NAME" */
+    struct {
+        char *listen;                   /* path of the admin socket; "" picks $XDG_RUNTIME_DIR/rtcd or /run/rtcd */
+        uint64_t mode;                  /* of the socket file, octal in the file */
+        char *group;                    /* whose members may use it beside root and the daemon's own user; "" none */
+        uint64_t max_connections;
+        uint64_t max_request_bytes;
+        uint64_t queue_bytes;           /* unsent answers of one admin connection */
+    } admin;
+    struct {
+        char *base_path;                /* "/rtc" */
+        struct text_list origins;       /* allowed Origin values for browsers; "*" any */
+        uint64_t head_bytes, header_count, target_bytes, body_bytes;
+        uint64_t head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
+        uint64_t backlog;
+    } http;
+    struct {
+        bool websocket, sse, longpoll, shortpoll;
+        uint64_t poll_wait_ms;          /* default and cap of a long poll */
+        uint64_t poll_batch_bytes;      /* one poll's answer stops growing here */
+    } transports;
+    struct {
+        bool json, msgpack;
+    } protocols;
+    struct {
+        bool anonymous;                 /* connections without credentials */
+        uint64_t message_bytes, message_fragments;
+        uint64_t keep_alive_ms, timeout_ms;
+        uint64_t open_timeout_ms;       /* negotiated but never opened */
+        uint64_t groups;                /* per connection */
+    } connection;
+    struct {
+        uint64_t window_ms;
+        uint64_t envelopes, bytes;      /* kept after sending, until acknowledged */
+        uint64_t parked, parked_per_user;   /* connections without a transport */
+    } resume;
+    struct {
+        uint64_t bytes, envelopes, time_ms; /* unsent: the slow-consumer limits */
+    } queue;
+    struct {
+        uint64_t connections, connections_per_address;
+        uint64_t mailbox;               /* letters waiting for one worker */
+        uint64_t fanout_slice;          /* deliveries in one loop turn before others are served */
+    } limits;
+    struct {
+        enum config_who to_group;       /* what clients may publish */
+        bool to_user, to_connection, to_all;
+    } publish;
+    enum log_level log_levels[LOG_AREA_COUNT];
+
+    char *source;                       /* the file it was read from; "" for defaults alone */
+};
+
+struct config *config_ref(struct config *config);
+void config_unref(struct config *config);           /* NULL is fine */
+static inline void config_free(struct config *config) { config_unref(config); }
+DEFINE_SCOPED(config)

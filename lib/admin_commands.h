@@ -1,0 +1,44 @@
+/*
+ * Admin commands: the rows of admin_commands.def, and what can be read off them: look-up by words,
+ * the grammar in the synopsis, the columns. Shared by the daemon's dispatch and rtcctl.
+ */
+#pragma once
+
+#include "lib/buf.h"
+
+enum admin_access { ADMIN_VIEWER, ADMIN_OPERATOR, ADMIN_ADMIN };
+
+enum admin_command_id {
+#define ADMIN_COMMAND(id, words, synopsis, access, columns, summary, details) ADMIN_##id,
+#include "lib/admin_commands.def"
+#undef ADMIN_COMMAND
+    ADMIN_COMMAND_COUNT,
+};
+
+struct admin_command {
+    const char *words;          /* "list connections" */
+    const char *synopsis;
+    enum admin_access access;
+    const char *columns;
+    const char *summary, *details;
+};
+
+extern const struct admin_command admin_commands[ADMIN_COMMAND_COUNT];
+
+/* By event name ("list.connections"); NULL when there is none. */
+const struct admin_command *admin_command_by_event(struct bytes event_name);
+
+/* One argument of a synopsis, in order: false at the end. Start with *rest = command->synopsis. */
+struct admin_argument {
+    char name[32];              /* the data member: "group", "exceptSelf" */
+    char word[32];              /* as typed: "--except-self", or "EVENT" */
+    bool is_flag;               /* --x */
+    bool takes_value;           /* --x VALUE, or positional */
+    bool is_optional;
+    bool repeats;               /* NAME... */
+};
+bool admin_next_argument(const char **rest, struct admin_argument *ret);
+
+enum admin_kind { ADMIN_KIND_TEXT, ADMIN_KIND_COUNT_, ADMIN_KIND_BYTES, ADMIN_KIND_SPAN, ADMIN_KIND_TIME, ADMIN_KIND_FLAG, ADMIN_KIND_JSON };
+struct admin_column { char name[32]; enum admin_kind kind; };
+bool admin_next_column(const char **rest, struct admin_column *ret);

@@ -1,0 +1,37 @@
+/*
+ * Base: the few macros and shapes that every file uses. Knows nothing of the rest.
+ */
+#pragma once
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define CONTAINER_OF(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+
+/*
+ * Scoped ownership: DEFINE_SCOPED(thing) once beside thing_free(); then
+ * `SCOPED(thing) thing = thing_new();` frees at the end of the block,
+ * and `return STEAL(thing);` hands it on instead.
+ */
+#define DEFINE_SCOPED(name) \
+    static inline void name##_scoped(struct name **owned) { name##_free(*owned); }
+#define SCOPED(name) __attribute__((cleanup(name##_scoped))) struct name *
+#define STEAL(pointer) \
+    ({ __typeof__(pointer) stolen_ = (pointer); (pointer) = NULL; stolen_; })
+
+#define MIN(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
+#define MAX(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ > b_ ? a_ : b_; })
+
+/* What every decoder of a peer's bytes answers; BAD comes with a struct fault. */
+enum decode {
+    DECODE_DONE,
+    DECODE_MORE,
+    DECODE_BAD,
+};

@@ -1,0 +1,48 @@
+/*
+ * List: an intrusive, doubly linked ring. The head is a node too; an empty list points at itself.
+ * A node that is in no list points at itself as well, so taking it out twice is harmless.
+ */
+#pragma once
+
+#include "lib/base.h"
+
+struct list {
+    struct list *next, *previous;
+};
+
+#define LIST_ENTRY(node, type, member) CONTAINER_OF(node, type, member)
+
+/* Walks `list`; the current node may be taken out, no other. */
+#define LIST_EACH(node, list) \
+    for (struct list *node = (list)->next, *next_ = node->next; node != (list); \
+         node = next_, next_ = node->next)
+
+static inline void list_init(struct list *node) { node->next = node->previous = node; }
+static inline bool list_is_empty(const struct list *list) { return list->next == list; }
+
+static inline void list_append(struct list *list, struct list *node)
+{
+    node->previous = list->previous;
+    node->next = list;
+    list->previous->next = node;
+    list->previous = node;
+}
+
+static inline void list_remove(struct list *node)
+{
+    node->previous->next = node->next;
+    node->next->previous = node->previous;
+    list_init(node);
+}
+
+/* Moves all nodes of `from` to the end of `to`; `from` is empty afterwards. */
+static inline void list_move_all(struct list *to, struct list *from)
+{
+    if (list_is_empty(from))
+        return;
+    from->next->previous = to->previous;
+    from->previous->next = to;
+    to->previous->next = from->next;
+    to->previous = from->previous;
+    list_init(from);
+}
