@@ -1,0 +1,38 @@
+/*
+ * Admin: the Unix socket that rtcctl speaks to. Runs on the main thread's loop; asks the workers by letters and
+ * never touches what is theirs. Knows commands only as rows of admin_commands.def and handlers by id.
+ */
+#pragma once
+
+#include "daemon/core/exchange.h"
+#include "daemon/core/hub.h"
+#include "lib/admin_commands.h"
+
+#include <event2/event.h>
+
+struct config;
+
+/* What the daemon lets its admin socket see and do. */
+struct admin_host {
+    struct exchange *exchange;
+    struct event_base *base;
+    unsigned worker_count;
+    uint64_t started_ms;                                    /* CLOCK_REALTIME, Unix milliseconds */
+    struct config *(*config)(void *argument);               /* the snapshot in force; borrowed */
+    /* Reads the config again. 0, or negative errno; either way `report` gets lines for people. */
+    int (*reload)(void *argument, struct buf *report);
+    /* For metrics and state_counts (atomics) alone. */
+    const struct hub *(*hub)(void *argument, unsigned worker);
+    void *argument;
+};
+
+/*
+ * Listens on an inherited descriptor (>= 0), or binds `path` itself (mode and group from the config; a stale socket is
+ * replaced, another daemon's live one is -EADDRINUSE). 0 or negative errno, after logging why.
+ */
+struct admin;
+MUST_CHECK int admin_new(const struct admin_host *host, int descriptor, const char *path, struct admin **ret);
+void admin_free(struct admin *admin);
+
+/* A LETTER_NOTICE came to the main mailbox: hands it to those who listen. The notice is the admin's afterwards. */
+void admin_notice(struct admin *admin, struct notice *notice);

@@ -1,0 +1,125 @@
+/*
+ * Connection: one client's session with the daemon. It outlives the links that carry it.
+ *
+ * Owned by its worker's hub; other threads hold its handle and look it up. A client between two polls is parked,
+ * exactly like one whose WebSocket broke: nothing here knows of polling.
+ */
+#pragma once
+
+#include "daemon/core/outbox.h"
+#include "daemon/core/ports.h"
+#include "daemon/core/roster.h"
+#include "daemon/core/wheel.h"
+#include "lib/text.h"
+
+#include <netinet/in.h>
+
+enum connection_state {
+    CONNECTION_NEGOTIATED,      /* made, no transport yet */
+    CONNECTION_OPEN,            /* a link carries it */
+    CONNECTION_PARKED,          /* no link now; the client may come back */
+    CONNECTION_CLOSED,          /* over; freed at the end of the turn */
+    CONNECTION_STATE_COUNT,
+};
+const char *connection_state_name(enum connection_state state);
+
+enum { TOKEN_SECRET_BYTES = 18, TOKEN_BYTES = 24, TOKEN_TEXT = 32 };
+
+struct peer_address {           /* family AF_INET, AF_INET6 or AF_UNIX; IPv4 as ::ffff:a.b.c.d */
+    struct in6_addr ip;
+    uint16_t port;
+    uint16_t family;
+};
+enum { PEER_TEXT_MAX = 64 };
+void peer_address_print(const struct peer_address *address, char ret_text[static PEER_TEXT_MAX]);
+
+struct connection {
+    struct hub *hub;
+    const struct dialect *dialect;
+    const struct transport *transport;  /* the present one, or the last; NULL before the first */
+    struct link *link;                  /* NULL unless open */
+    struct roster *user;                /* NULL: anonymous */
+    uint32_t user_index;
+    uint32_t slot;
+    uint64_t handle;
+    struct uuid id;
+    unsigned char secret[TOKEN_SECRET_BYTES];
+    uint8_t state;
+    uint8_t codec;                      /* enum codec_id */
+    uint8_t doom;                       /* enum fault_id: to be closed at the end of the turn */
+    bool is_dirty;                      /* stands in the hub's list of those with something to send */
+    bool was_opened;
+    bool wants_ack;                     /* many envelopes came in since the last rtc.ack */
+
+    struct outbox outbox;
+    uint32_t partial;                   /* bytes of the first unsent envelope that the socket has taken */
+    uint64_t received;                  /* numbered envelopes that came from the client */
+    uint64_t received_told;             /* what the client knows of that */
+
+    struct membership *memberships;
+    uint16_t membership_count, membership_capacity;
+
+    struct timer timer;                 /* by state: open timeout, the transport's tending, the resume window */
+    struct list parked_node;            /* in the hub's list of parked ones, oldest first */
+    uint64_t opened_ms;                 /* since when, by the hub's clock */
+    uint64_t heard_ms, sent_ms;         /* last sign of life, last byte written */
+    uint64_t ping_ms;                   /* when the last ping was sent */
+    uint64_t stall_number, stall_ms;    /* slow consumers: this number must be sent by then; 0: nothing waits */
+    uint64_t forget_number, forget_ms;  /* sent before then and not acknowledged: forgotten */
+    struct peer_address address;
+};
+
+/* What a client proved or may do; handed in when a connection is made. */
+struct identity {
+    struct bytes user;                  /* empty: anonymous */
+};
+
+/*
+ * Makes a connection in state NEGOTIATED, with the open timeout running. NULL with a fault: NODE_FULL, ADDRESS_FULL,
+ * INTERNAL (out of memory).
+ */
+struct connection *connection_new(struct hub *hub, const struct dialect *dialect, enum codec_id codec,
+                                  const struct identity *identity, const struct peer_address *address,
+                                  struct fault *fault);
+
+/* A link takes the connection up; one that carried it before is closed (TAKEN_OVER). The state is OPEN afterwards. */
+void connection_attach(struct connection *connection, struct link *link, const struct transport *transport);
+
+/* The link is gone (or has been answered): PARKED, with the resume window running. */
+void connection_detach(struct connection *connection);
+
+/* The client has everything up to `received` and comes back: -ERANGE when that was forgotten or never sent. */
+MUST_CHECK int connection_resume(struct connection *connection, uint64_t received);
+
+/* Sends rtc.welcome on the present transport. */
+void connection_welcome(struct connection *connection, bool is_resumed);
+
+/* Queues a message; marks the connection to be flushed at the end of the turn. Past the slow-consumer limits it is doomed. */
+void connection_push(struct connection *connection, struct message *message);
+
+/* Ends the connection: the client is told why and whether coming back makes sense. Freed at the end of the turn. */
+void connection_close(struct connection *connection, const struct fault *why, bool reconnect);
+
+/* The same at the end of this turn: for places that must not change the lists they walk. */
+void connection_doom(struct connection *connection, enum fault_id why);
+
+/* The client acknowledged; false: a number that was never sent (the caller closes it with BAD_ACK). */
+MUST_CHECK int connection_acknowledge(struct connection *connection, uint64_t number);
+/* One numbered envelope came in: counts it and sends rtc.ack now and then. */
+void connection_count_received(struct connection *connection);
+
+/* Sent messages move to the waiting part, and the oldest may be forgotten. */
+void connection_mark_sent(struct connection *connection, uint32_t count);
+/* The socket takes no more: starts the slow consumer's clock. Without unsent messages it stops. */
+void connection_watch_stall(struct connection *connection);
+
+/* Have the client's transport looked at again within this time. */
+void connection_tend_within(struct connection *connection, uint64_t ms);
+
+void connection_token(const struct connection *connection, char ret_text[static TOKEN_TEXT + 1]);
+
+/* Groups. join: 0, -EALREADY, -ENOMEM, -E2BIG (connection.groups reached). leave: 0, -ENOENT. */
+MUST_CHECK int connection_join(struct connection *connection, struct bytes group);
+MUST_CHECK int connection_leave(struct connection *connection, struct bytes group);
+bool connection_is_member(const struct connection *connection, struct bytes group);
+struct bytes connection_user(const struct connection *connection);       /* empty: anonymous */

@@ -1,0 +1,75 @@
+/*
+ * Directory: which worker has what, for the whole process: connection id → connection, group and user → the workers
+ * that have members. Shared by all threads behind striped locks; the hash is keyed, so names cannot be chosen to
+ * collide.
+ *
+ * A place is a group or a user as the process sees it. It exists while any worker has a member in it, and numbers what
+ * is published to it. Its lock is its stripe's: holding it while posting is what gives a group its one order.
+ */
+#pragma once
+
+#include "lib/buf.h"
+#include "lib/table.h"
+#include "lib/text.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct connection;
+struct roster;
+
+enum space { SPACE_GROUP, SPACE_USER, SPACE_COUNT };
+
+enum { DIRECTORY_STRIPES = 64 };
+
+struct place {
+    atomic_uint references;
+    enum space space;
+    uint64_t hash;
+    atomic_uint member_count;
+    _Atomic uint64_t sequence;          /* of the last message published here; written under the stripe's lock */
+    uint64_t workers;                   /* bit per worker with members; under the stripe's lock */
+    struct bytes name;                  /* points behind `rosters` */
+    struct roster *rosters[];           /* one per worker, each touched by that worker alone */
+};
+
+struct stripe {
+    pthread_mutex_t lock;
+    struct table table;
+} __attribute__((aligned(64)));
+
+struct directory {
+    unsigned worker_count;
+    struct table_seed seed;
+    struct stripe places[SPACE_COUNT][DIRECTORY_STRIPES];
+    struct stripe connections[DIRECTORY_STRIPES];
+};
+
+struct directory *directory_new(unsigned worker_count);            /* NULL: out of memory */
+void directory_free(struct directory *directory);
+
+/* A worker enters a place with its first member, making the place if need be, and leaves it with its last.
+ * *ret_sequence: what is published from now on has a higher one. NULL: out of memory. The place stays valid until
+ * directory_leave. */
+struct place *directory_enter(struct directory *directory, enum space space, struct bytes name, unsigned worker,
+                              struct roster *roster);
+void directory_leave(struct directory *directory, struct place *place, unsigned worker);
+
+/* Locks the stripe of that name; *ret_place is NULL when there is none. Always unlock. */
+struct stripe *directory_lock(struct directory *directory, enum space space, struct bytes name, struct place **ret_place);
+void directory_unlock(struct stripe *stripe);
+
+void place_ref(struct place *place);
+void place_unref(struct place *place);
+
+MUST_CHECK int directory_add_connection(struct directory *directory, struct connection *connection);
+void directory_remove_connection(struct directory *directory, struct connection *connection);
+/* The handle of the connection with this id; 0 when there is none. */
+uint64_t directory_find_connection(struct directory *directory, const struct uuid *id);
+
+/* Lists up to `limit` places in a stable order behind `after` (empty: from the start), calling `on_place` for each without
+ * any lock held. The name that was last, to go on behind, is in *ret_last (empty: all are listed). -ENOMEM. */
+MUST_CHECK int directory_list(struct directory *directory, enum space space, struct bytes after, size_t limit,
+                              void (*on_place)(struct bytes name, unsigned members, uint64_t published, void *argument),
+                              void *argument, struct buf *ret_last);
+size_t directory_count(struct directory *directory, enum space space);

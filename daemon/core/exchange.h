@@ -1,0 +1,34 @@
+/*
+ * Exchange: where a message stops being one sender's and becomes everyone's. Finds out which workers have members,
+ * gives the message its place in the group's order, and posts it to their mailboxes. Shared by all threads.
+ */
+#pragma once
+
+#include "daemon/core/directory.h"
+#include "daemon/core/letter.h"
+#include "daemon/core/limits.h"
+#include "daemon/core/ports.h"
+#include "lib/envelope.h"
+
+struct exchange {
+    unsigned worker_count;
+    struct ports ports;
+    struct directory *directory;
+    struct limits *limits;
+    atomic_uint listener_count;         /* admin connections that want notices: asked before one is made */
+};
+
+struct exchange *exchange_new(unsigned worker_count, const struct ports *ports);    /* NULL: out of memory */
+void exchange_free(struct exchange *exchange);
+
+/*
+ * Publishes to a group, user, connection or all. The message carries its own envelope; `to` says where it goes. `except`
+ * is a handle or 0. *ret_recipients: how many connections will get it, as far as is known now.
+ * 0; -EAGAIN: a mailbox is full and nobody got it; -ENOENT: no such connection. Any thread.
+ */
+MUST_CHECK int exchange_publish(struct exchange *exchange, struct message *message, const struct target *to,
+                                uint64_t except, unsigned *ret_recipients);
+
+/* Posts a notice to the main thread if anybody listens; takes nothing over. Dropped when the main mailbox is full: false. */
+bool exchange_has_listeners(struct exchange *exchange);
+MUST_CHECK int exchange_notice(struct exchange *exchange, struct bytes name, struct bytes json);

@@ -1,0 +1,63 @@
+/*
+ * Hub: one worker's connections, and the delivery of messages to them. Touched by its worker's thread alone.
+ * Between two hubs there is only the exchange.
+ */
+#pragma once
+
+#include "daemon/core/connection.h"
+#include "daemon/core/letter.h"
+#include "daemon/core/metrics.h"
+
+struct config;
+struct exchange;
+
+struct hub {
+    unsigned worker;
+    struct exchange *exchange;
+    struct config *config;              /* its own reference; swapped by LETTER_CONFIG */
+    uint64_t now_ms;                    /* set by the worker at each turn */
+    struct wheel wheel;
+    struct metrics metrics;
+
+    struct connection **slots;          /* slot → connection; free slots are NULL */
+    uint32_t *free_slots;               /* stack of them; as long as `slots` */
+    uint32_t slot_count, slot_capacity, free_count;
+    uint32_t generation;                /* part of the next handle */
+
+    struct connection **dirty;          /* those with something to send, each once */
+    uint32_t dirty_count, dirty_capacity;
+    struct list parked;                 /* oldest first */
+    struct list graveyard;              /* closed ones, freed at the end of the turn (linked by parked_node) */
+    _Atomic uint32_t state_counts[CONNECTION_STATE_COUNT];
+
+    struct letter fanout;               /* the delivery under way, in slices */
+    uint32_t fanout_slot;               /* LETTER_ALL: next slot */
+    bool has_fanout;
+};
+
+struct hub *hub_new(unsigned worker, struct exchange *exchange, struct config *config, uint64_t now_ms);
+void hub_free(struct hub *hub);
+
+/* The connection with this handle, or NULL. Handles name the worker: hub_handle_worker(). */
+struct connection *hub_find(struct hub *hub, uint64_t handle);
+static inline unsigned hub_handle_worker(uint64_t handle) { return (unsigned)(handle >> 56); }
+
+/* A token's worker, and its connection. -EBADMSG: not a token. NULL: no such connection here (compared in constant time). */
+MUST_CHECK int hub_token_worker(struct bytes token, unsigned *ret_worker);
+struct connection *hub_find_token(struct hub *hub, struct bytes token);
+
+/* Handles PLACE, CONNECTION, ALL and VISIT letters; false: the delivery is not finished, call hub_continue in a later turn
+ * and hand in no other letter before. */
+MUST_CHECK bool hub_handle(struct hub *hub, const struct letter *letter);
+MUST_CHECK bool hub_continue(struct hub *hub);
+
+/* End of a turn: flushes the dirty ones, closes the doomed, frees the dead. */
+void hub_finish_turn(struct hub *hub);
+
+/* Shutdown: tells every connection and closes it. */
+void hub_close_all(struct hub *hub, enum fault_id why);
+
+void hub_count_state(struct hub *hub, enum connection_state from, enum connection_state to);
+void hub_mark_dirty(struct hub *hub, struct connection *connection);
+MUST_CHECK int hub_add(struct hub *hub, struct connection *connection);        /* gives it a slot and a handle; -ENOMEM */
+void hub_remove(struct hub *hub, struct connection *connection);

@@ -1,0 +1,57 @@
+/*
+ * Letter: what threads say to each other, and the only way they do. Small and copied by value; what it
+ * points at belongs to the letter until it is handled.
+ */
+#pragma once
+
+#include "lib/base.h"
+
+struct config;
+struct hub;
+struct link;
+struct message;
+struct place;
+struct visit;
+struct notice;
+
+enum letter_kind {
+    LETTER_PLACE,               /* deliver `message` to this worker's members of `place` */
+    LETTER_CONNECTION,          /* deliver `message` to the connection `handle` */
+    LETTER_ALL,                 /* deliver `message` to every open connection */
+    LETTER_VISIT,               /* run `visit` here */
+    LETTER_ADOPT,               /* `link` is yours now */
+    LETTER_CONFIG,              /* use `config` from now on */
+    LETTER_NOTICE,              /* to the main thread: `notice` for those who listen */
+    LETTER_STOP,                /* close everything and end */
+};
+
+struct letter {
+    enum letter_kind kind;
+    struct message *message;
+    uint64_t except;            /* handle of a connection that does not get it; 0: none */
+    uint64_t handle;
+    uint64_t sequence;          /* of the message in its place */
+    union {
+        struct place *place;
+        struct visit *visit;
+        struct link *link;
+        struct config *config;
+        struct notice *notice;
+    };
+};
+
+/*
+ * A visit: work that another thread wants done on a worker's hub, in slices. `run` is called on the worker's thread and
+ * returns true while it wants another slice in a later turn; when it returns false the visit has been handed back by
+ * `run` itself (posted to the main mailbox, or freed). On the main thread `arrive` is called.
+ */
+struct visit {
+    bool (*run)(struct visit *visit, struct hub *hub);
+    void (*arrive)(struct visit *visit);
+};
+
+/* Something that listeners on the admin socket may want to know: one envelope in JSON, with its name for the pattern. */
+struct notice {
+    size_t name_length, length;
+    char bytes[];               /* the event name, then the JSON text */
+};
