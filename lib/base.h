@@ -13,7 +13,7 @@
 #define CONTAINER_OF(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
 
 #define MUST_CHECK __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(string, first) __attribute__((format(printf, string, first)))
 
 /*
  * Scoped ownership: DEFINE_SCOPED(thing) once beside thing_free(); then
@@ -26,8 +26,12 @@
 #define STEAL(pointer) \
     ({ __typeof__(pointer) stolen_ = (pointer); (pointer) = NULL; stolen_; })
 
-#define MIN(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
-#define MAX(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ > b_ ? a_ : b_; })
+/* Each use has names of its own, so that uses can stand inside one another. */
+#define MIN(a, b) PICK_(a, <, b, __COUNTER__)
+#define MAX(a, b) PICK_(a, >, b, __COUNTER__)
+#define PICK_(a, sign, b, number) PICK__(a, sign, b, number)
+#define PICK__(a, sign, b, number) \
+    ({ __typeof__(a) a_##number = (a); __typeof__(b) b_##number = (b); a_##number sign b_##number ? a_##number : b_##number; })
 
 /* What every decoder of a peer's bytes answers; BAD comes with a struct fault. */
 enum decode {

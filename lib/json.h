@@ -46,6 +46,20 @@ MUST_CHECK int json_next_member(struct json_scan *scan, unsigned depth_max, stru
 MUST_CHECK int json_next_element(struct json_scan *scan, unsigned depth_max, struct bytes *ret_value);
 MUST_CHECK int json_finish(struct json_scan *scan);
 
+/*
+ * Walks a value token by token, nested ones included, in one pass (transcode.c): with
+ * `walk = json_walk(depth_max)`, each call gives the next event and its token's text until JSON_END,
+ * then `at` stands right behind the value. A key's or string's token has its quotes. -EBADMSG.
+ */
+enum json_event { JSON_END, JSON_SCALAR, JSON_KEY, JSON_OPEN, JSON_CLOSE };
+struct json_walk {
+    uint64_t objects;               /* one bit per open bracket, innermost lowest: is it an object? */
+    unsigned depth, depth_max;
+    enum { JSON_WANT_VALUE, JSON_WANT_FIRST, JSON_WANT_REST } want;
+};
+static inline struct json_walk json_walk(unsigned depth_max) { return (struct json_walk){.depth_max = depth_max}; }
+MUST_CHECK int json_walk_next(struct json_scan *scan, struct json_walk *walk, struct bytes *ret_token);
+
 /* For values that one of the functions above has returned. */
 enum json_type json_type(struct bytes value);
 bool json_string_is(struct bytes value, const char *text);         /* a string that decodes to just this? */
@@ -60,6 +74,9 @@ struct bytes json_member(struct bytes object, const char *name);
 
 /* Appends a value without the blanks between its tokens (so that it stands on one line). */
 void json_add_compact(struct buf *out, struct bytes value);
+
+/* Appends `text`, which must be valid UTF-8, as a string in quotes. */
+void json_add_quoted(struct buf *out, struct bytes text);
 
 /* The writer: commas and quotes are its business. Nothing checks that brackets match but an assert. */
 struct json_writer {

@@ -46,6 +46,7 @@ struct config {
     } protocols;
     struct {
         bool anonymous;                 /* connections without credentials */
+        bool claimed_users;             /* ?user=NAME is believed; for development */
         uint64_t message_bytes, message_fragments;
         uint64_t keep_alive_ms, timeout_ms;
         uint64_t open_timeout_ms;       /* negotiated but never opened */

@@ -49,7 +49,7 @@ struct connection {
     uint8_t doom;                       /* enum fault_id: to be closed at the end of the turn */
     bool is_dirty;                      /* stands in the hub's list of those with something to send */
     bool was_opened;
-    bool wants_ack;                     /* many envelopes came in since the last rtc.ack */
+    bool is_tending;                    /* the transport looks at it right now */
 
     struct outbox outbox;
     uint32_t partial;                   /* bytes of the first unsent envelope that the socket has taken */
@@ -103,15 +103,20 @@ void connection_close(struct connection *connection, const struct fault *why, bo
 /* The same at the end of this turn: for places that must not change the lists they walk. */
 void connection_doom(struct connection *connection, enum fault_id why);
 
-/* The client acknowledged; false: a number that was never sent (the caller closes it with BAD_ACK). */
+/* The client acknowledged. -ERANGE: a number that was never sent; the caller closes it (BAD_ACK). */
 MUST_CHECK int connection_acknowledge(struct connection *connection, uint64_t number);
 /* One numbered envelope came in: counts it and sends rtc.ack now and then. */
 void connection_count_received(struct connection *connection);
+/* Sends rtc.ack if the client does not know yet what has come. */
+void connection_tell_received(struct connection *connection);
 
 /* Sent messages move to the waiting part, and the oldest may be forgotten. */
 void connection_mark_sent(struct connection *connection, uint32_t count);
 /* The socket takes no more: starts the slow consumer's clock. Without unsent messages it stops. */
 void connection_watch_stall(struct connection *connection);
+bool connection_is_stalled(const struct connection *connection);
+/* Forgets what was sent more than a resume window ago. Call now and then. */
+void connection_forget_old(struct connection *connection);
 
 /* Have the client's transport looked at again within this time. */
 void connection_tend_within(struct connection *connection, uint64_t ms);
@@ -121,5 +126,6 @@ void connection_token(const struct connection *connection, char ret_text[static 
 /* Groups. join: 0, -EALREADY, -ENOMEM, -E2BIG (connection.groups reached). leave: 0, -ENOENT. */
 MUST_CHECK int connection_join(struct connection *connection, struct bytes group);
 MUST_CHECK int connection_leave(struct connection *connection, struct bytes group);
+void connection_leave_last(struct connection *connection);
 bool connection_is_member(const struct connection *connection, struct bytes group);
 struct bytes connection_user(const struct connection *connection);       /* empty: anonymous */

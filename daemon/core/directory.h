@@ -27,6 +27,7 @@ struct place {
     enum space space;
     uint64_t hash;
     atomic_uint member_count;
+    atomic_uint parked_count;           /* of a user: connections without a transport */
     _Atomic uint64_t sequence;          /* of the last message published here; written under the stripe's lock */
     uint64_t workers;                   /* bit per worker with members; under the stripe's lock */
     struct bytes name;                  /* points behind `rosters` */
@@ -48,11 +49,11 @@ struct directory {
 struct directory *directory_new(unsigned worker_count);            /* NULL: out of memory */
 void directory_free(struct directory *directory);
 
-/* A worker enters a place with its first member, making the place if need be, and leaves it with its last.
+/* A worker enters a place for a member, making the place if need be, and leaves it after its last one.
  * *ret_sequence: what is published from now on has a higher one. NULL: out of memory. The place stays valid until
  * directory_leave. */
 struct place *directory_enter(struct directory *directory, enum space space, struct bytes name, unsigned worker,
-                              struct roster *roster);
+                              uint64_t *ret_sequence);
 void directory_leave(struct directory *directory, struct place *place, unsigned worker);
 
 /* Locks the stripe of that name; *ret_place is NULL when there is none. Always unlock. */

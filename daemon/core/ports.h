@@ -41,9 +41,9 @@ struct dialect {
     uint8_t index;              /* in dialects[], below MESSAGE_DIALECTS_MAX */
     bool numbers_sse;           /* SSE events carry the envelope's number as their id */
 
-    /* Takes one message of the client's, as its transport delivered it. 0; -EAGAIN: nothing was taken, try again when
+    /* Takes one message of the client's, as its transport delivered it, in `codec`. 0; -EAGAIN: nothing was taken, try again when
      * there is room (back-pressure); -ECONNRESET: the connection is over. */
-    int (*receive)(struct connection *connection, struct bytes text);
+    int (*receive)(struct connection *connection, struct bytes text, enum codec_id codec);
     /* Appends the envelope as it stands on the wire. -EBADMSG: its data has no form in this codec; -ENOMEM. */
     int (*encode)(struct buf *out, const struct envelope *envelope, enum codec_id codec);
     /* The protocol's own envelopes, in the connection's codec; an empty result means that the dialect has none. */

@@ -4,11 +4,9 @@
  */
 #pragma once
 
-#include "lib/base.h"
+#include "daemon/core/directory.h"
 
 struct connection;
-struct directory;
-struct place;
 
 struct member {
     struct connection *connection;
@@ -22,6 +20,18 @@ struct roster {
     uint32_t cursor;                    /* members before it had their copy of the fan-out under way */
     uint64_t newest_join;               /* the place's sequence at the latest join: older letters need a look */
 };
+
+/*
+ * Adds a member to this worker's roster of that name, making it if need be. *ret_index is where it stands, until
+ * roster_remove moves another there. NULL: out of memory.
+ */
+struct roster *roster_add(struct directory *directory, enum space space, struct bytes name, unsigned worker,
+                          struct member member, uint32_t *ret_index, uint64_t *ret_joined_at);
+
+/* Takes out the member at `index`; `on_moved` is told of each member that stands elsewhere now. The roster is freed
+ * with its last member. */
+void roster_remove(struct directory *directory, struct roster *roster, uint32_t index, unsigned worker,
+                   void (*on_moved)(struct roster *roster, uint32_t index));
 
 /* What a connection holds for each group it is in. */
 struct membership {

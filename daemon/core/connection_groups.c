@@ -1,0 +1,91 @@
+/*
+ * The groups of a connection: joining, leaving, looking. Both ends are unlinked at once: the connection's list of
+ * memberships, and this worker's roster of the group.
+ */
+#include "daemon/core/connection.h"
+
+#include "daemon/config/config.h"
+#include "daemon/core/exchange.h"
+#include "daemon/core/hub.h"
+
+#include <stdlib.h>
+
+static struct membership *connection_membership(const struct connection *connection, struct bytes group)
+{
+    for (unsigned i = 0; i < connection->membership_count; i++)
+        if (bytes_equal(connection->memberships[i].roster->place->name, group))
+            return &connection->memberships[i];
+    return NULL;
+}
+
+bool connection_is_member(const struct connection *connection, struct bytes group)
+{
+    return connection_membership(connection, group) != NULL;
+}
+
+static int connection_grow_memberships(struct connection *connection)
+{
+    unsigned capacity = connection->membership_capacity ? connection->membership_capacity * 2u : 1;
+    if (capacity > UINT16_MAX)
+        return -E2BIG;
+    struct membership *memberships = realloc(connection->memberships, capacity * sizeof(*memberships));
+    if (!memberships)
+        return -ENOMEM;
+    connection->memberships = memberships;
+    connection->membership_capacity = (uint16_t)capacity;
+    return 0;
+}
+
+int connection_join(struct connection *connection, struct bytes group)
+{
+    struct hub *hub = connection->hub;
+    if (connection_is_member(connection, group))
+        return -EALREADY;
+    if (connection->membership_count >= hub->config->connection.groups)
+        return -E2BIG;
+    if (connection->membership_count == connection->membership_capacity) {
+        int r = connection_grow_memberships(connection);
+        if (r < 0)
+            return r;
+    }
+    struct membership *membership = &connection->memberships[connection->membership_count];
+    struct member member = {.connection = connection, .membership = connection->membership_count};
+    membership->roster = roster_add(hub->exchange->directory, SPACE_GROUP, group, hub->worker, member,
+                                    &membership->index, &membership->joined_at);
+    if (!membership->roster)
+        return -ENOMEM;
+    connection->membership_count++;
+    return 0;
+}
+
+static void on_member_moved(struct roster *roster, uint32_t index)
+{
+    struct member *member = &roster->members[index];
+    member->connection->memberships[member->membership].index = index;
+}
+
+static void connection_leave_at(struct connection *connection, unsigned position)
+{
+    struct membership *membership = &connection->memberships[position];
+    roster_remove(connection->hub->exchange->directory, membership->roster, membership->index,
+                  connection->hub->worker, on_member_moved);
+    connection->membership_count--;
+    if (position != connection->membership_count) {
+        *membership = connection->memberships[connection->membership_count];
+        membership->roster->members[membership->index].membership = position;
+    }
+}
+
+int connection_leave(struct connection *connection, struct bytes group)
+{
+    struct membership *membership = connection_membership(connection, group);
+    if (!membership)
+        return -ENOENT;
+    connection_leave_at(connection, (unsigned)(membership - connection->memberships));
+    return 0;
+}
+
+void connection_leave_last(struct connection *connection)
+{
+    connection_leave_at(connection, connection->membership_count - 1u);
+}

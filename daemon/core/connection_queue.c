@@ -1,0 +1,95 @@
+/*
+ * What is owed to a connection, and what came from it: queueing, acknowledgements in both directions, and the
+ * limits for clients that do not take what is theirs.
+ */
+#include "daemon/core/connection.h"
+
+#include "daemon/config/config.h"
+#include "daemon/core/hub.h"
+#include "daemon/core/message.h"
+
+/* rtc.ack is worth sending this often (rtc-protocol(7), "Stateful reconnect"). */
+enum { ACK_EVERY_ENVELOPES = 64 };
+
+void connection_push(struct connection *connection, struct message *message)
+{
+    struct hub *hub = connection->hub;
+    struct outbox *outbox = &connection->outbox;
+    if (outbox_push(outbox, message) < 0) {
+        connection_doom(connection, FAULT_INTERNAL);
+        return;
+    }
+    metrics_add(&hub->metrics, METRIC_MESSAGES_DELIVERED, 1);
+    if (outbox->unsent_bytes > hub->config->queue.bytes || outbox->unsent_count > hub->config->queue.envelopes)
+        connection_doom(connection, FAULT_SLOW_CONSUMER);
+    else if (connection->link && !connection->is_dirty)
+        hub_mark_dirty(hub, connection);
+}
+
+int connection_acknowledge(struct connection *connection, uint64_t number)
+{
+    return outbox_acknowledge(&connection->outbox, number);
+}
+
+void connection_count_received(struct connection *connection)
+{
+    struct hub *hub = connection->hub;
+    connection->received++;
+    metrics_add(&hub->metrics, METRIC_MESSAGES_RECEIVED, 1);
+    if (connection->received - connection->received_told >= ACK_EVERY_ENVELOPES)
+        connection_tell_received(connection);
+}
+
+void connection_tell_received(struct connection *connection)
+{
+    if (!connection->link || !connection->transport->is_lasting || connection->received_told == connection->received)
+        return;
+    struct buf text = {0};
+    connection->dialect->add_ack(connection, &text);
+    if (text.length && buf_status(&text) == 0) {
+        connection->transport->send_unnumbered(connection, buf_bytes(&text));
+        connection->received_told = connection->received;
+    }
+    buf_done(&text);
+}
+
+void connection_mark_sent(struct connection *connection, uint32_t count)
+{
+    struct hub *hub = connection->hub;
+    outbox_mark_sent(&connection->outbox, count);
+    uint32_t forgotten = outbox_forget(&connection->outbox, (uint32_t)hub->config->resume.envelopes,
+                                       (uint32_t)hub->config->resume.bytes, 0);
+    metrics_add(&hub->metrics, METRIC_ENVELOPES_FORGOTTEN, forgotten);
+}
+
+void connection_watch_stall(struct connection *connection)
+{
+    struct hub *hub = connection->hub;
+    struct outbox *outbox = &connection->outbox;
+    if (outbox->unsent_count == 0) {
+        connection->stall_number = 0;
+        return;
+    }
+    if (connection->stall_number && outbox_sent(outbox) < connection->stall_number)
+        return;
+    connection->stall_number = outbox_last(outbox);
+    connection->stall_ms = hub->now_ms + hub->config->queue.time_ms;
+    connection_tend_within(connection, hub->config->queue.time_ms);
+}
+
+bool connection_is_stalled(const struct connection *connection)
+{
+    return connection->stall_number && outbox_sent(&connection->outbox) < connection->stall_number
+        && connection->hub->now_ms >= connection->stall_ms;
+}
+
+void connection_forget_old(struct connection *connection)
+{
+    struct hub *hub = connection->hub;
+    if (hub->now_ms < connection->forget_ms)
+        return;
+    metrics_add(&hub->metrics, METRIC_ENVELOPES_FORGOTTEN,
+                outbox_forget(&connection->outbox, UINT32_MAX, UINT32_MAX, connection->forget_number));
+    connection->forget_number = outbox_sent(&connection->outbox);
+    connection->forget_ms = hub->now_ms + hub->config->resume.window_ms;
+}

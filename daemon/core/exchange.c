@@ -1,0 +1,153 @@
+/*
+ * Exchange: see exchange.h.
+ */
+#include "daemon/core/exchange.h"
+
+#include "daemon/core/hub.h"
+#include "daemon/core/message.h"
+
+#include <stdlib.h>
+
+struct exchange *exchange_new(unsigned worker_count, const struct ports *ports)
+{
+    struct exchange *exchange = calloc(1, sizeof(*exchange));
+    if (!exchange)
+        return NULL;
+    exchange->worker_count = worker_count;
+    exchange->ports = *ports;
+    exchange->directory = directory_new(worker_count);
+    exchange->limits = limits_new();
+    if (!exchange->directory || !exchange->limits) {
+        exchange_free(exchange);
+        return NULL;
+    }
+    return exchange;
+}
+
+void exchange_free(struct exchange *exchange)
+{
+    if (!exchange)
+        return;
+    directory_free(exchange->directory);
+    limits_free(exchange->limits);
+    free(exchange);
+}
+
+static bool exchange_has_room(struct exchange *exchange, uint64_t workers)
+{
+    for (unsigned worker = 0; worker < exchange->worker_count; worker++)
+        if (workers >> worker & 1 && !exchange->ports.has_room(exchange->ports.argument, worker))
+            return false;
+    return true;
+}
+
+/* Room was asked for before, so a letter fails only for want of memory: then that worker's members lose it, and the
+ * publisher is told. */
+static int exchange_post(struct exchange *exchange, uint64_t workers, struct letter *letter)
+{
+    int result = 0;
+    for (unsigned worker = 0; worker < exchange->worker_count; worker++) {
+        if (!(workers >> worker & 1))
+            continue;
+        message_ref_many(letter->message, 1);
+        if (letter->kind == LETTER_PLACE)
+            place_ref(letter->place);
+        int r = exchange->ports.post(exchange->ports.argument, worker, letter);
+        if (r < 0) {
+            message_unref(letter->message);
+            if (letter->kind == LETTER_PLACE)
+                place_unref(letter->place);
+            result = r;
+        }
+    }
+    return result;
+}
+
+static int exchange_publish_place(struct exchange *exchange, enum space space, struct bytes name,
+                                  struct letter *letter, unsigned *ret_recipients)
+{
+    int r = 0;
+    struct place *place;
+    struct stripe *stripe = directory_lock(exchange->directory, space, name, &place);
+    *ret_recipients = 0;
+    if (place && !exchange_has_room(exchange, place->workers)) {
+        r = -EAGAIN;
+    } else if (place) {
+        uint64_t sequence = atomic_load_explicit(&place->sequence, memory_order_relaxed) + 1;
+        atomic_store_explicit(&place->sequence, sequence, memory_order_relaxed);
+        letter->kind = LETTER_PLACE;
+        letter->place = place;
+        letter->sequence = sequence;
+        *ret_recipients = atomic_load_explicit(&place->member_count, memory_order_relaxed);
+        r = exchange_post(exchange, place->workers, letter);
+    }
+    directory_unlock(stripe);
+    return r;
+}
+
+static int exchange_publish_connection(struct exchange *exchange, struct bytes id, struct letter *letter,
+                                       unsigned *ret_recipients)
+{
+    struct uuid uuid;
+    uint64_t handle = uuid_parse(id, &uuid) == 0 ? directory_find_connection(exchange->directory, &uuid) : 0;
+    if (handle == 0)
+        return -ENOENT;
+    uint64_t worker = UINT64_C(1) << hub_handle_worker(handle);
+    if (!exchange_has_room(exchange, worker))
+        return -EAGAIN;
+    letter->kind = LETTER_CONNECTION;
+    letter->handle = handle;
+    *ret_recipients = handle != letter->except;
+    return *ret_recipients ? exchange_post(exchange, worker, letter) : 0;
+}
+
+static int exchange_publish_all(struct exchange *exchange, struct letter *letter, unsigned *ret_recipients)
+{
+    uint64_t workers = exchange->worker_count == 64 ? UINT64_MAX : (UINT64_C(1) << exchange->worker_count) - 1;
+    if (!exchange_has_room(exchange, workers))
+        return -EAGAIN;
+    letter->kind = LETTER_ALL;
+    *ret_recipients = (unsigned)limits_connection_count(exchange->limits);
+    return exchange_post(exchange, workers, letter);
+}
+
+int exchange_publish(struct exchange *exchange, struct message *message, const struct target *to, uint64_t except,
+                     unsigned *ret_recipients)
+{
+    struct letter letter = {.message = message, .except = except};
+    switch (to->kind) {
+    case TARGET_GROUP:
+        return exchange_publish_place(exchange, SPACE_GROUP, to->name, &letter, ret_recipients);
+    case TARGET_USER:
+        return exchange_publish_place(exchange, SPACE_USER, to->name, &letter, ret_recipients);
+    case TARGET_CONNECTION:
+        return exchange_publish_connection(exchange, to->name, &letter, ret_recipients);
+    case TARGET_ALL:
+        return exchange_publish_all(exchange, &letter, ret_recipients);
+    default:
+        return -EINVAL;
+    }
+}
+
+bool exchange_has_listeners(struct exchange *exchange)
+{
+    return atomic_load_explicit(&exchange->listener_count, memory_order_relaxed) > 0;
+}
+
+int exchange_notice(struct exchange *exchange, struct bytes name, struct bytes json)
+{
+    if (!exchange->ports.has_room(exchange->ports.argument, MAIN_MAILBOX))
+        return -EAGAIN;
+    struct notice *notice = malloc(sizeof(*notice) + name.length + json.length);
+    if (!notice)
+        return -ENOMEM;
+    notice->name_length = name.length;
+    notice->length = json.length;
+    memcpy(notice->bytes, name.data, name.length);
+    memcpy(notice->bytes + name.length, json.data, json.length);
+    struct letter letter = {.kind = LETTER_NOTICE, .notice = notice};
+    int r = exchange->ports.post(exchange->ports.argument, MAIN_MAILBOX, &letter);
+    if (r < 0)
+        free(notice);
+    return r;
+}

@@ -1,0 +1,275 @@
+/*
+ * Hub: see hub.h. Slots and handles, the lists of a turn, and fan-out in slices.
+ */
+#include "daemon/core/hub.h"
+
+#include "daemon/config/config.h"
+#include "daemon/core/exchange.h"
+#include "daemon/core/message.h"
+
+#include <stdlib.h>
+
+enum { SMALLEST_SLOTS = 64 };
+
+struct hub *hub_new(unsigned worker, struct exchange *exchange, struct config *config, uint64_t now_ms)
+{
+    struct hub *hub = calloc(1, sizeof(*hub));
+    if (!hub)
+        return NULL;
+    hub->worker = worker;
+    hub->exchange = exchange;
+    hub->config = config_ref(config);
+    hub->now_ms = now_ms;
+    wheel_init(&hub->wheel, now_ms);
+    list_init(&hub->parked);
+    list_init(&hub->graveyard);
+    return hub;
+}
+
+static void hub_bury(struct hub *hub)
+{
+    while (!list_is_empty(&hub->graveyard)) {
+        struct connection *connection = CONTAINER_OF(hub->graveyard.next, struct connection, parked_node);
+        list_remove(&connection->parked_node);
+        free(connection);
+    }
+}
+
+static void hub_drop_fanout(struct hub *hub)
+{
+    message_unref(hub->fanout.message);
+    if (hub->fanout.kind == LETTER_PLACE)
+        place_unref(hub->fanout.place);
+    hub->has_fanout = false;
+}
+
+void hub_free(struct hub *hub)
+{
+    if (!hub)
+        return;
+    if (hub->has_fanout)
+        hub_drop_fanout(hub);
+    hub_bury(hub);
+    config_unref(hub->config);
+    free(hub->slots);
+    free(hub->free_slots);
+    free(hub->dirty);
+    free(hub);
+}
+
+void hub_count_state(struct hub *hub, enum connection_state from, enum connection_state to)
+{
+    atomic_fetch_sub_explicit(&hub->state_counts[from], 1, memory_order_relaxed);
+    if (to != CONNECTION_CLOSED)
+        atomic_fetch_add_explicit(&hub->state_counts[to], 1, memory_order_relaxed);
+}
+
+static int hub_grow_slots(struct hub *hub)
+{
+    uint32_t capacity = hub->slot_capacity ? hub->slot_capacity + hub->slot_capacity / 2 : SMALLEST_SLOTS;
+    struct connection **slots = realloc(hub->slots, capacity * sizeof(*slots));
+    if (slots)
+        hub->slots = slots;
+    uint32_t *free_slots = realloc(hub->free_slots, capacity * sizeof(*free_slots));
+    if (free_slots)
+        hub->free_slots = free_slots;
+    if (!slots || !free_slots)
+        return -ENOMEM;
+    hub->slot_capacity = capacity;
+    return 0;
+}
+
+int hub_add(struct hub *hub, struct connection *connection)
+{
+    if (hub->free_count == 0 && hub->slot_count == hub->slot_capacity && hub_grow_slots(hub) < 0)
+        return -ENOMEM;
+    connection->slot = hub->free_count ? hub->free_slots[--hub->free_count] : hub->slot_count++;
+    hub->slots[connection->slot] = connection;
+    /* Generation 0 is left out, so that no handle is 0. */
+    if ((++hub->generation & 0xffffff) == 0)
+        hub->generation = 1;
+    connection->handle = (uint64_t)hub->worker << 56 | (uint64_t)(hub->generation & 0xffffff) << 32 | connection->slot;
+    return 0;
+}
+
+void hub_remove(struct hub *hub, struct connection *connection)
+{
+    hub->slots[connection->slot] = NULL;
+    hub->free_slots[hub->free_count++] = connection->slot;
+}
+
+struct connection *hub_find(struct hub *hub, uint64_t handle)
+{
+    uint32_t slot = (uint32_t)handle;
+    if (slot >= hub->slot_count || !hub->slots[slot] || hub->slots[slot]->handle != handle)
+        return NULL;
+    return hub->slots[slot];
+}
+
+static int token_read(struct bytes token, unsigned char ret_raw[static TOKEN_BYTES])
+{
+    struct buf raw = {0};
+    int r = token.length == TOKEN_TEXT ? text_base64url_decode(&raw, token) : -EBADMSG;
+    if (r == 0 && (raw.length != TOKEN_BYTES || raw.data[0] != 1))
+        r = -EBADMSG;
+    if (r == 0)
+        memcpy(ret_raw, raw.data, TOKEN_BYTES);
+    buf_done(&raw);
+    return r;
+}
+
+int hub_token_worker(struct bytes token, unsigned *ret_worker)
+{
+    unsigned char raw[TOKEN_BYTES];
+    int r = token_read(token, raw);
+    if (r == 0)
+        *ret_worker = raw[1];
+    return r;
+}
+
+/* Takes the same time wherever the two differ. */
+static bool is_same_secret(const unsigned char *a, const unsigned char *b)
+{
+    unsigned char difference = 0;
+    for (unsigned i = 0; i < TOKEN_SECRET_BYTES; i++)
+        difference |= a[i] ^ b[i];
+    return difference == 0;
+}
+
+struct connection *hub_find_token(struct hub *hub, struct bytes token)
+{
+    unsigned char raw[TOKEN_BYTES];
+    if (token_read(token, raw) < 0 || raw[1] != hub->worker)
+        return NULL;
+    uint32_t slot = 0;
+    for (unsigned i = 0; i < 4; i++)
+        slot |= (uint32_t)raw[2 + i] << (8 * i);
+    if (slot >= hub->slot_count || !hub->slots[slot])
+        return NULL;
+    struct connection *connection = hub->slots[slot];
+    return is_same_secret(connection->secret, raw + 6) ? connection : NULL;
+}
+
+void hub_mark_dirty(struct hub *hub, struct connection *connection)
+{
+    if (connection->is_dirty)
+        return;
+    if (hub->dirty_count == hub->dirty_capacity) {
+        uint32_t capacity = hub->dirty_capacity ? hub->dirty_capacity * 2 : SMALLEST_SLOTS;
+        struct connection **dirty = realloc(hub->dirty, capacity * sizeof(*dirty));
+        if (!dirty)
+            return;             /* it is flushed with the next message or tending */
+        hub->dirty = dirty;
+        hub->dirty_capacity = capacity;
+    }
+    connection->is_dirty = true;
+    hub->dirty[hub->dirty_count++] = connection;
+}
+
+void hub_finish_turn(struct hub *hub)
+{
+    /* Closing may mark others; so the end is looked at anew each time. */
+    for (uint32_t i = 0; i < hub->dirty_count; i++) {
+        struct connection *connection = hub->dirty[i];
+        connection->is_dirty = false;
+        if (connection->state == CONNECTION_CLOSED)
+            continue;
+        if (connection->doom != FAULT_NONE) {
+            struct fault why = {.id = connection->doom};
+            connection_close(connection, &why, fault_rows[why.id].reconnect);
+        } else if (connection->link) {
+            connection->transport->flush(connection);
+        }
+    }
+    hub->dirty_count = 0;
+    if (hub->dirty_capacity > SMALLEST_SLOTS * 64) {
+        free(hub->dirty);
+        hub->dirty = NULL;
+        hub->dirty_capacity = 0;
+    }
+    hub_bury(hub);
+}
+
+/* A member that came in after this message was numbered is not owed it. */
+static bool member_is_too_new(const struct member *member, uint64_t sequence)
+{
+    return member->connection->memberships[member->membership].joined_at >= sequence;
+}
+
+/* Serves up to a slice of the place's members here; true: all have it. */
+static bool hub_deliver_place(struct hub *hub, const struct letter *letter)
+{
+    struct roster *roster = letter->place->rosters[hub->worker];
+    if (!roster)
+        return true;
+    bool look = letter->place->space == SPACE_GROUP && roster->newest_join >= letter->sequence;
+    uint32_t end = (uint32_t)MIN((uint64_t)roster->count, roster->cursor + hub->config->limits.fanout_slice);
+    for (; roster->cursor < end; roster->cursor++) {
+        struct member *member = &roster->members[roster->cursor];
+        if (member->connection->handle == letter->except || (look && member_is_too_new(member, letter->sequence)))
+            continue;
+        connection_push(member->connection, letter->message);
+    }
+    if (roster->cursor < roster->count)
+        return false;
+    roster->cursor = 0;
+    return true;
+}
+
+static bool hub_deliver_all(struct hub *hub, const struct letter *letter)
+{
+    uint32_t end = (uint32_t)MIN((uint64_t)hub->slot_count, hub->fanout_slot + hub->config->limits.fanout_slice);
+    for (; hub->fanout_slot < end; hub->fanout_slot++) {
+        struct connection *connection = hub->slots[hub->fanout_slot];
+        if (connection && connection->was_opened && connection->handle != letter->except)
+            connection_push(connection, letter->message);
+    }
+    return hub->fanout_slot >= hub->slot_count;
+}
+
+static bool hub_deliver(struct hub *hub, const struct letter *letter)
+{
+    struct connection *connection;
+    switch (letter->kind) {
+    case LETTER_PLACE:
+        return hub_deliver_place(hub, letter);
+    case LETTER_ALL:
+        return hub_deliver_all(hub, letter);
+    case LETTER_CONNECTION:
+        connection = hub_find(hub, letter->handle);
+        if (connection)
+            connection_push(connection, letter->message);
+        return true;
+    default:
+        return !letter->visit->run(letter->visit, hub);
+    }
+}
+
+bool hub_continue(struct hub *hub)
+{
+    assert(hub->has_fanout);
+    if (!hub_deliver(hub, &hub->fanout))
+        return false;
+    if (hub->fanout.kind == LETTER_VISIT)
+        hub->has_fanout = false;
+    else
+        hub_drop_fanout(hub);
+    return true;
+}
+
+bool hub_handle(struct hub *hub, const struct letter *letter)
+{
+    assert(!hub->has_fanout);
+    hub->fanout = *letter;
+    hub->fanout_slot = 0;
+    hub->has_fanout = true;
+    return hub_continue(hub);
+}
+
+void hub_close_all(struct hub *hub, enum fault_id id)
+{
+    struct fault why = {.id = id};
+    for (uint32_t slot = 0; slot < hub->slot_count; slot++)
+        if (hub->slots[slot])
+            connection_close(hub->slots[slot], &why, fault_rows[id].reconnect);
+}

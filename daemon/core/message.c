@@ -1,0 +1,116 @@
+/*
+ * Message: see message.h. Encodings are made on demand by whichever worker needs one first; when two make the same
+ * one at once, the later is thrown away.
+ */
+#include "daemon/core/message.h"
+
+#include "daemon/core/ports.h"
+#include "lib/ws_frame.h"
+
+#include <stdlib.h>
+
+/* What a queued message costs beside its name and data. */
+enum { MESSAGE_FIXED_CHARGE = 64 };
+
+struct bytes encoding_payload(const struct encoding *encoding)
+{
+    return bytes_of(encoding->bytes + WS_SERVER_HEADER_MAX, encoding->length);
+}
+
+struct bytes encoding_frame(const struct encoding *encoding)
+{
+    return bytes_of(encoding->bytes + WS_SERVER_HEADER_MAX - encoding->header_length,
+                    encoding->header_length + (size_t)encoding->length);
+}
+
+static struct bytes message_copy(unsigned char **at, struct bytes bytes)
+{
+    struct bytes copy = bytes_of(*at, bytes.length);
+    if (bytes.length)
+        memcpy(*at, bytes.data, bytes.length);
+    *at += bytes.length;
+    return copy;
+}
+
+struct message *message_new(const struct envelope *envelope)
+{
+    size_t length = envelope->event_name.length + envelope->data.length + envelope->group.length
+        + envelope->from_connection.length + envelope->from_user.length;
+    struct message *message = malloc(sizeof(*message) + length);
+    if (!message)
+        return NULL;
+    atomic_init(&message->references, 1);
+    for (size_t dialect = 0; dialect < MESSAGE_DIALECTS_MAX; dialect++)
+        for (size_t codec = 0; codec < CODEC_COUNT; codec++)
+            atomic_init(&message->encodings[dialect][codec], NULL);
+    message->size = (uint32_t)length + MESSAGE_FIXED_CHARGE;
+
+    unsigned char *at = (unsigned char *)(message + 1);
+    message->envelope = *envelope;
+    message->envelope.to = (struct target){0};
+    message->envelope.event_name = message_copy(&at, envelope->event_name);
+    message->envelope.data = message_copy(&at, envelope->data);
+    message->envelope.group = message_copy(&at, envelope->group);
+    message->envelope.from_connection = message_copy(&at, envelope->from_connection);
+    message->envelope.from_user = message_copy(&at, envelope->from_user);
+    return message;
+}
+
+void message_ref_many(struct message *message, unsigned count)
+{
+    atomic_fetch_add_explicit(&message->references, count, memory_order_relaxed);
+}
+
+void message_unref(struct message *message)
+{
+    if (!message || atomic_fetch_sub_explicit(&message->references, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t dialect = 0; dialect < MESSAGE_DIALECTS_MAX; dialect++)
+        for (size_t codec = 0; codec < CODEC_COUNT; codec++)
+            free(atomic_load_explicit(&message->encodings[dialect][codec], memory_order_relaxed));
+    free(message);
+}
+
+static struct encoding *encoding_new(const struct message *message, const struct dialect *dialect, enum codec_id codec)
+{
+    struct buf out = {0};
+    size_t head = offsetof(struct encoding, bytes) + WS_SERVER_HEADER_MAX;
+    if (buf_room(&out, head + message->size))
+        out.length = head;
+
+    bool is_emptied = false;
+    int r = dialect->encode(&out, &message->envelope, codec);
+    if (r == -EBADMSG) {
+        /* Numbers are already promised to the members, so something must go out under this one. */
+        struct envelope emptied = message->envelope;
+        emptied.data = (struct bytes){0};
+        out.length = head;
+        is_emptied = true;
+        r = dialect->encode(&out, &emptied, codec);
+    }
+    if (r < 0 || buf_status(&out) < 0) {
+        buf_done(&out);
+        return NULL;
+    }
+    struct encoding *encoding = (struct encoding *)out.data;
+    encoding->is_emptied = is_emptied;
+    encoding->length = (uint32_t)(out.length - head);
+    encoding->header_length = (uint8_t)ws_header_before(encoding->bytes + WS_SERVER_HEADER_MAX,
+        codecs[codec]->is_binary ? WS_BINARY : WS_TEXT, encoding->length);
+    return encoding;
+}
+
+const struct encoding *message_encoding(struct message *message, const struct dialect *dialect, enum codec_id codec)
+{
+    struct encoding *_Atomic *slot = &message->encodings[dialect->index][codec];
+    struct encoding *present = atomic_load_explicit(slot, memory_order_acquire);
+    if (present)
+        return present;
+    struct encoding *made = encoding_new(message, dialect, codec);
+    if (!made)
+        return NULL;
+    if (atomic_compare_exchange_strong(slot, &present, made))
+        return made;
+    free(made);
+    return present;
+}

@@ -1,0 +1,17 @@
+/*
+ * Policy: what a connection may do. The one place that is asked, so that tokens and group patterns have one place to
+ * be looked at later.
+ */
+#pragma once
+
+#include "lib/envelope.h"
+
+struct connection;
+
+/* May the connection publish there? FAULT_NONE, or FORBIDDEN with what would have to be different. */
+enum fault_id policy_may_publish(const struct connection *connection, const struct target *to, struct fault *fault);
+/* May it join this group by itself? */
+enum fault_id policy_may_join(const struct connection *connection, struct bytes group, struct fault *fault);
+/* Who a client without credentials is, if it may connect at all: FAULT_NONE or UNAUTHORIZED. */
+struct config;
+enum fault_id policy_may_connect_anonymously(const struct config *config, struct fault *fault);

@@ -1,0 +1,158 @@
+/*
+ * The native dialect's envelopes: how messages and the protocol's own events are written, and a poll's body.
+ */
+#include "daemon/dialect/native.h"
+
+#include "daemon/config/config.h"
+#include "daemon/core/hub.h"
+#include "lib/json.h"
+#include "lib/msgpack.h"
+
+static int native_encode(struct buf *out, const struct envelope *envelope, enum codec_id codec)
+{
+    return codecs[codec]->encode(out, envelope);
+}
+
+void native_add_event(struct connection *connection, const char *event_name, struct bytes json, struct buf *out)
+{
+    struct envelope envelope = {.event_name = bytes_text(event_name), .data = json, .data_codec = CODEC_JSON};
+    size_t before = out->length;
+    if (codecs[connection->codec]->encode(out, &envelope) < 0)
+        out->length = before;
+}
+
+static void native_add_groups(struct connection *connection, struct json_writer *json)
+{
+    json_key(json, "groups");
+    json_begin_array(json);
+    for (unsigned i = 0; i < connection->membership_count; i++)
+        json_add_string(json, connection->memberships[i].roster->place->name);
+    json_end_array(json);
+}
+
+static void native_add_welcome(struct connection *connection, bool is_resumed, struct buf *out)
+{
+    const struct config *config = connection->hub->config;
+    char id[UUID_TEXT + 1], token[TOKEN_TEXT + 1];
+    uuid_print(&connection->id, id);
+    connection_token(connection, token);
+    struct bytes user = connection_user(connection);
+
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    json_begin_object(&json);
+    json_key(&json, "connectionId");
+    json_add_text(&json, id);
+    json_key(&json, "connectionToken");
+    json_add_text(&json, token);
+    json_key(&json, "userId");
+    if (user.length)
+        json_add_string(&json, user);
+    else
+        json_add_null(&json);
+    json_key(&json, "protocol");
+    json_add_text(&json, codecs[connection->codec]->name);
+    json_key(&json, "keepAlive");
+    json_add_uint(&json, config->connection.keep_alive_ms);
+    json_key(&json, "timeout");
+    json_add_uint(&json, config->connection.timeout_ms);
+    json_key(&json, "resumeWindow");
+    json_add_uint(&json, config->resume.window_ms);
+    json_key(&json, "maxMessageSize");
+    json_add_uint(&json, config->connection.message_bytes);
+    json_key(&json, "resumed");
+    json_add_bool(&json, is_resumed);
+    json_key(&json, "received");
+    json_add_uint(&json, connection->received);
+    native_add_groups(connection, &json);
+    json_end_object(&json);
+    native_add_event(connection, "rtc.welcome", buf_bytes(&data), out);
+    buf_done(&data);
+}
+
+static void native_add_ping(struct connection *connection, struct buf *out)
+{
+    native_add_event(connection, "rtc.ping", (struct bytes){0}, out);
+}
+
+static void native_add_ack(struct connection *connection, struct buf *out)
+{
+    struct buf data = {0};
+    buf_add_format(&data, "{\"received\":%llu}", (unsigned long long)connection->received);
+    native_add_event(connection, "rtc.ack", buf_bytes(&data), out);
+    buf_done(&data);
+}
+
+/* The reason is the fault's name, or an operator's own words. */
+static void native_add_farewell(struct connection *connection, const struct fault *why, bool reconnect, struct buf *out)
+{
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    bool has_words = why->id == FAULT_DISCONNECTED && why->detail[0];
+    json_begin_object(&json);
+    json_key(&json, "reason");
+    json_add_text(&json, has_words ? why->detail : fault_rows[why->id].name);
+    json_key(&json, "reconnect");
+    json_add_bool(&json, reconnect);
+    json_end_object(&json);
+    native_add_event(connection, "rtc.close", buf_bytes(&data), out);
+    buf_done(&data);
+}
+
+static void native_add_poll_start(struct connection *connection, uint64_t first, size_t count, struct buf *out)
+{
+    if (connection->codec == CODEC_MSGPACK) {
+        msgpack_add_map(out, 2);
+        msgpack_add_text(out, "first");
+        msgpack_add_uint(out, first);
+        msgpack_add_text(out, "messages");
+        msgpack_add_array(out, (uint32_t)count);
+    } else {
+        buf_add_format(out, "{\"first\":%llu,\"messages\":[", (unsigned long long)first);
+    }
+}
+
+static void native_add_poll_between(struct connection *connection, struct buf *out)
+{
+    if (connection->codec == CODEC_JSON)
+        buf_add_byte(out, ',');
+}
+
+static void native_add_poll_end(struct connection *connection, struct buf *out)
+{
+    if (connection->codec == CODEC_JSON)
+        buf_add_text(out, "]}");
+}
+
+static const char *native_poll_content_type(struct connection *connection)
+{
+    return codecs[connection->codec]->content_type;
+}
+
+const struct dialect native = {
+    .name = "native",
+    .index = 0,
+    .numbers_sse = true,
+    .receive = native_receive,
+    .encode = native_encode,
+    .add_welcome = native_add_welcome,
+    .add_ping = native_add_ping,
+    .add_ack = native_add_ack,
+    .add_farewell = native_add_farewell,
+    .add_poll_start = native_add_poll_start,
+    .add_poll_between = native_add_poll_between,
+    .add_poll_end = native_add_poll_end,
+    .poll_content_type = native_poll_content_type,
+};
+
+static const char *native_base_path(const struct config *config)
+{
+    return config->http.base_path;
+}
+
+const struct dialect_front native_front = {
+    .dialect = &native,
+    .base_path = native_base_path,
+    .endpoints = native_endpoints,
+    .endpoint_count = NATIVE_ENDPOINT_COUNT,
+};

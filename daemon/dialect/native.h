@@ -1,0 +1,18 @@
+/*
+ * The native dialect (rtc-protocol(7)), in three files: what its envelopes look like (native.c), what clients ask for
+ * in them (native_events.c), and its HTTP addresses (native_http.c).
+ */
+#pragma once
+
+#include "daemon/core/connection.h"
+#include "daemon/net/router.h"
+
+extern const struct dialect native;
+enum { NATIVE_ENDPOINT_COUNT = 7 };
+extern const struct endpoint native_endpoints[NATIVE_ENDPOINT_COUNT];
+
+/* dialect.receive: one envelope of a client. */
+int native_receive(struct connection *connection, struct bytes text, enum codec_id codec);
+
+/* An unnumbered protocol envelope with JSON data, in the connection's codec. */
+void native_add_event(struct connection *connection, const char *event_name, struct bytes json, struct buf *out);

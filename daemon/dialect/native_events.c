@@ -1,0 +1,266 @@
+/*
+ * What clients ask for in the native dialect: an event for the server or for others, and the protocol's own events, each
+ * a row of a table.
+ */
+#include "daemon/dialect/native.h"
+
+#include "daemon/config/config.h"
+#include "daemon/core/exchange.h"
+#include "daemon/core/hub.h"
+#include "daemon/core/message.h"
+#include "daemon/core/notice.h"
+#include "daemon/core/policy.h"
+#include "lib/json.h"
+#include "lib/transcode.h"
+
+#include <stdio.h>
+
+/* An envelope being answered. */
+struct call {
+    struct connection *connection;
+    const struct envelope *envelope;
+    struct bytes json;                  /* its data, in JSON */
+};
+
+/* Queues a numbered envelope of the protocol's own for this connection. */
+static void native_push(struct connection *connection, const char *event_name, uint64_t id, bool is_error, struct bytes json)
+{
+    struct envelope envelope = {.event_name = bytes_text(event_name), .id = id, .is_error = is_error,
+                                .data = json, .data_codec = CODEC_JSON};
+    SCOPED(message) message = message_new(&envelope);
+    if (message)
+        connection_push(connection, message);
+    else
+        connection_doom(connection, FAULT_INTERNAL);
+}
+
+static void native_reply(const struct call *call, struct bytes json)
+{
+    if (call->envelope->id)
+        native_push(call->connection, "rtc.reply", call->envelope->id, false, json);
+}
+
+static void native_refuse(struct connection *connection, uint64_t id, const struct fault *fault)
+{
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    json_begin_object(&json);
+    json_key(&json, "code");
+    json_add_text(&json, fault_rows[fault->id].code);
+    json_key(&json, "message");
+    json_add_text(&json, fault_message(fault));
+    json_end_object(&json);
+    metrics_add(&connection->hub->metrics, METRIC_ENVELOPES_REFUSED, 1);
+    native_push(connection, id ? "rtc.reply" : "rtc.error", id, id != 0, buf_bytes(&data));
+    buf_done(&data);
+}
+
+/* Every handler returns what receive returns; a fault that it set is answered by native_receive. */
+
+static int native_take_ping(const struct call *call, struct fault *fault)
+{
+    struct buf text = {0};
+    native_add_event(call->connection, "rtc.pong", call->json, &text);
+    if (text.length && call->connection->link)
+        call->connection->transport->send_unnumbered(call->connection, buf_bytes(&text));
+    buf_done(&text);
+    return 0;
+}
+
+static int native_take_pong(const struct call *call, struct fault *fault)
+{
+    return 0;
+}
+
+static int native_take_ack(const struct call *call, struct fault *fault)
+{
+    uint64_t number;
+    if (json_uint(json_member(call->json, "received"), &number) < 0)
+        fault_set(fault, FAULT_BAD_ENVELOPE, "rtc.ack needs data {\"received\":N} with a whole number");
+    else if (connection_acknowledge(call->connection, number) < 0) {
+        struct fault why = {.id = FAULT_BAD_ACK};
+        connection_close(call->connection, &why, true);
+        return -ECONNRESET;
+    }
+    return 0;
+}
+
+static int native_take_close(const struct call *call, struct fault *fault)
+{
+    struct fault why = {.id = FAULT_CLIENT_CLOSED};
+    connection_close(call->connection, &why, false);
+    return -ECONNRESET;
+}
+
+/* The group that rtc.join and rtc.leave name. */
+static int native_read_group(const struct call *call, struct buf *scratch, struct bytes *ret, struct fault *fault)
+{
+    struct bytes value = json_member(call->json, "group");
+    if (value.length && json_string(value, scratch, ret) == 0)
+        return 0;
+    fault_set(fault, FAULT_BAD_ENVELOPE, "the data needs \"group\" with the group's name");
+    return -EBADMSG;
+}
+
+static void native_join(const struct call *call, struct bytes group, struct fault *fault)
+{
+    if (policy_may_join(call->connection, group, fault) != FAULT_NONE)
+        return;
+    if (connection_join(call->connection, group) == -ENOMEM) {
+        fault_set(fault, FAULT_INTERNAL, "out of memory");
+        return;
+    }
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    json_begin_object(&json);
+    json_key(&json, "group");
+    json_add_string(&json, group);
+    json_key(&json, "recovered");
+    json_add_bool(&json, false);
+    json_end_object(&json);
+    native_reply(call, buf_bytes(&data));
+    buf_done(&data);
+}
+
+static int native_take_join(const struct call *call, struct fault *fault)
+{
+    struct buf scratch = {0};
+    struct bytes group;
+    if (native_read_group(call, &scratch, &group, fault) == 0)
+        native_join(call, group, fault);
+    buf_done(&scratch);
+    return 0;
+}
+
+static int native_take_leave(const struct call *call, struct fault *fault)
+{
+    struct buf scratch = {0};
+    struct bytes group;
+    if (native_read_group(call, &scratch, &group, fault) == 0) {
+        if (connection_leave(call->connection, group) < 0)
+            fault_set(fault, FAULT_NOT_FOUND, "the connection is not in this group");
+        else
+            native_reply(call, (struct bytes){0});
+    }
+    buf_done(&scratch);
+    return 0;
+}
+
+static int native_take_unsupported(const struct call *call, struct fault *fault)
+{
+    fault_set(fault, FAULT_UNSUPPORTED, "%.*s is not offered by this daemon", (int)call->envelope->event_name.length,
+              (const char *)call->envelope->event_name.data);
+    return 0;
+}
+
+static const struct protocol_event {
+    const char *name;
+    bool is_numbered;                   /* rtc-protocol(7), "Stateful reconnect" */
+    int (*take)(const struct call *call, struct fault *fault);
+} protocol_events[] = {
+    {"rtc.ping", false, native_take_ping},
+    {"rtc.pong", false, native_take_pong},
+    {"rtc.ack", false, native_take_ack},
+    {"rtc.close", false, native_take_close},
+    {"rtc.join", true, native_take_join},
+    {"rtc.leave", true, native_take_leave},
+    {"rtc.history", true, native_take_unsupported},
+    {"rtc.presence", true, native_take_unsupported},
+    {"rtc.refresh", true, native_take_unsupported},
+};
+
+static const struct protocol_event *protocol_event_find(struct bytes name)
+{
+    for (size_t i = 0; i < COUNT_OF(protocol_events); i++)
+        if (bytes_is(name, protocol_events[i].name))
+            return &protocol_events[i];
+    return NULL;
+}
+
+static int native_take_protocol_event(struct connection *connection, const struct envelope *envelope,
+                                      const struct protocol_event *event, struct fault *fault)
+{
+    struct buf converted = {0};
+    struct call call = {.connection = connection, .envelope = envelope, .json = envelope->data};
+    if (envelope->data_codec == CODEC_MSGPACK && envelope->data.length) {
+        if (transcode_to_json(&converted, envelope->data, NULL) < 0)
+            buf_clear(&converted);
+        call.json = buf_bytes(&converted);
+    }
+    int r = event->take(&call, fault);
+    buf_done(&converted);
+    return r;
+}
+
+/* To others: nothing is taken (-EAGAIN) while a worker is too far behind. */
+static int native_publish(struct connection *connection, const struct envelope *envelope, struct fault *fault)
+{
+    struct hub *hub = connection->hub;
+    if (policy_may_publish(connection, &envelope->to, fault) != FAULT_NONE)
+        return 0;
+    struct envelope outgoing = {.event_name = envelope->event_name, .data = envelope->data,
+                                .data_codec = envelope->data_codec};
+    if (envelope->to.kind == TARGET_GROUP)
+        outgoing.group = envelope->to.name;
+    SCOPED(message) message = message_new(&outgoing);
+    unsigned recipients;
+    int r = message ? exchange_publish(hub->exchange, message, &envelope->to,
+                                       envelope->to.except_self ? connection->handle : 0, &recipients) : -ENOMEM;
+    if (r == -EAGAIN) {
+        metrics_add(&hub->metrics, METRIC_MAILBOX_FULL, 1);
+        return r;
+    }
+    if (r == -ENOENT)
+        fault_set(fault, FAULT_NOT_FOUND, "there is no such connection");
+    else if (r < 0)
+        fault_set(fault, FAULT_INTERNAL, "out of memory");
+    else
+        metrics_add(&hub->metrics, METRIC_MESSAGES_PUBLISHED, 1);
+    return 0;
+}
+
+static int native_take_event(struct connection *connection, const struct envelope *envelope, struct fault *fault)
+{
+    if (envelope->event_name.length >= 4 && memcmp(envelope->event_name.data, "rtc.", 4) == 0) {
+        fault_set(fault, FAULT_BAD_ENVELOPE, "event names that begin with rtc. belong to the protocol; choose another");
+        return 0;
+    }
+    if (envelope->to.kind == TARGET_SERVER) {
+        if (!notice_event(connection, envelope))
+            fault_set(fault, FAULT_NO_HANDLER, "nobody at the server handles this event; to reach others, say to whom (\"to\")");
+    } else {
+        int r = native_publish(connection, envelope, fault);
+        if (r < 0)
+            return r;
+    }
+    struct call call = {.connection = connection, .envelope = envelope};
+    if (fault->id == FAULT_NONE)
+        native_reply(&call, (struct bytes){0});
+    return 0;
+}
+
+int native_receive(struct connection *connection, struct bytes text, enum codec_id codec)
+{
+    struct buf scratch = {0};
+    struct envelope envelope = {0};
+    struct fault fault = {0};
+    int r = 0;
+    connection->heard_ms = connection->hub->now_ms;
+
+    if (codecs[codec]->decode(text, &scratch, &envelope, &fault) == DECODE_DONE) {
+        const struct protocol_event *event = protocol_event_find(envelope.event_name);
+        if (event)
+            r = native_take_protocol_event(connection, &envelope, event, &fault);
+        else
+            r = native_take_event(connection, &envelope, &fault);
+        /* What cannot be read counts too: the client numbered it. */
+        if (r == 0 && (!event || event->is_numbered))
+            connection_count_received(connection);
+    } else {
+        connection_count_received(connection);
+    }
+    if (r == 0 && fault.id != FAULT_NONE)
+        native_refuse(connection, envelope.id, &fault);
+    buf_done(&scratch);
+    return r;
+}

@@ -1,0 +1,135 @@
+/*
+ * Admission: see admission.h.
+ */
+#include "daemon/net/admission.h"
+
+#include "daemon/config/config.h"
+#include "daemon/core/policy.h"
+#include "daemon/net/router.h"
+
+bool admission_offers(const struct config *config, enum codec_id codec)
+{
+    return codec == CODEC_JSON ? config->protocols.json : config->protocols.msgpack;
+}
+
+enum fault_id admission_identify(struct link *link, const struct request *request, struct buf *scratch,
+                                 struct identity *ret, struct fault *fault)
+{
+    const struct config *config = link->worker->hub->config;
+    *ret = (struct identity){0};
+    if (http_header(request->head, "authorization").data || request_parameter(request, "access_token", scratch).data) {
+        /* Credentials that cannot be checked must not be waved through as anonymous. */
+        fault_set(fault, FAULT_UNAUTHORIZED, "this daemon cannot check access tokens; connect without one");
+        return fault->id;
+    }
+    enum fault_id refusal = policy_may_connect_anonymously(config, fault);
+    if (refusal != FAULT_NONE)
+        return refusal;
+    struct bytes user = request_parameter(request, "user", scratch);
+    if (!user.data)
+        return FAULT_NONE;
+    if (!config->connection.claimed_users || !name_is_valid(user, NAME_MAX_BYTES)) {
+        fault_set(fault, FAULT_FORBIDDEN, config->connection.claimed_users
+                  ? "a user's name is 1 to 255 bytes of UTF-8 without control characters"
+                  : "users are not taken on their word here (connection.claimed-users is off)");
+        return fault->id;
+    }
+    ret->user = user;
+    return FAULT_NONE;
+}
+
+static enum fault_id admission_join(struct connection *connection, const struct request *request, struct fault *fault)
+{
+    struct bytes rest = request->head->query, name, value;
+    struct buf group = {0};
+    enum fault_id refusal = FAULT_NONE;
+    while (refusal == FAULT_NONE && http_next_parameter(&rest, &name, &value)) {
+        if (!bytes_is(name, "group"))
+            continue;
+        buf_clear(&group);
+        if (text_url_decode(&group, value, true) < 0)
+            buf_clear(&group);
+        refusal = policy_may_join(connection, buf_bytes(&group), fault);
+        if (refusal == FAULT_BAD_ENVELOPE)
+            refusal = fault->id = FAULT_BAD_REQUEST;
+        if (refusal == FAULT_NONE && connection_join(connection, buf_bytes(&group)) == -ENOMEM) {
+            fault_set(fault, FAULT_INTERNAL, "out of memory");
+            refusal = FAULT_INTERNAL;
+        }
+    }
+    buf_done(&group);
+    return refusal;
+}
+
+static enum fault_id admission_new(struct link *link, const struct request *request, enum codec_id codec,
+                                   struct admission *ret, struct fault *fault)
+{
+    struct identity identity;
+    struct buf scratch = {0};
+    enum fault_id refusal = admission_identify(link, request, &scratch, &identity, fault);
+    if (refusal == FAULT_NONE) {
+        ret->connection = connection_new(link->worker->hub, request->dialect->dialect, codec, &identity,
+                                         &link->address, fault);
+        refusal = ret->connection ? admission_join(ret->connection, request, fault) : fault->id;
+        if (refusal != FAULT_NONE && ret->connection)
+            connection_close(ret->connection, fault, false);
+    }
+    buf_done(&scratch);
+    return refusal;
+}
+
+/* How far the client says it has come: ?received=N, or an EventSource's Last-Event-ID. -ENOENT: it does not say. */
+static int admission_received(const struct request *request, struct buf *scratch, uint64_t *ret)
+{
+    struct bytes text = http_header(request->head, "last-event-id");
+    if (!text.data || text.length == 0)
+        text = request_parameter(request, "received", scratch);
+    if (!text.data)
+        return -ENOENT;
+    return text_parse_uint(text, ret);
+}
+
+/* Whoever names another user than the connection's own must not get it. */
+static bool admission_is_other_user(const struct request *request, const struct connection *connection, struct buf *scratch)
+{
+    struct bytes user = request_parameter(request, "user", scratch);
+    return user.data && !bytes_equal(user, connection_user(connection));
+}
+
+enum fault_id admission_open(struct link *link, const struct request *request, enum codec_id codec,
+                             struct admission *ret, struct fault *fault)
+{
+    struct buf *scratch = &link->worker->scratch;
+    *ret = (struct admission){0};
+    struct bytes token = request_parameter(request, "token", scratch);
+    struct connection *connection = token.data ? hub_find_token(link->worker->hub, token) : NULL;
+    if (token.data && !connection) {
+        enum fault_id refusal = admission_new(link, request, codec, ret, fault);
+        if (refusal == FAULT_UNAUTHORIZED)
+            fault_set(fault, FAULT_UNKNOWN_TOKEN, "no connection has this token; negotiate again");
+        return refusal == FAULT_NONE ? FAULT_NONE : fault->id;
+    }
+    if (!connection)
+        return admission_new(link, request, codec, ret, fault);
+    if (admission_is_other_user(request, connection, scratch)) {
+        fault_set(fault, FAULT_FORBIDDEN, "this connection belongs to another user");
+        return fault->id;
+    }
+
+    uint64_t received = connection->outbox.first - 1;
+    int r = admission_received(request, scratch, &received);
+    if (r == -EBADMSG || r == -ERANGE) {
+        fault_set(fault, FAULT_BAD_REQUEST, "received (or Last-Event-ID) must be a whole number");
+        return fault->id;
+    }
+    if (connection_resume(connection, received) < 0) {
+        struct fault why;
+        fault_set(&why, FAULT_RESUME_EXPIRED, "the client came back at a number that is not held");
+        connection_close(connection, &why, true);
+        return admission_new(link, request, codec, ret, fault);
+    }
+    ret->connection = connection;
+    ret->is_resumed = connection->was_opened;
+    connection->codec = (uint8_t)codec;
+    return FAULT_NONE;
+}

@@ -1,0 +1,264 @@
+/*
+ * HTTP: see http.h. Requests in; answers are in http_answer.c.
+ */
+#include "daemon/net/http.h"
+
+#include "daemon/config/config.h"
+#include "daemon/net/http_answer.h"
+#include "daemon/net/router.h"
+
+#include <stdlib.h>
+
+/* A request whose body is still coming: a copy of its head, since the bytes it came in are gone by then. */
+struct upload {
+    struct request request;
+    struct http_head head;
+    struct http_chunked chunked;
+    uint64_t left;                  /* of a body with Content-Length */
+    struct buf body;
+    unsigned char head_bytes[];
+};
+
+void upload_free(struct upload *upload)
+{
+    if (!upload)
+        return;
+    buf_done(&upload->body);
+    free(upload);
+}
+
+static void rebase(struct bytes *slice, const unsigned char *from, const unsigned char *to)
+{
+    if (slice->data)
+        slice->data = to + (slice->data - from);
+}
+
+static struct upload *upload_new(const struct request *request, const unsigned char *bytes, uint64_t body_bytes_max)
+{
+    const struct http_head *head = request->head;
+    struct upload *upload = malloc(sizeof(*upload) + head->head_bytes);
+    if (!upload)
+        return NULL;
+    memcpy(upload->head_bytes, bytes, head->head_bytes);
+    upload->request = *request;
+    upload->head = *head;
+    upload->request.head = &upload->head;
+    upload->body = (struct buf){0};
+    upload->left = head->content_length;
+    http_chunked_init(&upload->chunked, body_bytes_max);
+
+    struct http_head *copy = &upload->head;
+    struct bytes *slices[] = {&copy->method_text, &copy->path, &copy->query};
+    for (unsigned i = 0; i < COUNT_OF(slices); i++)
+        rebase(slices[i], bytes, upload->head_bytes);
+    for (unsigned i = 0; i < copy->header_count; i++) {
+        rebase(&copy->headers[i].name, bytes, upload->head_bytes);
+        rebase(&copy->headers[i].value, bytes, upload->head_bytes);
+    }
+    return upload;
+}
+
+struct bytes request_parameter(const struct request *request, const char *name, struct buf *scratch)
+{
+    struct bytes rest = request->head->query, found, value;
+    while (http_next_parameter(&rest, &found, &value)) {
+        if (!bytes_is(found, name))
+            continue;
+        buf_clear(scratch);
+        if (text_url_decode(scratch, value, true) < 0 || !buf_room(scratch, 1))
+            break;
+        return buf_bytes(scratch);
+    }
+    return (struct bytes){0};
+}
+
+static void http_serve(struct link *link, const struct request *request)
+{
+    if (request->transport)
+        request->transport->open(link, request);
+    else
+        request->endpoint->serve(link, request);
+}
+
+/* Takes what there is of the body; serves the request when it is whole. */
+static size_t http_read_body(struct link *link, unsigned char *data, size_t length)
+{
+    struct upload *upload = link->upload;
+    size_t used;
+    struct fault fault = {0};
+    enum decode result;
+    if (upload->head.is_chunked) {
+        result = http_chunked_read(&upload->chunked, bytes_of(data, length), &used, &upload->body, &fault);
+    } else {
+        used = (size_t)MIN(upload->left, (uint64_t)length);
+        buf_add(&upload->body, data, used);
+        upload->left -= used;
+        result = upload->left ? DECODE_MORE : DECODE_DONE;
+    }
+    if (buf_status(&upload->body) < 0)
+        result = fault_set(&fault, FAULT_INTERNAL, "out of memory");
+    if (result == DECODE_BAD) {
+        http_refuse(link, &fault, true, NULL);
+        return length;
+    }
+    if (result == DECODE_MORE)
+        return used;
+
+    upload = STEAL(link->upload);
+    upload->request.body = buf_bytes(&upload->body);
+    http_serve(link, &upload->request);
+    upload_free(upload);
+    return used;
+}
+
+/* What the answer needs to know of the request after its bytes are gone. */
+static int http_note(struct link *link, const struct http_head *head)
+{
+    link->keeps_alive = head->keeps_alive && !link->worker->is_stopping;
+    link->is_head_request = head->method == HTTP_HEAD;
+    link->minor_version = head->minor_version;
+    free(link->origin);
+    link->origin = NULL;
+    struct bytes origin = http_header(head, "origin");
+    if (origin.data == NULL)
+        return 0;
+    link->origin = strndup((const char *)origin.data, origin.length);
+    return link->origin ? 0 : -ENOMEM;
+}
+
+static size_t http_begin_upload(struct link *link, const struct request *request, const unsigned char *data, size_t length)
+{
+    const struct config *config = link->worker->hub->config;
+    struct fault fault = {.id = FAULT_INTERNAL};
+    link->upload = upload_new(request, data, config->http.body_bytes);
+    if (!link->upload) {
+        http_refuse(link, &fault, true, NULL);
+        return length;
+    }
+    size_t head_bytes = request->head->head_bytes;
+    if (request->head->expects_continue && length == head_bytes)
+        link_send(link, BYTES("HTTP/1.1 100 Continue\r\n\r\n"));
+    link_set_deadline(link, config->http.body_timeout_ms);
+    return head_bytes;
+}
+
+static size_t http_take_request(struct link *link, unsigned char *data, size_t length)
+{
+    struct worker *worker = link->worker;
+    struct request request = {.head = &worker->head};
+    struct fault fault = {0};
+    metrics_add(&worker->hub->metrics, METRIC_REQUESTS_RECEIVED, 1);
+    if (http_note(link, request.head) < 0) {
+        fault_set(&fault, FAULT_INTERNAL, "out of memory");
+        http_refuse(link, &fault, true, NULL);
+        return length;
+    }
+    switch (router_route(link, &request)) {
+    case ROUTE_ANSWERED:
+        return link->is_closed ? length : request.head->head_bytes;
+    case ROUTE_HANDED_OVER:
+        return 0;
+    case ROUTE_FOUND:
+        break;
+    }
+    if (request.head->is_chunked || request.head->content_length)
+        return http_begin_upload(link, &request, data, length);
+    size_t head_bytes = request.head->head_bytes;
+    http_serve(link, &request);
+    return head_bytes;
+}
+
+static size_t http_on_data(struct link *link, unsigned char *data, size_t length)
+{
+    if (link->upload)
+        return http_read_body(link, data, length);
+
+    struct worker *worker = link->worker;
+    const struct config *config = worker->hub->config;
+    if (link->is_idle) {
+        link->is_idle = false;
+        link_set_deadline(link, config->http.head_timeout_ms);
+    }
+    struct http_limits limits = {
+        .head_bytes_max = config->http.head_bytes,
+        .target_bytes_max = config->http.target_bytes,
+        .header_count_max = (unsigned)config->http.header_count,
+        .body_bytes_max = config->http.body_bytes,
+    };
+    struct fault fault = {0};
+    size_t resume = link->head_resume;
+    switch (http_parse_head(bytes_of(data, length), &limits, &resume, &worker->head, &fault)) {
+    case DECODE_MORE:
+        link->head_resume = (uint32_t)resume;
+        return 0;
+    case DECODE_BAD:
+        link->head_resume = 0;
+        http_refuse(link, &fault, true, NULL);
+        return length;
+    default:
+        link->head_resume = 0;
+        return http_take_request(link, data, length);
+    }
+}
+
+static void http_on_drained(struct link *link)
+{
+    if (!link->is_idle)
+        return;
+    link_set_deadline(link, link->worker->hub->config->http.idle_timeout_ms);
+    link_resume(link);
+}
+
+static void http_on_lost(struct link *link, enum fault_id why)
+{
+    link_free(link);
+}
+
+static void http_on_deadline(struct link *link)
+{
+    struct fault fault = {.id = FAULT_TIMEOUT};
+    if (link_queued_bytes(link))
+        link_free(link);
+    else if (link->upload) {
+        fault_set(&fault, FAULT_TIMEOUT, "the request's body did not come in time (http.body-timeout)");
+        http_refuse(link, &fault, true, NULL);
+    } else if (!link->is_idle && link->in.length) {
+        fault_set(&fault, FAULT_TIMEOUT, "the request's head did not come in time (http.head-timeout)");
+        http_refuse(link, &fault, true, NULL);
+    } else {
+        link_close_gracefully(link);
+    }
+}
+
+static void http_on_retry(struct link *link)
+{
+    link_resume(link);
+}
+
+const struct link_handler http_handler = {
+    .on_data = http_on_data,
+    .on_drained = http_on_drained,
+    .on_lost = http_on_lost,
+    .on_deadline = http_on_deadline,
+    .on_retry = http_on_retry,
+};
+
+void http_start(struct link *link)
+{
+    link_set_handler(link, &http_handler);
+    link_set_deadline(link, link->worker->hub->config->http.head_timeout_ms);
+}
+
+void http_hold(struct link *link, const struct link_handler *handler)
+{
+    link->is_listening = true;
+    link_set_deadline(link, 0);
+    link_set_handler(link, handler);
+    link_pause(link);
+}
+
+void http_stop(struct link *link)
+{
+    if (link->handler == &http_handler)
+        link_close_gracefully(link);
+}

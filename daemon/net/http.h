@@ -1,0 +1,47 @@
+/*
+ * HTTP: the front of every link. Reads requests one after the other (RFC 9112), keeps their deadlines, hands them to the
+ * router, and writes answers. Whatever is ambiguous is refused and the link closed.
+ */
+#pragma once
+
+#include "daemon/net/http_parse.h"
+#include "daemon/net/link.h"
+
+struct dialect_front;
+struct endpoint;
+struct transport_front;
+
+struct request {
+    const struct http_head *head;
+    struct bytes body;
+    const struct dialect_front *dialect;
+    const struct endpoint *endpoint;
+    const struct transport_front *transport;    /* NULL: the endpoint serves by itself */
+};
+
+/* The value of a query parameter, decoded into `scratch`; data is NULL when it is absent or badly encoded. */
+struct bytes request_parameter(const struct request *request, const char *name, struct buf *scratch);
+
+struct response {
+    unsigned status;
+    const char *content_type;               /* NULL: no body */
+    struct bytes body;
+    const char *extra;                      /* further header lines, each with CRLF; or NULL */
+};
+
+/* Puts a new link under the front. */
+void http_start(struct link *link);
+/* Answers the present request; then the next one is read, or the link closed. */
+void http_respond(struct link *link, const struct response *response);
+/* Answers with application/problem+json (RFC 9457). `closes`: nothing more is read from this link. */
+void http_refuse(struct link *link, const struct fault *fault, bool closes, const char *extra);
+/* The head of an answer without an end (SSE); what follows is link_send()'s. */
+void http_begin_stream(struct link *link, const char *content_type);
+/* The head of 101 (WebSocket). `extra` has its own header lines. */
+void http_switch(struct link *link, const char *extra);
+/* The answer comes later: nothing more is read, and a hang-up goes to `handler`. */
+void http_hold(struct link *link, const struct link_handler *handler);
+/* The daemon stops: links that only wait are closed. */
+void http_stop(struct link *link);
+
+void upload_free(struct upload *upload);

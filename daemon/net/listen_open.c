@@ -1,0 +1,189 @@
+/*
+ * Opening the sockets that clients come in by: bound here, or inherited from systemd. Done by the main thread before
+ * any worker runs, so that a mistake is told before anything is ready.
+ */
+#include "daemon/config/config.h"
+#include "daemon/config/listen.h"
+#include "daemon/net/listener.h"
+#include "lib/log.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+static int listen_keep(struct listen_sockets *sockets, int descriptor, int worker)
+{
+    struct listen_socket *items = realloc(sockets->items, (sockets->count + 1) * sizeof(*items));
+    if (!items) {
+        close(descriptor);
+        return -ENOMEM;
+    }
+    sockets->items = items;
+    items[sockets->count++] = (struct listen_socket){.descriptor = descriptor, .worker = worker};
+    return 0;
+}
+
+static int listen_bind(const struct sockaddr *address, socklen_t length, bool shares_port, int backlog)
+{
+    int descriptor = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (descriptor < 0)
+        return -errno;
+    int one = 1;
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (shares_port)
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+    if (address->sa_family == AF_INET6)
+        setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+    if (bind(descriptor, address, length) < 0 || (backlog && listen(descriptor, backlog) < 0)) {
+        int r = -errno;
+        close(descriptor);
+        return r;
+    }
+    return descriptor;
+}
+
+/* One socket for each worker. A probe without SO_REUSEPORT first: else a second daemon on the same port would quietly get
+ * half of the clients. */
+static int listen_tcp(struct listen_sockets *sockets, const struct listen_address *address, unsigned worker_count, int backlog)
+{
+    const struct sockaddr *name = (const struct sockaddr *)&address->socket_address;
+    int probe = listen_bind(name, address->socket_length, false, 0);
+    if (probe < 0)
+        return probe;
+    close(probe);
+    for (unsigned worker = 0; worker < worker_count; worker++) {
+        int descriptor = listen_bind(name, address->socket_length, true, backlog);
+        int r = descriptor < 0 ? descriptor : listen_keep(sockets, descriptor, (int)worker);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* A socket file that nobody listens on any more is in the way; one that somebody does is not ours. */
+static int listen_clear_path(const struct sockaddr_un *name, socklen_t length)
+{
+    struct stat status;
+    if (lstat(name->sun_path, &status) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!S_ISSOCK(status.st_mode) || status.st_uid != geteuid())
+        return -EADDRINUSE;
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe < 0)
+        return -errno;
+    int r = connect(probe, (const struct sockaddr *)name, length) < 0 && errno == ECONNREFUSED ? 0 : -EADDRINUSE;
+    close(probe);
+    if (r == 0 && unlink(name->sun_path) < 0)
+        r = -errno;
+    return r;
+}
+
+static int listen_unix(struct listen_sockets *sockets, const struct listen_address *address, int backlog)
+{
+    const struct sockaddr_un *name = (const struct sockaddr_un *)&address->socket_address;
+    int r = listen_clear_path(name, address->socket_length);
+    if (r < 0)
+        return r;
+    int descriptor = listen_bind((const struct sockaddr *)name, address->socket_length, false, backlog);
+    if (descriptor < 0)
+        return descriptor;
+    return listen_keep(sockets, descriptor, -1);
+}
+
+/* Sockets of a .socket unit with this FileDescriptorName; their kind is verified. */
+static int listen_inherit(struct listen_sockets *sockets, const struct inherited *inherited, const char *name)
+{
+    int found = 0;
+    for (int i = 0; i < inherited->count; i++) {
+        int descriptor = SD_LISTEN_FDS_START + i;
+        if (strcmp(inherited->names[i], name) != 0)
+            continue;
+        if (sd_is_socket(descriptor, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
+            return -ENOTSOCK;
+        int r = listen_keep(sockets, descriptor, -1);
+        if (r < 0)
+            return r;
+        found++;
+    }
+    return found;
+}
+
+static int listen_one(struct listen_sockets *sockets, const char *text, const struct config *config,
+                      const struct inherited *inherited, unsigned worker_count)
+{
+    struct listen_address address;
+    int r = listen_parse(text, &address);
+    if (r < 0)
+        return r;
+    switch (address.kind) {
+    case LISTEN_TCP:
+        return listen_tcp(sockets, &address, worker_count, (int)config->http.backlog);
+    case LISTEN_UNIX:
+        return listen_unix(sockets, &address, (int)config->http.backlog);
+    default:
+        r = listen_inherit(sockets, inherited, address.name);
+        return r == 0 ? -ENOENT : MIN(r, 0);
+    }
+}
+
+int listen_open(const struct config *config, const struct inherited *inherited, unsigned worker_count,
+                struct listen_sockets *ret)
+{
+    *ret = (struct listen_sockets){.inherited_count = inherited->count};
+    /* What systemd hands over replaces the option: the unit's socket is where clients come in. */
+    int r = listen_inherit(ret, inherited, "rtcd");
+    if (r > 0)
+        return 0;
+    for (size_t i = 0; r == 0 && i < config->listen.count; i++) {
+        r = listen_one(ret, config->listen.items[i], config, inherited, worker_count);
+        if (r < 0)
+            log_error(LOG_AREA_NET, NULL, "cannot listen on %s: %s (option listen)", config->listen.items[i],
+                      r == -EADDRINUSE ? "another program listens there" : strerror(-r));
+    }
+    if (r < 0)
+        listen_close(ret);
+    return r;
+}
+
+void listen_close(struct listen_sockets *sockets)
+{
+    for (size_t i = 0; i < sockets->count; i++) {
+        struct sockaddr_un name = {0};
+        socklen_t length = sizeof(name);
+        int descriptor = sockets->items[i].descriptor;
+        bool is_own = descriptor >= SD_LISTEN_FDS_START + sockets->inherited_count;
+        if (is_own && getsockname(descriptor, (struct sockaddr *)&name, &length) == 0 && name.sun_family == AF_UNIX)
+            unlink(name.sun_path);
+        close(descriptor);
+    }
+    free(sockets->items);
+    *sockets = (struct listen_sockets){0};
+}
+
+int inherited_take(struct inherited *ret)
+{
+    *ret = (struct inherited){0};
+    ret->count = sd_listen_fds_with_names(1, &ret->names);
+    return MIN(ret->count, 0);
+}
+
+int inherited_find(const struct inherited *inherited, const char *name)
+{
+    for (int i = 0; i < inherited->count; i++)
+        if (strcmp(inherited->names[i], name) == 0)
+            return SD_LISTEN_FDS_START + i;
+    return -1;
+}
+
+void inherited_done(struct inherited *inherited)
+{
+    for (int i = 0; i < inherited->count; i++)
+        free(inherited->names[i]);
+    free(inherited->names);
+    *inherited = (struct inherited){0};
+}

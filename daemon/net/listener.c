@@ -1,0 +1,135 @@
+/*
+ * Listener: accepting. Opening the sockets is listen_open.c.
+ */
+#include "daemon/net/listener.h"
+
+#include "daemon/config/config.h"
+#include "daemon/net/http.h"
+#include "daemon/net/link.h"
+#include "lib/log.h"
+
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    ACCEPTS_PER_TURN = 128,
+    PAUSE_MS = 250,
+};
+
+struct listener {
+    struct list node;
+    struct worker *worker;
+    struct event *event;
+    struct timer pause;
+    int descriptor;
+};
+
+static void listener_read_address(const struct sockaddr_storage *from, struct peer_address *ret)
+{
+    *ret = (struct peer_address){.family = AF_UNIX};
+    if (from->ss_family == AF_INET) {
+        const struct sockaddr_in *ip4 = (const struct sockaddr_in *)from;
+        ret->family = AF_INET;
+        ret->port = ntohs(ip4->sin_port);
+        ret->ip.s6_addr[10] = ret->ip.s6_addr[11] = 0xff;
+        memcpy(&ret->ip.s6_addr[12], &ip4->sin_addr, 4);
+    } else if (from->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *ip6 = (const struct sockaddr_in6 *)from;
+        ret->family = AF_INET6;
+        ret->port = ntohs(ip6->sin6_port);
+        ret->ip = ip6->sin6_addr;
+    }
+}
+
+static void listener_welcome(struct listener *listener, int descriptor, const struct sockaddr_storage *from)
+{
+    struct peer_address address;
+    listener_read_address(from, &address);
+    if (address.family != AF_UNIX) {
+        int one = 1;
+        unsigned timeout_ms = (unsigned)listener->worker->hub->config->connection.timeout_ms;
+        setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        /* A dead peer shows as a failed write within this time (rtc-protocol(7), "Keep-alive"). */
+        setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+    }
+    struct link *link = link_new(listener->worker, descriptor, &address);
+    if (link)
+        http_start(link);
+}
+
+/* Out of descriptors or memory: spinning on the backlog would help nobody. */
+static void listener_pause(struct listener *listener, int reason)
+{
+    struct hub *hub = listener->worker->hub;
+    log_warning(LOG_AREA_NET, NULL, "cannot accept: %s; trying again in %d ms (raise LimitNOFILE or lower "
+                "limits.connections)", strerror(reason), PAUSE_MS);
+    metrics_add(&hub->metrics, METRIC_ACCEPT_PAUSED, 1);
+    event_del(listener->event);
+    timer_set(&hub->wheel, &listener->pause, hub->now_ms + PAUSE_MS);
+}
+
+static void on_pause_over(struct timer *timer)
+{
+    event_add(CONTAINER_OF(timer, struct listener, pause)->event, NULL);
+}
+
+static void on_acceptable(evutil_socket_t descriptor, short what, void *argument)
+{
+    struct listener *listener = argument;
+    worker_now(listener->worker);
+    for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+        struct sockaddr_storage from = {0};
+        socklen_t length = sizeof(from);
+        int accepted = accept4(descriptor, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (accepted >= 0) {
+            listener_welcome(listener, accepted, &from);
+            continue;
+        }
+        if (errno == EAGAIN)
+            return;
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            listener_pause(listener, errno);
+            return;
+        }
+    }
+}
+
+static int listener_add(struct worker *worker, int descriptor)
+{
+    struct listener *listener = calloc(1, sizeof(*listener));
+    if (!listener)
+        return -ENOMEM;
+    listener->worker = worker;
+    listener->descriptor = descriptor;
+    timer_init(&listener->pause, on_pause_over);
+    listener->event = event_new(worker->base, descriptor, EV_READ | EV_PERSIST, on_acceptable, listener);
+    list_append(&worker->listeners, &listener->node);
+    return listener->event && event_add(listener->event, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+int listener_add_all(struct worker *worker, const struct listen_sockets *sockets)
+{
+    for (size_t i = 0; i < sockets->count; i++) {
+        if (sockets->items[i].worker >= 0 && sockets->items[i].worker != (int)worker->index)
+            continue;
+        int r = listener_add(worker, sockets->items[i].descriptor);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void listener_free_all(struct worker *worker)
+{
+    LIST_EACH(node, &worker->listeners) {
+        struct listener *listener = CONTAINER_OF(node, struct listener, node);
+        list_remove(&listener->node);
+        timer_stop(&worker->hub->wheel, &listener->pause);
+        if (listener->event)
+            event_free(listener->event);
+        free(listener);
+    }
+}

@@ -1,0 +1,36 @@
+/*
+ * Mailbox: the bounded queue through which a thread hears from all others. Many may post, one takes.
+ *
+ * The bound is soft: senders whose letters may be refused ask for room first; a letter that must not be lost (an adopted
+ * link, a config) is taken beyond it. A sleeping owner is woken through an eventfd; the owner posting to itself wakes nobody,
+ * since it looks again before it sleeps.
+ */
+#pragma once
+
+#include "daemon/core/letter.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct mailbox {
+    pthread_mutex_t lock;
+    pthread_t owner;
+    struct letter *ring;
+    size_t capacity, head, count;
+    size_t bound;
+    _Atomic size_t visible_count;
+    bool has_owner, is_signalled;
+    int event_fd;
+};
+
+MUST_CHECK int mailbox_init(struct mailbox *mailbox, size_t bound);
+void mailbox_done(struct mailbox *mailbox);
+void mailbox_own(struct mailbox *mailbox);                  /* by the thread that will take */
+
+MUST_CHECK int mailbox_post(struct mailbox *mailbox, const struct letter *letter);      /* -ENOMEM */
+bool mailbox_has_room(struct mailbox *mailbox);
+bool mailbox_is_empty(struct mailbox *mailbox);
+/* Takes the oldest letter; false when there is none. */
+bool mailbox_take(struct mailbox *mailbox, struct letter *ret);
+/* After the eventfd became readable. */
+void mailbox_hear(struct mailbox *mailbox);

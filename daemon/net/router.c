@@ -1,0 +1,174 @@
+/*
+ * Router: see router.h.
+ */
+#include "daemon/net/router.h"
+
+#include "daemon/config/config.h"
+#include "daemon/core/hub.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+static enum route route_refuse(struct link *link, const struct request *request, enum fault_id id, const char *detail,
+                               const char *extra)
+{
+    struct fault fault;
+    fault_set(&fault, id, "%s", detail);
+    /* A body that nobody is going to read would be taken for the next request. */
+    bool has_body = request->head->is_chunked || request->head->content_length;
+    http_refuse(link, &fault, has_body, extra);
+    return ROUTE_ANSWERED;
+}
+
+static bool origin_is_own(const struct http_head *head, const char *origin)
+{
+    const char *host = strstr(origin, "://");
+    struct bytes own = http_header(head, "host");
+    return host && strlen(host + 3) == own.length && strncasecmp(host + 3, (const char *)own.data, own.length) == 0;
+}
+
+/* A page from elsewhere may come in only by the list: browsers apply no rule of their own to WebSockets. */
+static bool origin_is_allowed(const struct link *link, const struct http_head *head)
+{
+    const struct text_list *allowed = &link->worker->hub->config->http.origins;
+    if (origin_is_own(head, link->origin))
+        return true;
+    for (size_t i = 0; i < allowed->count; i++)
+        if (strcmp(allowed->items[i], "*") == 0 || strcmp(allowed->items[i], link->origin) == 0)
+            return true;
+    return false;
+}
+
+static const struct transport_front *transport_find(const struct router *router, const char *name)
+{
+    for (size_t i = 0; i < router->transport_count; i++)
+        if (strcmp(router->transports[i]->transport->name, name) == 0)
+            return router->transports[i];
+    return NULL;
+}
+
+/* Does this endpoint take the request? Its transport must be on and claim it. */
+static bool endpoint_takes(struct link *link, struct request *request, const struct endpoint *endpoint)
+{
+    request->transport = NULL;
+    if (!endpoint->transport)
+        return true;
+    const struct transport_front *front = transport_find(link->worker->router, endpoint->transport);
+    if (!front || !front->is_on(link->worker->hub->config) || (front->claims && !front->claims(request)))
+        return false;
+    request->transport = front;
+    return true;
+}
+
+/* Finds the endpoint; *ret_methods collects what the path allows. */
+static bool router_find(struct link *link, struct request *request, struct bytes path, unsigned *ret_methods)
+{
+    const struct router *router = link->worker->router;
+    enum http_method method = request->head->method == HTTP_HEAD ? HTTP_GET : request->head->method;
+    for (size_t d = 0; d < router->dialect_count; d++) {
+        const struct dialect_front *dialect = router->dialects[d];
+        struct bytes base = bytes_text(dialect->base_path(link->worker->hub->config));
+        if (path.length < base.length || memcmp(path.data, base.data, base.length) != 0)
+            continue;
+        struct bytes below = bytes_of(path.data + base.length, path.length - base.length);
+        for (size_t e = 0; e < dialect->endpoint_count; e++) {
+            const struct endpoint *endpoint = &dialect->endpoints[e];
+            if (!bytes_is(below, endpoint->path) || !endpoint_takes(link, request, endpoint))
+                continue;
+            *ret_methods |= endpoint->methods;
+            if (!(endpoint->methods & 1u << method))
+                continue;
+            request->dialect = dialect;
+            request->endpoint = endpoint;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void methods_print(unsigned methods, char *out, size_t size)
+{
+    static const struct { unsigned bit; const char *name; } names[] = {
+        {METHOD(GET), "GET, HEAD, "}, {METHOD(POST), "POST, "}, {METHOD(PUT), "PUT, "}, {METHOD(DELETE), "DELETE, "},
+    };
+    *out = '\0';
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (methods & names[i].bit)
+            strncat(out, names[i].name, size - strlen(out) - 1);
+    strncat(out, "OPTIONS", size - strlen(out) - 1);
+}
+
+/* OPTIONS (RFC 9110 section 9.3.7), and the preflight of the Fetch standard. */
+static enum route route_options(struct link *link, struct request *request, unsigned methods)
+{
+    char names[64], extra[400];
+    methods_print(methods, names, sizeof(names));
+    int length = snprintf(extra, sizeof(extra), "Allow: %s\r\n", names);
+    if (link->origin && http_header(request->head, "access-control-request-method").data)
+        snprintf(extra + length, sizeof(extra) - (size_t)length,
+                 "Access-Control-Allow-Methods: %s\r\n"
+                 "Access-Control-Allow-Headers: Authorization, Content-Type, Last-Event-ID\r\n"
+                 "Access-Control-Max-Age: 86400\r\n", names);
+    if (request->head->is_chunked || request->head->content_length)
+        link->keeps_alive = false;
+    http_respond(link, &(struct response){.status = 204, .extra = extra});
+    return ROUTE_ANSWERED;
+}
+
+static enum route route_no_method(struct link *link, struct request *request, unsigned methods)
+{
+    char names[64], extra[80], detail[120];
+    methods_print(methods, names, sizeof(names));
+    snprintf(extra, sizeof(extra), "Allow: %s\r\n", names);
+    snprintf(detail, sizeof(detail), "this address takes %s", names);
+    return route_refuse(link, request, FAULT_BAD_METHOD, detail, extra);
+}
+
+/* The token names the worker that owns the connection: the link goes there with all that was read of it. */
+static enum route route_by_token(struct link *link, struct request *request)
+{
+    struct worker *worker = link->worker;
+    struct bytes token = request_parameter(request, "token", &worker->scratch);
+    unsigned owner;
+    bool is_token = token.data && hub_token_worker(token, &owner) == 0 && owner < worker->worker_count;
+    if (is_token && owner != worker->index) {
+        link_hand_over(link, owner);
+        return ROUTE_HANDED_OVER;
+    }
+    if (request->endpoint->needs_token && (!is_token || !hub_find_token(worker->hub, token)))
+        return route_refuse(link, request, FAULT_UNKNOWN_TOKEN, token.data ? "no connection has this token; negotiate again"
+                            : "the query parameter token is missing", NULL);
+    return ROUTE_FOUND;
+}
+
+enum route router_route(struct link *link, struct request *request)
+{
+    const struct http_head *head = request->head;
+    if (link->origin && !origin_is_allowed(link, head)) {
+        free(link->origin);
+        link->origin = NULL;
+        return route_refuse(link, request, FAULT_FORBIDDEN,
+                            "pages from this origin may not connect; allow it in http.origins", NULL);
+    }
+    if (bytes_is(head->path, "*"))
+        return route_options(link, request, METHOD(GET) | METHOD(POST) | METHOD(DELETE));
+
+    struct buf *scratch = &link->worker->scratch;
+    buf_clear(scratch);
+    unsigned methods = 0;
+    bool is_path = text_url_decode(scratch, head->path, false) == 0;
+    bool is_found = is_path && router_find(link, request, buf_bytes(scratch), &methods);
+    if (!is_found && !methods)
+        return route_refuse(link, request, FAULT_NOT_FOUND, "there is nothing at this address", NULL);
+    if (head->method == HTTP_OPTIONS)
+        return route_options(link, request, methods);
+    if (!is_found)
+        return route_no_method(link, request, methods);
+    if (head->method == HTTP_HEAD) {
+        /* Opening a transport has effects that HEAD must not have; that the address exists can be said. */
+        http_respond(link, &(struct response){.status = 200});
+        return ROUTE_ANSWERED;
+    }
+    return route_by_token(link, request);
+}

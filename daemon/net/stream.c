@@ -1,0 +1,190 @@
+/*
+ * Stream: see stream.h. A batch is gathered into one sendmsg: first the rest of a half sent envelope, then what is
+ * unnumbered, then whole envelopes. Afterwards the bytes taken are dealt out in that order.
+ */
+#include "daemon/net/stream.h"
+
+#include "daemon/config/config.h"
+#include "daemon/core/hub.h"
+
+enum {
+    BATCH_ENVELOPES = 64,
+    QUEUE_BYTES_MAX = 64 * 1024,        /* unnumbered bytes a peer may leave unread before it is read no more */
+};
+
+struct batch {
+    struct iovec pieces[BATCH_ENVELOPES * STREAM_PIECES_MAX + 1];
+    uint32_t sizes[BATCH_ENVELOPES];    /* of each envelope, all its pieces */
+    char scratch[BATCH_ENVELOPES][STREAM_SCRATCH];
+    int piece_count;
+    uint32_t envelope_count;
+    size_t bytes, queued_bytes;
+};
+
+static void batch_skip(struct iovec *pieces, int count, size_t bytes)
+{
+    for (int i = 0; i < count && bytes; i++) {
+        size_t part = MIN(bytes, pieces[i].iov_len);
+        pieces[i].iov_base = (char *)pieces[i].iov_base + part;
+        pieces[i].iov_len -= part;
+        bytes -= part;
+    }
+}
+
+static int batch_add_envelope(struct batch *batch, struct connection *connection, stream_frame_fn *frame)
+{
+    uint32_t index = batch->envelope_count;
+    struct message *message = outbox_peek(&connection->outbox, index);
+    if (!message)
+        return -ENOENT;
+    const struct encoding *encoding = message_encoding(message, connection->dialect, connection->codec);
+    if (!encoding)
+        return -ENOMEM;
+    struct iovec *pieces = batch->pieces + batch->piece_count;
+    uint64_t number = outbox_sent(&connection->outbox) + 1 + index;
+    int count = frame(connection, number, encoding, pieces, batch->scratch[index]);
+    uint32_t size = 0;
+    for (int i = 0; i < count; i++)
+        size += (uint32_t)pieces[i].iov_len;
+    batch->sizes[index] = size;
+    batch->envelope_count++;
+    batch->piece_count += count;
+    batch->bytes += size;
+    return 0;
+}
+
+static void batch_add_queued(struct batch *batch, struct link *link)
+{
+    batch->queued_bytes = link_queued_bytes(link);
+    if (batch->queued_bytes == 0)
+        return;
+    batch->pieces[batch->piece_count++] = (struct iovec){link->out.data + link->out_offset, batch->queued_bytes};
+    batch->bytes += batch->queued_bytes;
+}
+
+/* -ENOMEM: an envelope could not be encoded. */
+static int batch_gather(struct batch *batch, struct connection *connection, stream_frame_fn *frame)
+{
+    batch->piece_count = 0;
+    batch->envelope_count = 0;
+    batch->bytes = 0;
+    int r = 0;
+    if (connection->partial) {
+        r = batch_add_envelope(batch, connection, frame);
+        if (r < 0)
+            return r;
+        batch_skip(batch->pieces, batch->piece_count, connection->partial);
+        batch->bytes -= connection->partial;
+    }
+    batch_add_queued(batch, connection->link);
+    while (r == 0 && batch->envelope_count < BATCH_ENVELOPES)
+        r = batch_add_envelope(batch, connection, frame);
+    return r == -ENOENT ? 0 : r;
+}
+
+/* Deals `sent` bytes out in the order in which they were gathered. */
+static void batch_account(const struct batch *batch, struct connection *connection, size_t sent)
+{
+    struct link *link = connection->link;
+    uint32_t done = 0;
+    if (connection->partial) {
+        size_t rest = batch->sizes[0] - connection->partial;
+        if (sent < rest) {
+            connection->partial += (uint32_t)sent;
+            return;
+        }
+        sent -= rest;
+        connection->partial = 0;
+        done = 1;
+    }
+    size_t queued = MIN(sent, batch->queued_bytes);
+    link->out_offset += queued;
+    sent -= queued;
+    if (link_queued_bytes(link) == 0) {
+        buf_done(&link->out);
+        link->out_offset = 0;
+    }
+    while (done < batch->envelope_count && sent >= batch->sizes[done])
+        sent -= batch->sizes[done++];
+    connection->partial = (uint32_t)sent;
+    connection_mark_sent(connection, done);
+}
+
+void stream_flush(struct connection *connection, stream_frame_fn *frame)
+{
+    struct link *link = connection->link;
+    struct batch batch;
+    while (!(link->armed & EV_WRITE) && (connection->outbox.unsent_count || link_queued_bytes(link))) {
+        if (batch_gather(&batch, connection, frame) < 0) {
+            connection_doom(connection, FAULT_INTERNAL);
+            return;
+        }
+        ssize_t sent = link_write(link, batch.pieces, batch.piece_count);
+        if (sent < 0)
+            return;
+        if (sent > 0) {
+            connection->sent_ms = connection->hub->now_ms;
+            batch_account(&batch, connection, (size_t)sent);
+        }
+        if ((size_t)sent < batch.bytes)
+            link_arm(link, true);
+    }
+    connection_watch_stall(connection);
+    if (connection->outbox.count > connection->outbox.unsent_count)
+        connection_tend_within(connection, connection->hub->config->connection.keep_alive_ms);
+    if (link->is_paused && link_queued_bytes(link) == 0 && list_is_empty(&link->stalled_node))
+        link_resume(link);
+}
+
+void stream_queue(struct connection *connection, struct bytes bytes)
+{
+    struct link *link = connection->link;
+    link_send(link, bytes);
+    if (link->is_closed)
+        return;
+    if (link_queued_bytes(link) > QUEUE_BYTES_MAX)
+        link_pause(link);
+    hub_mark_dirty(connection->hub, connection);
+}
+
+void stream_finish(struct link *link, stream_frame_fn *frame, const struct fault *why)
+{
+    struct connection *connection = link->connection;
+    connection->link = link;
+    if (why->id != FAULT_SLOW_CONSUMER && why->id != FAULT_INTERNAL)
+        stream_flush(connection, frame);
+    connection->link = NULL;
+    if (link->is_closed || !connection->partial)
+        return;
+
+    struct buf rest = {0};
+    struct iovec pieces[STREAM_PIECES_MAX];
+    char scratch[STREAM_SCRATCH];
+    struct message *message = outbox_peek(&connection->outbox, 0);
+    const struct encoding *encoding = message_encoding(message, connection->dialect, connection->codec);
+    int count = encoding ? frame(connection, outbox_sent(&connection->outbox) + 1, encoding, pieces, scratch) : 0;
+    batch_skip(pieces, count, connection->partial);
+    for (int i = 0; i < count; i++)
+        buf_add(&rest, pieces[i].iov_base, pieces[i].iov_len);
+    buf_add(&rest, link->out.data + link->out_offset, link_queued_bytes(link));
+    buf_done(&link->out);
+    link->out = rest;
+    link->out_offset = 0;
+}
+
+uint64_t stream_tend(struct connection *connection, uint64_t now_ms)
+{
+    const struct config *config = connection->hub->config;
+    if (connection_is_stalled(connection)) {
+        struct fault why = {.id = FAULT_SLOW_CONSUMER};
+        connection_close(connection, &why, true);
+        return 0;
+    }
+    connection_watch_stall(connection);
+    connection_tell_received(connection);
+    connection_forget_old(connection);
+    uint64_t next_ms = config->connection.keep_alive_ms;
+    if (connection->stall_number)
+        next_ms = MIN(next_ms, connection->stall_ms > now_ms ? connection->stall_ms - now_ms : 1);
+    return next_ms;
+}

@@ -1,0 +1,54 @@
+/*
+ * Worker: one thread with its own loop, listeners, links and hub. Other threads reach it through its mailbox alone.
+ */
+#pragma once
+
+#include "daemon/core/hub.h"
+#include "daemon/net/http_parse.h"
+#include "daemon/net/mailbox.h"
+
+#include <event2/event.h>
+#include <pthread.h>
+
+struct exchange;
+struct listener_set;
+struct router;
+
+enum { READ_BUFFER_BYTES = 64 * 1024 };
+
+struct worker {
+    unsigned index;
+    pthread_t thread;
+    bool is_running;
+    struct event_base *base;
+    struct event *mailbox_event, *tick_event;
+    struct hub *hub;
+    const struct router *router;
+    struct mailbox *mailboxes;          /* of all workers; its own is at `index` */
+    unsigned worker_count;
+
+    struct list links;                  /* all that are alive */
+    struct list graveyard;              /* links that are closed, freed at the end of the turn */
+    struct list stalled;                /* links whose message met back-pressure, tried again each tick */
+    struct list listeners;
+    size_t link_count;
+    bool is_stopping;
+    uint64_t stop_ms;                   /* links still there then are cut */
+
+    struct http_head head;              /* the request being looked at */
+    struct buf scratch;                 /* for decoders; nothing lives in it across calls */
+    char date[40];                      /* of the Date header, renewed each second */
+    uint64_t date_s;
+    unsigned char buffer[READ_BUFFER_BYTES];
+};
+
+/* Everything but the thread. Negative errno after logging why. */
+MUST_CHECK int worker_init(struct worker *worker, unsigned index, struct exchange *exchange, struct config *config,
+                           const struct router *router, struct mailbox *mailboxes, unsigned worker_count);
+void worker_done(struct worker *worker);
+MUST_CHECK int worker_start(struct worker *worker);
+void worker_join(struct worker *worker);            /* after LETTER_STOP */
+
+/* Milliseconds of a clock that never jumps; also refreshes the hub's. */
+uint64_t worker_now(struct worker *worker);
+uint64_t clock_now_ms(void);

@@ -1,0 +1,204 @@
+/*
+ * Polling: see polling.h. An answer is gathered whole from what is unsent and the unnumbered envelopes of this poll.
+ */
+#include "daemon/transport/polling.h"
+
+#include "daemon/config/config.h"
+#include "daemon/core/hub.h"
+#include "daemon/core/message.h"
+#include "daemon/net/admission.h"
+
+#include <stdlib.h>
+
+/* The unnumbered envelopes that go out with a poll's answer, before the numbered ones. */
+struct poll {
+    struct buf texts;
+    size_t count;
+};
+
+static void poll_add(struct connection *connection, struct poll *poll, struct bytes text)
+{
+    if (poll->count++)
+        connection->dialect->add_poll_between(connection, &poll->texts);
+    buf_add_bytes(&poll->texts, text);
+}
+
+void polling_send_unnumbered(struct connection *connection, struct bytes text)
+{
+    struct link *link = connection->link;
+    if (!link->state)
+        link->state = calloc(1, sizeof(struct poll));
+    if (!link->state)
+        return;
+    poll_add(connection, link->state, text);
+    hub_mark_dirty(connection->hub, connection);
+}
+
+static void poll_free(struct link *link)
+{
+    struct poll *poll = link->state;
+    if (poll)
+        buf_done(&poll->texts);
+    free(poll);
+    link->state = NULL;
+}
+
+/* Appends as many unsent envelopes as one answer may hold; at least one. */
+static uint32_t poll_add_envelopes(struct connection *connection, struct buf *body, bool has_some)
+{
+    size_t batch_bytes = connection->hub->config->transports.poll_batch_bytes;
+    uint64_t count_max = connection->hub->config->resume.envelopes;
+    uint32_t count = 0;
+    struct message *message;
+    while (count < count_max && (message = outbox_peek(&connection->outbox, count))) {
+        const struct encoding *encoding = message_encoding(message, connection->dialect, connection->codec);
+        if (!encoding || (count && body->length + encoding->length > batch_bytes))
+            break;
+        if (has_some || count)
+            connection->dialect->add_poll_between(connection, body);
+        buf_add_bytes(body, encoding_payload(encoding));
+        count++;
+    }
+    return count;
+}
+
+/* Answers the poll that carries the connection, with whatever there is; 204 when there is nothing. */
+static void poll_answer(struct connection *connection)
+{
+    struct link *link = STEAL(connection->link);
+    struct poll *poll = link->state;
+    struct buf texts = {0}, body = {0};
+    uint64_t first = outbox_sent(&connection->outbox) + 1;
+    size_t unnumbered = poll ? poll->count : 0;
+
+    if (poll)
+        buf_add_bytes(&texts, buf_bytes(&poll->texts));
+    uint32_t count = poll_add_envelopes(connection, &texts, unnumbered > 0);
+    connection->dialect->add_poll_start(connection, first, unnumbered + count, &body);
+    buf_add_bytes(&body, buf_bytes(&texts));
+    connection->dialect->add_poll_end(connection, &body);
+
+    link->connection = NULL;
+    poll_free(link);
+    struct response response = {.status = 204};
+    if (unnumbered + count > 0)
+        response = (struct response){.status = 200, .body = buf_bytes(&body),
+                                     .content_type = connection->dialect->poll_content_type(connection)};
+    if (buf_status(&texts) == 0 && buf_status(&body) == 0) {
+        connection_mark_sent(connection, count);
+        connection->sent_ms = connection->hub->now_ms;
+        connection_detach(connection);
+        http_respond(link, &response);
+    } else {
+        connection_detach(connection);
+        link_free(link);
+    }
+    buf_done(&texts);
+    buf_done(&body);
+}
+
+void polling_flush(struct connection *connection)
+{
+    if (connection->outbox.unsent_count || connection->link->state)
+        poll_answer(connection);
+}
+
+uint64_t polling_tend(struct connection *connection, uint64_t now_ms)
+{
+    /* A held poll needs no looking after: its link's deadline ends it. */
+    return 0;
+}
+
+void polling_close(struct link *link, const struct fault *why, struct bytes farewell)
+{
+    struct connection *connection = STEAL(link->connection);
+    struct buf body = {0};
+    struct response response = {.status = 204};
+    if (farewell.length) {
+        connection->dialect->add_poll_start(connection, outbox_sent(&connection->outbox) + 1, 1, &body);
+        buf_add_bytes(&body, farewell);
+        connection->dialect->add_poll_end(connection, &body);
+        response = (struct response){.status = 200, .body = buf_bytes(&body),
+                                     .content_type = connection->dialect->poll_content_type(connection)};
+    }
+    poll_free(link);
+    if (buf_status(&body) == 0)
+        http_respond(link, &response);
+    else
+        link_free(link);
+    buf_done(&body);
+}
+
+static size_t poll_on_data(struct link *link, unsigned char *data, size_t length)
+{
+    return 0;
+}
+
+static void poll_on_drained(struct link *link)
+{
+}
+
+static void poll_on_lost(struct link *link, enum fault_id why)
+{
+    struct connection *connection = STEAL(link->connection);
+    poll_free(link);
+    link_free(link);
+    connection_detach(connection);
+}
+
+static void poll_on_deadline(struct link *link)
+{
+    poll_answer(link->connection);
+}
+
+static const struct link_handler poll_handler = {
+    .on_data = poll_on_data,
+    .on_drained = poll_on_drained,
+    .on_lost = poll_on_lost,
+    .on_deadline = poll_on_deadline,
+    .on_retry = link_resume,
+};
+
+uint64_t polling_wait_ms(const struct request *request, struct buf *scratch, uint64_t fallback)
+{
+    uint64_t wait_ms;
+    struct bytes text = request_parameter(request, "wait", scratch);
+    return text.data && text_parse_uint(text, &wait_ms) == 0 ? wait_ms : fallback;
+}
+
+/* By what the client accepts; JSON when it does not say. */
+static enum codec_id poll_codec(const struct http_head *head, const struct config *config)
+{
+    bool wants_msgpack = http_header_has_token(head, "accept", codecs[CODEC_MSGPACK]->content_type);
+    if (!config->protocols.json)
+        return CODEC_MSGPACK;
+    return wants_msgpack && config->protocols.msgpack ? CODEC_MSGPACK : CODEC_JSON;
+}
+
+static bool is_polling(const struct transport *transport)
+{
+    return transport && transport->flush == polling_flush;
+}
+
+void polling_open(struct link *link, const struct request *request, const struct transport *transport, uint64_t wait_ms)
+{
+    struct fault fault = {0};
+    struct admission admission;
+    enum codec_id codec = poll_codec(request->head, link->worker->hub->config);
+    if (admission_open(link, request, codec, &admission, &fault) != FAULT_NONE) {
+        http_refuse(link, &fault, false, NULL);
+        return;
+    }
+    struct connection *connection = admission.connection;
+    bool is_first = !is_polling(connection->transport);
+    connection_attach(connection, link, transport);
+    link->connection = connection;
+    if (is_first)
+        connection_welcome(connection, admission.is_resumed);
+    if (wait_ms == 0 || connection->outbox.unsent_count || link->state) {
+        poll_answer(connection);
+        return;
+    }
+    http_hold(link, &poll_handler);
+    link_set_deadline(link, wait_ms);
+}

@@ -1,0 +1,372 @@
+/*
+ * WebSocket transport (RFC 6455): the handshake, messages to and from the connection's dialect, pings that are
+ * acknowledgements at once (rtc-protocol(7), "Keep-alive"), and the closing handshake. Framing itself is lib/ws_frame.
+ */
+#include "daemon/config/config.h"
+#include "daemon/core/hub.h"
+#include "daemon/net/admission.h"
+#include "daemon/net/stream.h"
+#include "daemon/transport/transports.h"
+#include "lib/ws_frame.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CLOSE_WAIT_MS = 3000 };          /* for the peer's half of the closing handshake */
+
+static const struct link_handler websocket_handler, closing_handler;
+
+struct websocket {
+    struct ws_reader reader;
+    struct buf message;                 /* a message in several pieces, or one that met back-pressure */
+    bool is_waiting;                    /* `message` is whole and not yet taken */
+};
+
+static int websocket_frame(const struct connection *connection, uint64_t number, const struct encoding *encoding,
+                           struct iovec pieces[static STREAM_PIECES_MAX], char scratch[static STREAM_SCRATCH])
+{
+    struct bytes frame = encoding_frame(encoding);
+    pieces[0] = (struct iovec){(void *)frame.data, frame.length};
+    return 1;
+}
+
+static void websocket_flush(struct connection *connection)
+{
+    stream_flush(connection, websocket_frame);
+}
+
+static void websocket_send_control(struct connection *connection, enum ws_opcode opcode, struct bytes payload)
+{
+    struct buf frame = {0};
+    ws_add_frame(&frame, opcode, payload);
+    stream_queue(connection, buf_bytes(&frame));
+    buf_done(&frame);
+}
+
+static void websocket_send_unnumbered(struct connection *connection, struct bytes text)
+{
+    websocket_send_control(connection, codecs[connection->codec]->is_binary ? WS_BINARY : WS_TEXT, text);
+}
+
+/* The client's transport is gone, not its connection. */
+static void websocket_lose(struct link *link)
+{
+    struct connection *connection = STEAL(link->connection);
+    link_free(link);
+    if (connection)
+        connection_detach(connection);
+}
+
+static void websocket_on_lost(struct link *link, enum fault_id why)
+{
+    websocket_lose(link);
+}
+
+/* From here on only the peer's Close matters; then the server ends the TCP connection (RFC 6455 section 7.1.1). */
+static void websocket_start_closing(struct link *link)
+{
+    link->connection = NULL;
+    link->is_corked = false;
+    link_set_handler(link, &closing_handler);
+    link_set_deadline(link, CLOSE_WAIT_MS);
+    link_resume(link);
+    if (!link->is_closed && !(link->armed & EV_WRITE))
+        link_flush(link);
+}
+
+static void websocket_close(struct link *link, const struct fault *why, struct bytes farewell)
+{
+    bool is_binary = codecs[link->connection->codec]->is_binary;
+    stream_finish(link, websocket_frame, why);
+    if (link->is_closed)
+        return;
+    if (farewell.length)
+        ws_add_frame(&link->out, is_binary ? WS_BINARY : WS_TEXT, farewell);
+    ws_add_close(&link->out, fault_rows[why->id].close, fault_message(why));
+    websocket_start_closing(link);
+}
+
+static uint64_t websocket_tend(struct connection *connection, uint64_t now_ms)
+{
+    const struct config *config = connection->hub->config;
+    uint64_t keep_alive_ms = config->connection.keep_alive_ms;
+    uint64_t silent_ms = now_ms - connection->heard_ms;
+    if (silent_ms >= config->connection.timeout_ms) {
+        metrics_add(&connection->hub->metrics, METRIC_TIMEOUTS, 1);
+        websocket_lose(connection->link);
+        return 0;
+    }
+    uint64_t next_ms = stream_tend(connection, now_ms);
+    if (next_ms == 0)
+        return 0;
+    bool is_owed = connection->outbox.count > connection->outbox.unsent_count;
+    bool may_ping = now_ms - connection->ping_ms >= keep_alive_ms;
+    if (may_ping && (silent_ms >= keep_alive_ms || is_owed)) {
+        char number[24];
+        snprintf(number, sizeof(number), "%llu", (unsigned long long)outbox_sent(&connection->outbox));
+        websocket_send_control(connection, WS_PING, bytes_text(number));
+        connection->ping_ms = now_ms;
+    }
+    return MIN(next_ms, silent_ms < keep_alive_ms ? keep_alive_ms - silent_ms
+                                                  : config->connection.timeout_ms - silent_ms);
+}
+
+/* The connection cannot go on: it is told why, here and on its link. */
+static void websocket_fail(struct link *link, const struct fault *fault)
+{
+    connection_close(link->connection, fault, fault_rows[fault->id].reconnect);
+}
+
+static void websocket_take_pong(struct link *link, struct bytes payload)
+{
+    uint64_t number;
+    struct fault fault = {.id = FAULT_BAD_ACK};
+    /* A Pong nobody asked for is allowed (RFC 6455 section 5.5.3); what is no number acknowledges nothing. */
+    if (text_parse_uint(payload, &number) == 0 && connection_acknowledge(link->connection, number) < 0)
+        websocket_fail(link, &fault);
+}
+
+/* 1000: the client ends the connection; anything else only takes its transport away. */
+static void websocket_take_close(struct link *link, struct bytes payload)
+{
+    struct connection *connection = link->connection;
+    struct bytes reason;
+    uint16_t code = ws_close_code(payload, &reason);
+    struct fault fault = {.id = FAULT_CLIENT_CLOSED};
+    ws_add_frame(&link->out, WS_CLOSE, payload);
+    websocket_start_closing(link);
+    connection->link = NULL;
+    link_close_gracefully(link);
+    if (code == 1000)
+        connection_close(connection, &fault, false);
+    else
+        connection_detach(connection);
+}
+
+static void websocket_take_control(struct link *link, const struct ws_piece *piece)
+{
+    struct bytes payload = bytes_of(piece->data, piece->length);
+    if (piece->opcode == WS_PING)
+        websocket_send_control(link->connection, WS_PONG, payload);
+    else if (piece->opcode == WS_PONG)
+        websocket_take_pong(link, payload);
+    else
+        websocket_take_close(link, payload);
+}
+
+/* Hands a whole message to the dialect; false: it met back-pressure or ended the connection. */
+static bool websocket_deliver(struct link *link, struct bytes message)
+{
+    struct websocket *ws = link->state;
+    int r = link->connection->dialect->receive(link->connection, message, link->connection->codec);
+    if (r == -EAGAIN) {
+        if (!ws->is_waiting && ws->message.length == 0)
+            buf_add_bytes(&ws->message, message);
+        ws->is_waiting = true;
+        link_stall(link);
+        return false;
+    }
+    ws->is_waiting = false;
+    buf_done(&ws->message);
+    return r == 0;
+}
+
+static void websocket_take_piece(struct link *link, const struct ws_piece *piece)
+{
+    struct websocket *ws = link->state;
+    struct fault fault;
+    bool is_binary = piece->opcode == WS_BINARY;
+    if (is_binary != codecs[link->connection->codec]->is_binary) {
+        fault_set(&fault, FAULT_BAD_DATA_TYPE, "this connection's protocol takes %s messages",
+                  is_binary ? "text" : "binary");
+        websocket_fail(link, &fault);
+        return;
+    }
+    if (piece->is_last && ws->message.length == 0) {
+        websocket_deliver(link, bytes_of(piece->data, piece->length));
+        return;
+    }
+    buf_add(&ws->message, piece->data, piece->length);
+    if (buf_status(&ws->message) < 0) {
+        fault_set(&fault, FAULT_INTERNAL, "out of memory");
+        websocket_fail(link, &fault);
+    } else if (piece->is_last) {
+        websocket_deliver(link, buf_bytes(&ws->message));
+    }
+}
+
+static size_t websocket_on_data(struct link *link, unsigned char *data, size_t length)
+{
+    struct websocket *ws = link->state;
+    struct ws_piece piece;
+    struct fault fault = {0};
+    size_t used;
+    link->connection->heard_ms = link->worker->hub->now_ms;
+    switch (ws_read(&ws->reader, data, length, &used, &piece, &fault)) {
+    case DECODE_MORE:
+        return 0;
+    case DECODE_BAD:
+        websocket_fail(link, &fault);
+        return length;
+    default:
+        break;
+    }
+    if (piece.event == WS_EVENT_CONTROL)
+        websocket_take_control(link, &piece);
+    else
+        websocket_take_piece(link, &piece);
+    return used;
+}
+
+static void websocket_on_drained(struct link *link)
+{
+    if (link->connection)
+        websocket_flush(link->connection);
+}
+
+static void websocket_on_retry(struct link *link)
+{
+    struct websocket *ws = link->state;
+    if (!ws->is_waiting || websocket_deliver(link, buf_bytes(&ws->message)))
+        link_resume(link);
+}
+
+static const struct link_handler websocket_handler = {
+    .on_data = websocket_on_data,
+    .on_drained = websocket_on_drained,
+    .on_lost = websocket_on_lost,
+    .on_deadline = link_free,
+    .on_retry = websocket_on_retry,
+};
+
+/* After our Close: what still comes is ignored (RFC 6455 section 1.4) until the peer's Close. */
+static size_t closing_on_data(struct link *link, unsigned char *data, size_t length)
+{
+    struct websocket *ws = link->state;
+    struct ws_piece piece;
+    size_t used;
+    enum decode result = ws_read(&ws->reader, data, length, &used, &piece, NULL);
+    if (result == DECODE_MORE)
+        return 0;
+    if (result == DECODE_BAD || (piece.event == WS_EVENT_CONTROL && piece.opcode == WS_CLOSE)) {
+        link_close_gracefully(link);
+        return length;
+    }
+    return used;
+}
+
+static void closing_on_drained(struct link *link)
+{
+}
+
+static void closing_on_lost(struct link *link, enum fault_id why)
+{
+    link_free(link);
+}
+
+static const struct link_handler closing_handler = {
+    .on_data = closing_on_data,
+    .on_drained = closing_on_drained,
+    .on_lost = closing_on_lost,
+    .on_deadline = link_free,
+    .on_retry = link_free,
+};
+
+/* The first subprotocol offered that is on: false when some were offered and none fits (RFC 6455 section 4.2.2). */
+static bool websocket_choose_protocol(const struct http_head *head, const struct config *config,
+                                      enum codec_id *ret_codec, bool *ret_named)
+{
+    *ret_named = http_header(head, "sec-websocket-protocol").data != NULL;
+    *ret_codec = CODEC_JSON;
+    if (!*ret_named)
+        return admission_offers(config, CODEC_JSON);
+    for (unsigned i = 0; i < head->header_count; i++) {
+        struct bytes rest = head->headers[i].value, token;
+        if (head->headers[i].name.length != 22 || strncasecmp((const char *)head->headers[i].name.data, "sec-websocket-protocol", 22) != 0)
+            continue;
+        while (http_next_token(&rest, &token)) {
+            for (enum codec_id codec = 0; codec < CODEC_COUNT; codec++) {
+                char name[32];
+                snprintf(name, sizeof(name), "rtc.v1.%s", codecs[codec]->name);
+                if (admission_offers(config, codec) && bytes_is(token, name)) {
+                    *ret_codec = codec;
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
+static bool websocket_is_handshake(const struct http_head *head)
+{
+    return head->minor_version == 1 && head->is_upgrade && http_header_has_token(head, "upgrade", "websocket")
+        && bytes_is(http_header(head, "sec-websocket-version"), "13");
+}
+
+static void websocket_open(struct link *link, const struct request *request)
+{
+    const struct http_head *head = request->head;
+    struct fault fault = {0};
+    char accept[WS_ACCEPT_TEXT + 1], extra[160];
+    enum codec_id codec;
+    bool is_named;
+    struct admission admission;
+
+    if (!websocket_is_handshake(head)) {
+        fault_set(&fault, FAULT_UPGRADE_REQUIRED, "%s", "");
+        http_refuse(link, &fault, true, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+        return;
+    }
+    if (ws_accept(http_header(head, "sec-websocket-key"), accept) < 0) {
+        fault_set(&fault, FAULT_BAD_REQUEST, "Sec-WebSocket-Key must be 16 bytes in base64");
+        http_refuse(link, &fault, true, NULL);
+        return;
+    }
+    if (!websocket_choose_protocol(head, link->worker->hub->config, &codec, &is_named)) {
+        fault_set(&fault, FAULT_NO_TRANSPORT, "offer rtc.v1.json or rtc.v1.msgpack in Sec-WebSocket-Protocol");
+        http_refuse(link, &fault, true, NULL);
+        return;
+    }
+    struct websocket *ws = calloc(1, sizeof(*ws));
+    if (!ws || admission_open(link, request, codec, &admission, &fault) != FAULT_NONE) {
+        if (!ws)
+            fault_set(&fault, FAULT_INTERNAL, "out of memory");
+        free(ws);
+        http_refuse(link, &fault, true, NULL);
+        return;
+    }
+    const struct config *config = link->worker->hub->config;
+    ws_reader_init(&ws->reader, true, config->connection.message_bytes, (uint32_t)config->connection.message_fragments);
+    link->state = ws;
+    snprintf(extra, sizeof(extra), "Sec-WebSocket-Accept: %s\r\n%s%s%s", accept,
+             is_named ? "Sec-WebSocket-Protocol: rtc.v1." : "", is_named ? codecs[codec]->name : "", is_named ? "\r\n" : "");
+    http_switch(link, extra);
+    link_set_handler(link, &websocket_handler);
+    link->connection = admission.connection;
+    connection_attach(admission.connection, link, websocket_front.transport);
+    connection_welcome(admission.connection, admission.is_resumed);
+    connection_tend_within(admission.connection, config->connection.keep_alive_ms);
+}
+
+static bool websocket_is_on(const struct config *config)
+{
+    return config->transports.websocket;
+}
+
+static const struct transport websocket = {
+    .name = "websocket",
+    .path = "/websocket",
+    .is_lasting = true,
+    .carries_binary = true,
+    .flush = websocket_flush,
+    .send_unnumbered = websocket_send_unnumbered,
+    .tend = websocket_tend,
+    .close = websocket_close,
+};
+
+const struct transport_front websocket_front = {
+    .transport = &websocket,
+    .is_on = websocket_is_on,
+    .open = websocket_open,
+};
