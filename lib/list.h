@@ -10,12 +10,10 @@ struct list {
     struct list *next, *previous;
 };
 
-#define LIST_ENTRY(node, type, member) CONTAINER_OF(node, type, member)
-
-/* Walks `list`; the current node may be taken out, no other. */
-#define LIST_EACH(node, list) \
-    for (struct list *node = (list)->next, *next_ = node->next; node != (list); \
-         node = next_, next_ = node->next)
+/* Walks the list; the current node may be taken out, no other. */
+#define LIST_EACH(item, head) \
+    for (struct list *item = (head)->next, *item##_next = item->next; item != (head); \
+         item = item##_next, item##_next = item->next)
 
 static inline void list_init(struct list *node) { node->next = node->previous = node; }
 static inline bool list_is_empty(const struct list *list) { return list->next == list; }

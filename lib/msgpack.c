@@ -416,3 +416,8 @@ void msgpack_end_array(struct buf *out, size_t head, uint32_t item_count)
     msgpack_end(out, head, &written);
     buf_done(&written);
 }
+
+const char *msgpack_library_version(void)
+{
+    return msgpack_version();
+}

@@ -76,3 +76,6 @@ void msgpack_add_ext(struct buf *out, int8_t type, struct bytes bytes);
 size_t msgpack_begin(struct buf *out);
 void msgpack_end_map(struct buf *out, size_t head, uint32_t pair_count);
 void msgpack_end_array(struct buf *out, size_t head, uint32_t item_count);
+
+/* msgpack-c's. */
+const char *msgpack_library_version(void);

@@ -291,3 +291,8 @@ int ws_accept(struct bytes key, char ret_text[static WS_ACCEPT_TEXT + 1])
     buf_done(&text);
     return r;
 }
+
+const char *ws_library_version(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION);
+}

@@ -68,3 +68,6 @@ void ws_add_close(struct buf *out, uint16_t code, const char *reason);      /* r
 /* Sec-WebSocket-Accept for a Sec-WebSocket-Key (RFC 6455 section 4.2.2); -EBADMSG when the key is not 16 bytes of base64. */
 enum { WS_ACCEPT_TEXT = 28 };
 MUST_CHECK int ws_accept(struct bytes key, char ret_text[static WS_ACCEPT_TEXT + 1]);
+
+/* OpenSSL's. */
+const char *ws_library_version(void);

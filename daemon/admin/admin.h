@@ -28,11 +28,12 @@ struct admin_host {
 
 /*
  * Listens on an inherited descriptor (>= 0), or binds `path` itself (mode and group from the config; a stale socket is
- * replaced, another daemon's live one is -EADDRINUSE). 0 or negative errno, after logging why.
+ * replaced, another daemon's live one is -EADDRINUSE; "" picks a place, see rtcd.yaml(5)). 0 or negative errno, after logging why.
  */
 struct admin;
 MUST_CHECK int admin_new(const struct admin_host *host, int descriptor, const char *path, struct admin **ret);
 void admin_free(struct admin *admin);
+const char *admin_path(const struct admin *admin);          /* "systemd" when inherited */
 
 /* A LETTER_NOTICE came to the main mailbox: hands it to those who listen. The notice is the admin's afterwards. */
 void admin_notice(struct admin *admin, struct notice *notice);

@@ -9,6 +9,8 @@
 
 #include <stdatomic.h>
 
+enum { OPTIONS_MAX = 80 };
+
 struct text_list {
     char **items;
     size_t count;
@@ -71,7 +73,7 @@ struct config {
     } publish;
     enum log_level log_levels[LOG_AREA_COUNT];
 
-    char *source;                       /* the file it was read from; "" for defaults alone */
+    char *origins[OPTIONS_MAX];         /* by row of options[]: "file:line", "command line"; NULL: the default */
 };
 
 struct config *config_ref(struct config *config);

@@ -51,7 +51,7 @@ static void wheel_run_slot(struct wheel *wheel, uint64_t now_ms)
     list_move_all(&due, &wheel->slots[wheel->tick % WHEEL_SLOTS]);
 
     while (!list_is_empty(&due)) {
-        struct timer *timer = LIST_ENTRY(due.next, struct timer, node);
+        struct timer *timer = CONTAINER_OF(due.next, struct timer, node);
         list_remove(&timer->node);
         if (timer->due_ms > now_ms) {
             wheel_place(wheel, timer);

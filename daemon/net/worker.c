@@ -6,6 +6,7 @@
 
 #include "daemon/config/config.h"
 #include "daemon/core/exchange.h"
+#include "daemon/core/message.h"
 #include "daemon/net/http.h"
 #include "daemon/net/link.h"
 #include "daemon/net/listener.h"
@@ -96,9 +97,14 @@ static void worker_bury(struct worker *worker)
     }
 }
 
-static void worker_drop_letter(const struct letter *letter)
+/* What nobody will handle any more: references are given back, visits sent home. */
+static void worker_drop_letter(struct worker *worker, const struct letter *letter)
 {
     switch (letter->kind) {
+    case LETTER_VISIT:
+        while (letter->visit->run(letter->visit, worker->hub))
+            ;
+        break;
     case LETTER_PLACE:
         place_unref(letter->place);
         message_unref(letter->message);
@@ -127,8 +133,10 @@ static void worker_drop_letter(const struct letter *letter)
 void worker_done(struct worker *worker)
 {
     struct letter letter;
+    while (worker->hub && worker->hub->has_fanout && !hub_continue(worker->hub))
+        ;
     while (mailbox_take(&worker->mailboxes[worker->index], &letter))
-        worker_drop_letter(&letter);
+        worker_drop_letter(worker, &letter);
     LIST_EACH(node, &worker->links)
         link_free(CONTAINER_OF(node, struct link, node));
     worker_bury(worker);
@@ -157,7 +165,7 @@ static void worker_stop(struct worker *worker)
 static void worker_adopt(struct worker *worker, struct link *link)
 {
     if (worker->is_stopping)
-        worker_drop_letter(&(struct letter){.kind = LETTER_ADOPT, .link = link});
+        worker_drop_letter(worker, &(struct letter){.kind = LETTER_ADOPT, .link = link});
     else
         link_adopt(link, worker);
 }

@@ -1,0 +1,310 @@
+/*
+ * Admin: see admin.h. The socket, who may use it, and lines in and out. Commands are admin_call.c's.
+ */
+#include "daemon/admin/admin.h"
+
+#include "daemon/admin/admin_call.h"
+#include "daemon/admin/admin_client.h"
+#include "daemon/config/config.h"
+#include "lib/log.h"
+
+#include <event2/buffer.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct admin_client *admin_find_client(struct admin *admin, uint64_t id)
+{
+    LIST_EACH(node, &admin->clients) {
+        struct admin_client *client = CONTAINER_OF(node, struct admin_client, node);
+        if (client->id == id)
+            return client;
+    }
+    return NULL;
+}
+
+static void client_free(struct admin_client *client)
+{
+    if (client->is_listening)
+        atomic_fetch_sub(&client->admin->host.exchange->listener_count, 1);
+    list_remove(&client->node);
+    client->admin->client_count--;
+    bufferevent_free(client->stream);
+    free(client->pattern);
+    free(client);
+}
+
+void admin_client_send(struct admin_client *client, struct bytes line)
+{
+    struct evbuffer *out = bufferevent_get_output(client->stream);
+    evbuffer_add(out, line.data, line.length);
+    evbuffer_add(out, "\n", 1);
+}
+
+size_t admin_client_queued(const struct admin_client *client)
+{
+    return evbuffer_get_length(bufferevent_get_output(client->stream));
+}
+
+/* Takes whole lines; stops while too many answers are unread. */
+static void client_take_lines(struct admin_client *client)
+{
+    struct admin *admin = client->admin;
+    const struct config *config = admin->host.config(admin->host.argument);
+    struct evbuffer *in = bufferevent_get_input(client->stream);
+    uint64_t id = client->id;
+    size_t length;
+    char *line;
+    while (admin_client_queued(client) < config->admin.queue_bytes && (line = evbuffer_readln(in, &length, EVBUFFER_EOL_LF))) {
+        if (length)
+            admin_call_take(admin, client, bytes_of(line, length));
+        free(line);
+        if (!admin_find_client(admin, id))
+            return;
+    }
+    if (evbuffer_get_length(in) > config->admin.max_request_bytes
+        && admin_client_queued(client) < config->admin.queue_bytes) {
+        struct admin_return back = {.admin = admin, .client = id};
+        admin_refuse(&back, FAULT_TOO_LARGE, "a line may have %llu bytes (admin.request-bytes)",
+                     (unsigned long long)config->admin.max_request_bytes);
+        bufferevent_disable(client->stream, EV_READ);
+        shutdown(bufferevent_getfd(client->stream), SHUT_RD);
+    }
+}
+
+static void on_readable(struct bufferevent *stream, void *argument)
+{
+    client_take_lines(argument);
+}
+
+static void on_written(struct bufferevent *stream, void *argument)
+{
+    client_take_lines(argument);
+}
+
+static void on_end(struct bufferevent *stream, short what, void *argument)
+{
+    struct admin_client *client = argument;
+    /* A half-closed peer still reads its last answers. */
+    if ((what & BEV_EVENT_EOF) && admin_client_queued(client) && !(what & BEV_EVENT_ERROR)) {
+        evbuffer_write(bufferevent_get_output(stream), bufferevent_getfd(stream));
+    }
+    client_free(client);
+}
+
+static bool is_in_group(const struct ucred *peer, const char *group_name)
+{
+    struct group *group = group_name[0] ? getgrnam(group_name) : NULL;
+    if (!group)
+        return false;
+    if (peer->gid == group->gr_gid)
+        return true;
+    gid_t wanted = group->gr_gid;
+    struct passwd *user = getpwuid(peer->uid);
+    gid_t groups[256];
+    int count = COUNT_OF(groups);
+    if (!user || getgrouplist(user->pw_name, peer->gid, groups, &count) < 0)
+        return false;
+    for (int i = 0; i < count; i++)
+        if (groups[i] == wanted)
+            return true;
+    return false;
+}
+
+/* File mode and group let a peer in; who it is, is asked again here. */
+static bool peer_is_allowed(struct admin *admin, int descriptor)
+{
+    struct ucred peer;
+    socklen_t length = sizeof(peer);
+    const struct config *config = admin->host.config(admin->host.argument);
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+        return false;
+    if (peer.uid == 0 || peer.uid == geteuid() || is_in_group(&peer, config->admin.group))
+        return true;
+    log_warning(LOG_AREA_ADMIN, NULL, "refused: pid %d with uid %u is neither root nor in the group %s", (int)peer.pid,
+                (unsigned)peer.uid, config->admin.group[0] ? config->admin.group : "(none: admin.group)");
+    return false;
+}
+
+static void refuse_peer(int descriptor, enum fault_id id, const char *detail)
+{
+    struct buf line = {0};
+    struct json_writer json = json_writer(&line);
+    json_begin_object(&json);
+    json_key(&json, "eventName");
+    json_add_text(&json, "rtc.error");
+    json_key(&json, "data");
+    json_begin_object(&json);
+    json_key(&json, "code");
+    json_add_text(&json, fault_rows[id].code);
+    json_key(&json, "message");
+    json_add_text(&json, detail);
+    json_end_object(&json);
+    json_end_object(&json);
+    buf_add_byte(&line, '\n');
+    if (send(descriptor, line.data, line.length, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        log_debug(LOG_AREA_ADMIN, NULL, "a refused peer was gone already");
+    buf_done(&line);
+    close(descriptor);
+}
+
+static void admin_welcome(struct admin *admin, int descriptor)
+{
+    const struct config *config = admin->host.config(admin->host.argument);
+    if (!peer_is_allowed(admin, descriptor)) {
+        refuse_peer(descriptor, FAULT_FORBIDDEN, "only root, the daemon's own user and members of its admin group may use this socket");
+        return;
+    }
+    if (admin->client_count >= config->admin.max_connections) {
+        refuse_peer(descriptor, FAULT_NODE_FULL, "too many admin connections (admin.connections); try again");
+        return;
+    }
+    struct admin_client *client = calloc(1, sizeof(*client));
+    struct bufferevent *stream = client ? bufferevent_socket_new(admin->host.base, descriptor, BEV_OPT_CLOSE_ON_FREE) : NULL;
+    if (!stream) {
+        free(client);
+        close(descriptor);
+        return;
+    }
+    client->admin = admin;
+    client->stream = stream;
+    client->id = ++admin->next_id;
+    client->access = ADMIN_ADMIN;
+    list_append(&admin->clients, &client->node);
+    admin->client_count++;
+    bufferevent_setcb(stream, on_readable, on_written, on_end, client);
+    bufferevent_enable(stream, EV_READ | EV_WRITE);
+}
+
+static void on_acceptable(evutil_socket_t listener, short what, void *argument)
+{
+    struct admin *admin = argument;
+    int descriptor = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (descriptor >= 0)
+        admin_welcome(admin, descriptor);
+}
+
+/* The default place, by who runs us. */
+static int admin_pick_path(const char *wanted, char ret[static 108])
+{
+    const char *runtime = getenv("RUNTIME_DIRECTORY"), *user_runtime = getenv("XDG_RUNTIME_DIR");
+    int length;
+    if (wanted[0])
+        length = snprintf(ret, 108, "%s", wanted);
+    else if (runtime && runtime[0] == '/')
+        length = snprintf(ret, 108, "%.*s/admin.sock", (int)strcspn(runtime, ":"), runtime);
+    else
+        length = snprintf(ret, 108, "%s/rtcd/admin.sock", user_runtime && user_runtime[0] == '/' ? user_runtime : "/run");
+    return length < 108 ? 0 : -ENAMETOOLONG;
+}
+
+static int admin_make_directory(const char *path)
+{
+    char directory[108];
+    const char *slash = strrchr(path, '/');
+    snprintf(directory, sizeof(directory), "%.*s", (int)(slash - path), path);
+    if (directory[0] && mkdir(directory, 0750) < 0 && errno != EEXIST)
+        return -errno;
+    return 0;
+}
+
+/* A file that nobody listens on is left over; one that answers belongs to another daemon. */
+static int admin_clear_path(const struct sockaddr_un *name)
+{
+    struct stat status;
+    if (lstat(name->sun_path, &status) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!S_ISSOCK(status.st_mode) || status.st_uid != geteuid())
+        return -EADDRINUSE;
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe < 0)
+        return -errno;
+    bool is_dead = connect(probe, (const struct sockaddr *)name, sizeof(*name)) < 0 && errno == ECONNREFUSED;
+    close(probe);
+    if (!is_dead)
+        return -EADDRINUSE;
+    return unlink(name->sun_path) < 0 ? -errno : 0;
+}
+
+/* The file is made with its final mode: there is no moment at which it is open to more. */
+static int admin_bind(struct admin *admin, const struct config *config)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s", admin->path);
+    int r = admin_make_directory(admin->path);
+    if (r == 0)
+        r = admin_clear_path(&name);
+    if (r < 0)
+        return r;
+    admin->descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (admin->descriptor < 0)
+        return -errno;
+    mode_t before = umask(0777 & ~(mode_t)config->admin.mode);
+    r = bind(admin->descriptor, (const struct sockaddr *)&name, sizeof(name)) < 0 ? -errno : 0;
+    umask(before);
+    if (r < 0)
+        return r;
+    admin->is_own_socket = true;
+    struct group *group = config->admin.group[0] ? getgrnam(config->admin.group) : NULL;
+    if (group && chown(name.sun_path, (uid_t)-1, group->gr_gid) < 0)
+        log_warning(LOG_AREA_ADMIN, NULL, "cannot give %s to the group %s: %s; its members cannot use it", name.sun_path,
+                    config->admin.group, strerror(errno));
+    return listen(admin->descriptor, 64) < 0 ? -errno : 0;
+}
+
+int admin_new(const struct admin_host *host, int descriptor, const char *path, struct admin **ret)
+{
+    struct admin *admin = calloc(1, sizeof(*admin));
+    if (!admin)
+        return -ENOMEM;
+    admin->host = *host;
+    admin->descriptor = descriptor;
+    list_init(&admin->clients);
+    int r = 0;
+    if (descriptor >= 0) {
+        snprintf(admin->path, sizeof(admin->path), "systemd");
+        evutil_make_socket_nonblocking(descriptor);
+    } else {
+        r = admin_pick_path(path, admin->path);
+        if (r == 0)
+            r = admin_bind(admin, host->config(host->argument));
+        if (r < 0)
+            log_error(LOG_AREA_ADMIN, NULL, "cannot listen on %s: %s (option admin.listen)", admin->path,
+                      r == -EADDRINUSE ? "another daemon, or another file, is there" : strerror(-r));
+    }
+    if (r == 0) {
+        admin->accept_event = event_new(host->base, admin->descriptor, EV_READ | EV_PERSIST, on_acceptable, admin);
+        r = admin->accept_event && event_add(admin->accept_event, NULL) == 0 ? 0 : -ENOMEM;
+    }
+    if (r < 0) {
+        admin_free(admin);
+        return r;
+    }
+    *ret = admin;
+    return 0;
+}
+
+void admin_free(struct admin *admin)
+{
+    if (!admin)
+        return;
+    LIST_EACH(node, &admin->clients)
+        client_free(CONTAINER_OF(node, struct admin_client, node));
+    if (admin->accept_event)
+        event_free(admin->accept_event);
+    if (admin->descriptor >= 0)
+        close(admin->descriptor);
+    if (admin->is_own_socket)
+        unlink(admin->path);
+    free(admin);
+}
+
+const char *admin_path(const struct admin *admin)
+{
+    return admin->path;
+}

@@ -1,0 +1,170 @@
+/*
+ * Admin call: see admin_call.h. Rights and arguments are checked here, once, from the command's row.
+ */
+#include "daemon/admin/admin_call.h"
+
+#include "daemon/admin/admin_client.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static void (*const handlers[ADMIN_COMMAND_COUNT])(struct admin_call *call) = {
+#define ADMIN_COMMAND(id, words, synopsis, access, columns, summary, details) [ADMIN_##id] = admin_##id,
+#include "lib/admin_commands.def"
+#undef ADMIN_COMMAND
+};
+
+static void admin_answer(const struct admin_return *back, const char *key, struct bytes json)
+{
+    struct admin_client *client = admin_find_client(back->admin, back->client);
+    if (!client)
+        return;
+    struct buf line = {0};
+    bool is_reply = back->id != 0;
+    buf_add_text(&line, is_reply ? "{\"eventName\":\"rtc.reply\",\"id\":" : "{\"eventName\":\"rtc.error\"");
+    if (is_reply)
+        buf_add_format(&line, "%llu", (unsigned long long)back->id);
+    buf_add_format(&line, ",\"%s\":", is_reply ? key : "data");
+    buf_add_bytes(&line, json.length ? json : BYTES("null"));
+    buf_add_byte(&line, '}');
+    if (buf_status(&line) == 0)
+        admin_client_send(client, buf_bytes(&line));
+    buf_done(&line);
+}
+
+void admin_reply(const struct admin_return *back, struct bytes json)
+{
+    if (back->id)
+        admin_answer(back, "data", json);
+}
+
+void admin_refuse(const struct admin_return *back, enum fault_id id, const char *format, ...)
+{
+    char message[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    json_begin_object(&json);
+    json_key(&json, "code");
+    json_add_text(&json, fault_rows[id].code);
+    json_key(&json, "message");
+    json_add_text(&json, message[0] ? message : fault_rows[id].sentence);
+    json_end_object(&json);
+    admin_answer(back, "error", buf_bytes(&data));
+    buf_done(&data);
+}
+
+int admin_text(struct admin_call *call, const char *name, struct bytes *ret)
+{
+    struct bytes value = json_member(call->data, name);
+    if (value.length == 0 || json_type(value) == JSON_NULL)
+        return 0;
+    if (json_string(value, &call->scratch, ret) == 0)
+        return 1;
+    admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%s must be a string", name);
+    return -EINVAL;
+}
+
+int admin_number(struct admin_call *call, const char *name, uint64_t *ret)
+{
+    struct bytes value = json_member(call->data, name), text;
+    if (value.length == 0 || json_type(value) == JSON_NULL)
+        return 0;
+    bool is_number = json_uint(value, ret) == 0
+        || (json_string(value, &call->scratch, &text) == 0 && text_parse_uint(text, ret) == 0);
+    if (is_number)
+        return 1;
+    admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%s must be a whole number", name);
+    return -EINVAL;
+}
+
+bool admin_flag(const struct admin_call *call, const char *name)
+{
+    bool value;
+    return json_bool(json_member(call->data, name), &value) == 0 && value;
+}
+
+static bool command_has_argument(const struct admin_command *command, struct bytes key)
+{
+    const char *rest = command->synopsis;
+    struct admin_argument argument;
+    while (admin_next_argument(&rest, &argument))
+        if (json_string_is(key, argument.name))
+            return true;
+    return false;
+}
+
+/* Is everything there that must be, and nothing else? Refuses the call if not. */
+static bool call_check_arguments(struct admin_call *call)
+{
+    const char *rest = call->command->synopsis;
+    struct admin_argument argument;
+    while (admin_next_argument(&rest, &argument)) {
+        if (argument.is_optional || json_member(call->data, argument.name).length)
+            continue;
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%s is missing: %s %s", argument.name, call->command->words,
+                     call->command->synopsis);
+        return false;
+    }
+    struct json_scan scan;
+    struct bytes key, value;
+    json_scan_init(&scan, call->data.length ? call->data : BYTES("{}"));
+    int r = json_enter(&scan, '{');
+    while (r == 0 && json_next_member(&scan, JSON_DEPTH_MAX, &key, &value) == 1) {
+        if (command_has_argument(call->command, key))
+            continue;
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%.*s is no argument of %s", (int)MIN(key.length, (size_t)64),
+                     (const char *)key.data, call->command->words);
+        return false;
+    }
+    return true;
+}
+
+static void call_dispatch(struct admin_call *call, const struct admin_client *client, struct bytes event_name)
+{
+    call->command = admin_command_by_event(event_name);
+    if (!call->command) {
+        admin_refuse(&call->back, FAULT_UNSUPPORTED, "there is no command %.*s; see rtcctl help", (int)MIN(event_name.length, (size_t)64),
+                     (const char *)event_name.data);
+    } else if (client->access < call->command->access) {
+        admin_refuse(&call->back, FAULT_FORBIDDEN, "%s needs more rights than you have", call->command->words);
+    } else if (call->data.length && json_type(call->data) != JSON_OBJECT) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "data must be an object with the arguments");
+    } else if (call_check_arguments(call)) {
+        handlers[call->command - admin_commands](call);
+    }
+}
+
+void admin_call_take(struct admin *admin, struct admin_client *client, struct bytes line)
+{
+    struct envelope envelope;
+    struct fault fault = {0};
+    struct buf scratch = {0};
+    struct admin_call call = {.back = {.admin = admin, .client = client->id}, .host = &admin->host};
+    enum decode result = codecs[CODEC_JSON]->decode(line, &scratch, &envelope, &fault);
+    call.back.id = envelope.id;
+    call.data = envelope.data;
+    if (result == DECODE_DONE)
+        call_dispatch(&call, client, envelope.event_name);
+    else
+        admin_refuse(&call.back, fault.id, "%s", fault_message(&fault));
+    buf_done(&call.scratch);
+    buf_done(&scratch);
+}
+
+int admin_send_visit(const struct admin_host *host, unsigned worker, struct visit *visit)
+{
+    struct letter letter = {.kind = LETTER_VISIT, .visit = visit};
+    return host->exchange->ports.post(host->exchange->ports.argument, worker, &letter);
+}
+
+void admin_visit_home(struct hub *hub, struct visit *visit)
+{
+    struct letter letter = {.kind = LETTER_VISIT, .visit = visit};
+    struct ports *ports = &hub->exchange->ports;
+    /* Out of memory: it stays where it is, and its asker waits in vain; nothing else is harmed. */
+    (void)!ports->post(ports->argument, MAIN_MAILBOX, &letter);
+}

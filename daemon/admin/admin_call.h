@@ -1,0 +1,47 @@
+/*
+ * Admin call: one request on the admin socket, from its arguments to its reply. What handlers see of a client: an id to
+ * look it up by, since it may be gone when an answer comes from a worker.
+ */
+#pragma once
+
+#include "daemon/admin/admin.h"
+#include "lib/json.h"
+
+struct admin_client;
+
+/* Where a reply goes. Copied by handlers that answer later. */
+struct admin_return {
+    struct admin *admin;
+    uint64_t client;
+    uint64_t id;                        /* the request's; 0: it has none, and gets no reply but an error */
+};
+
+struct admin_call {
+    struct admin_return back;
+    const struct admin_host *host;
+    const struct admin_command *command;
+    struct bytes data;                  /* a JSON object, or empty */
+    struct buf scratch;                 /* decoded arguments */
+};
+
+/* One line of a client: reads, checks, dispatches. */
+void admin_call_take(struct admin *admin, struct admin_client *client, struct bytes line);
+
+void admin_reply(const struct admin_return *back, struct bytes json);
+void admin_refuse(const struct admin_return *back, enum fault_id id, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* Arguments, by name: 1: there; 0: absent; -EINVAL: of the wrong kind, and the call is refused. */
+MUST_CHECK int admin_text(struct admin_call *call, const char *name, struct bytes *ret);
+MUST_CHECK int admin_number(struct admin_call *call, const char *name, uint64_t *ret);
+bool admin_flag(const struct admin_call *call, const char *name);
+
+/* Posts a visit to a worker; -ENOMEM: it was not taken. */
+MUST_CHECK int admin_send_visit(const struct admin_host *host, unsigned worker, struct visit *visit);
+/* On the worker's thread: sends it home. */
+void admin_visit_home(struct hub *hub, struct visit *visit);
+
+/* A handler for each row of admin_commands.def; one that is missing does not link. */
+#define ADMIN_COMMAND(id, words, synopsis, access, columns, summary, details) \
+    void admin_##id(struct admin_call *call);
+#include "lib/admin_commands.def"
+#undef ADMIN_COMMAND

@@ -1,0 +1,288 @@
+/*
+ * One connection, or those of one user: show connection, join, leave, disconnect. Each is an errand: a visit to the worker
+ * that owns the connection, which brings an answer home.
+ */
+#include "daemon/admin/admin_call.h"
+
+#include "daemon/core/policy.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct errand {
+    struct visit visit;
+    struct admin_return back;
+    const struct admin_host *host;
+    void (*act)(struct errand *errand, struct hub *hub);
+    uint64_t handle;
+    struct buf name;                    /* a group or a user */
+    struct fault why;                   /* disconnect: the reason */
+    bool reconnect;
+    unsigned worker;                    /* disconnect by user: goes to each in turn */
+    bool goes_round;
+    uint64_t ended_count;
+    struct buf answer;                  /* JSON; with a fault: not used */
+    struct fault fault;
+};
+
+static void errand_free(struct errand *errand)
+{
+    buf_done(&errand->name);
+    buf_done(&errand->answer);
+    free(errand);
+}
+
+static bool errand_run(struct visit *visit, struct hub *hub)
+{
+    struct errand *errand = CONTAINER_OF(visit, struct errand, visit);
+    errand->act(errand, hub);
+    admin_visit_home(hub, visit);
+    return false;
+}
+
+static void errand_arrive(struct visit *visit)
+{
+    struct errand *errand = CONTAINER_OF(visit, struct errand, visit);
+    if (errand->goes_round && ++errand->worker < errand->host->worker_count
+        && admin_send_visit(errand->host, errand->worker, visit) == 0)
+        return;
+    if (errand->goes_round)
+        buf_add_format(&errand->answer, "{\"disconnected\":%llu}", (unsigned long long)errand->ended_count);
+    if (errand->fault.id != FAULT_NONE)
+        admin_refuse(&errand->back, errand->fault.id, "%s", fault_message(&errand->fault));
+    else
+        admin_reply(&errand->back, buf_bytes(&errand->answer));
+    errand_free(errand);
+}
+
+static struct errand *errand_new(struct admin_call *call, void (*act)(struct errand *errand, struct hub *hub))
+{
+    struct errand *errand = calloc(1, sizeof(*errand));
+    if (!errand) {
+        admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
+        return NULL;
+    }
+    errand->visit = (struct visit){errand_run, errand_arrive};
+    errand->back = call->back;
+    errand->host = call->host;
+    errand->act = act;
+    return errand;
+}
+
+static void errand_send(struct errand *errand)
+{
+    if (admin_send_visit(errand->host, errand->worker, &errand->visit) < 0) {
+        admin_refuse(&errand->back, FAULT_INTERNAL, "out of memory");
+        errand_free(errand);
+    }
+}
+
+/* The errand for the connection that the call names; NULL: refused. */
+static struct errand *errand_to_connection(struct admin_call *call, void (*act)(struct errand *errand, struct hub *hub))
+{
+    struct bytes text;
+    struct uuid id;
+    if (admin_text(call, "connection", &text) <= 0)
+        return NULL;
+    if (uuid_parse(text, &id) < 0) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "a connection's id looks like 123e4567-e89b-42d3-a456-426614174000");
+        return NULL;
+    }
+    uint64_t handle = directory_find_connection(call->host->exchange->directory, &id);
+    if (handle == 0) {
+        admin_refuse(&call->back, FAULT_NOT_FOUND, "there is no such connection");
+        return NULL;
+    }
+    struct errand *errand = errand_new(call, act);
+    if (errand) {
+        errand->handle = handle;
+        errand->worker = hub_handle_worker(handle);
+    }
+    return errand;
+}
+
+/* It may have ended on the way. */
+static struct connection *errand_connection(struct errand *errand, struct hub *hub)
+{
+    struct connection *connection = hub_find(hub, errand->handle);
+    if (!connection)
+        fault_set(&errand->fault, FAULT_NOT_FOUND, "there is no such connection any more");
+    return connection;
+}
+
+static void show_outbox(struct json_writer *json, const struct connection *connection)
+{
+    const struct outbox *outbox = &connection->outbox;
+    json_key(json, "received");
+    json_add_uint(json, connection->received);
+    json_key(json, "sent");
+    json_add_uint(json, outbox_sent(outbox));
+    json_key(json, "acknowledged");
+    json_add_uint(json, outbox->first - 1);
+    json_key(json, "unsent");
+    json_add_uint(json, outbox->unsent_count);
+    json_key(json, "unsentBytes");
+    json_add_uint(json, outbox->unsent_bytes);
+    json_key(json, "keptBytes");
+    json_add_uint(json, outbox->kept_bytes);
+}
+
+static void act_show(struct errand *errand, struct hub *hub)
+{
+    const struct connection *connection = errand_connection(errand, hub);
+    if (!connection)
+        return;
+    char id[UUID_TEXT + 1], address[PEER_TEXT_MAX];
+    uuid_print(&connection->id, id);
+    peer_address_print(&connection->address, address);
+    struct json_writer json = json_writer(&errand->answer);
+    json_begin_object(&json);
+    json_key(&json, "id");
+    json_add_text(&json, id);
+    json_key(&json, "user");
+    json_add_string(&json, connection_user(connection));
+    json_key(&json, "state");
+    json_add_text(&json, connection_state_name(connection->state));
+    json_key(&json, "transport");
+    json_add_text(&json, connection->transport ? connection->transport->name : "");
+    json_key(&json, "protocol");
+    json_add_text(&json, codecs[connection->codec]->name);
+    json_key(&json, "dialect");
+    json_add_text(&json, connection->dialect->name);
+    json_key(&json, "address");
+    json_add_text(&json, address);
+    json_key(&json, "worker");
+    json_add_uint(&json, hub->worker);
+    json_key(&json, "ageMs");
+    json_add_uint(&json, hub->now_ms - connection->opened_ms);
+    json_key(&json, "silentMs");
+    json_add_uint(&json, hub->now_ms - connection->heard_ms);
+    show_outbox(&json, connection);
+    json_key(&json, "groups");
+    json_begin_array(&json);
+    for (unsigned i = 0; i < connection->membership_count; i++)
+        json_add_string(&json, connection->memberships[i].roster->place->name);
+    json_end_array(&json);
+    json_end_object(&json);
+}
+
+void admin_show_connection(struct admin_call *call)
+{
+    struct errand *errand = errand_to_connection(call, act_show);
+    if (errand)
+        errand_send(errand);
+}
+
+static void act_join(struct errand *errand, struct hub *hub)
+{
+    struct connection *connection = errand_connection(errand, hub);
+    if (!connection || policy_may_join(connection, buf_bytes(&errand->name), &errand->fault) != FAULT_NONE)
+        return;
+    if (connection_join(connection, buf_bytes(&errand->name)) == -ENOMEM)
+        fault_set(&errand->fault, FAULT_INTERNAL, "out of memory");
+}
+
+static void act_leave(struct errand *errand, struct hub *hub)
+{
+    struct connection *connection = errand_connection(errand, hub);
+    if (connection && connection_leave(connection, buf_bytes(&errand->name)) < 0)
+        fault_set(&errand->fault, FAULT_NOT_FOUND, "the connection is not in this group");
+}
+
+static void group_errand(struct admin_call *call, void (*act)(struct errand *errand, struct hub *hub))
+{
+    struct bytes group;
+    struct errand *errand = errand_to_connection(call, act);
+    if (!errand)
+        return;
+    if (admin_text(call, "group", &group) <= 0) {
+        errand_free(errand);
+        return;
+    }
+    buf_add_bytes(&errand->name, group);
+    errand_send(errand);
+}
+
+void admin_join(struct admin_call *call)
+{
+    group_errand(call, act_join);
+}
+
+void admin_leave(struct admin_call *call)
+{
+    group_errand(call, act_leave);
+}
+
+static void act_disconnect(struct errand *errand, struct hub *hub)
+{
+    struct connection *connection = errand_connection(errand, hub);
+    if (!connection)
+        return;
+    connection_close(connection, &errand->why, errand->reconnect);
+    buf_add_text(&errand->answer, "{\"disconnected\":1}");
+}
+
+/* This worker's connections of the user; each that ends leaves the roster, until there is none. */
+static void act_disconnect_user(struct errand *errand, struct hub *hub)
+{
+    while (true) {
+        struct place *place;
+        struct stripe *stripe = directory_lock(hub->exchange->directory, SPACE_USER, buf_bytes(&errand->name), &place);
+        struct roster *roster = place ? place->rosters[hub->worker] : NULL;
+        directory_unlock(stripe);
+        if (!roster)
+            return;
+        connection_close(roster->members[0].connection, &errand->why, errand->reconnect);
+        errand->ended_count++;
+    }
+}
+
+static void disconnect_send(struct admin_call *call, struct errand *errand)
+{
+    struct bytes reason = {0};
+    if (admin_text(call, "reason", &reason) < 0) {
+        errand_free(errand);
+        return;
+    }
+    if (reason.length && !name_is_valid(reason, sizeof(errand->why.detail) - 1)) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "a reason is a few words of text");
+        errand_free(errand);
+        return;
+    }
+    fault_set(&errand->why, FAULT_DISCONNECTED, "%.*s", (int)reason.length, (const char *)reason.data);
+    errand->reconnect = admin_flag(call, "reconnect");
+    errand_send(errand);
+}
+
+void admin_disconnect(struct admin_call *call)
+{
+    struct bytes user, connection;
+    int has_user = admin_text(call, "user", &user);
+    int has_connection = has_user < 0 ? -1 : admin_text(call, "connection", &connection);
+    if (has_user < 0 || has_connection < 0)
+        return;
+    if (has_user + has_connection != 1) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "say which: a connection's id, or --user");
+        return;
+    }
+    struct errand *errand = has_user ? errand_new(call, act_disconnect_user) : errand_to_connection(call, act_disconnect);
+    if (!errand)
+        return;
+    if (has_user) {
+        struct place *place;
+        if (admin_text(call, "user", &user) <= 0) {
+            errand_free(errand);
+            return;
+        }
+        buf_add_bytes(&errand->name, user);
+        errand->goes_round = true;
+        directory_unlock(directory_lock(call->host->exchange->directory, SPACE_USER, buf_bytes(&errand->name), &place));
+        if (!place) {
+            admin_refuse(&call->back, FAULT_NOT_FOUND, "no connection belongs to this user");
+            errand_free(errand);
+            return;
+        }
+    }
+    disconnect_send(call, errand);
+}

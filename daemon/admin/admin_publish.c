@@ -1,0 +1,145 @@
+/*
+ * publish and listen: into the exchange from the main thread, and out of it.
+ */
+#include "daemon/admin/admin_call.h"
+#include "daemon/admin/admin_client.h"
+
+#include "daemon/config/config.h"
+#include "daemon/core/message.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Exactly one target; 0, or -EINVAL when the call was refused. */
+static int publish_target(struct admin_call *call, struct target *ret)
+{
+    static const struct { const char *name; enum target_kind kind; } targets[] = {
+        {"group", TARGET_GROUP}, {"user", TARGET_USER}, {"connection", TARGET_CONNECTION},
+    };
+    unsigned count = 0;
+    *ret = (struct target){0};
+    if (admin_flag(call, "all")) {
+        ret->kind = TARGET_ALL;
+        count++;
+    }
+    for (size_t i = 0; i < COUNT_OF(targets) && count < 2; i++) {
+        int has = admin_text(call, targets[i].name, &ret->name);
+        if (has < 0)
+            return has;
+        if (has) {
+            ret->kind = targets[i].kind;
+            count++;
+        }
+    }
+    if (count != 1) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "say to whom, once: --group, --user, --connection or --all");
+        return -EINVAL;
+    }
+    if (ret->kind != TARGET_ALL && !name_is_valid(ret->name, NAME_MAX_BYTES)) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "a name is 1 to 255 bytes of UTF-8 without control characters");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static bool event_name_is_right(struct admin_call *call, struct bytes name)
+{
+    bool is_protocol = name.length >= 4 && memcmp(name.data, "rtc.", 4) == 0;
+    if (name_is_valid(name, EVENT_NAME_MAX) && !is_protocol)
+        return true;
+    admin_refuse(&call->back, FAULT_BAD_ENVELOPE, is_protocol
+                 ? "event names that begin with rtc. belong to the protocol; choose another"
+                 : "an event's name is 1 to 128 bytes of UTF-8 without control characters");
+    return false;
+}
+
+static void publish_send(struct admin_call *call, const struct envelope *envelope, const struct target *to)
+{
+    struct admin *admin = call->back.admin;
+    SCOPED(message) message = message_new(envelope);
+    unsigned recipients = 0;
+    int r = message ? exchange_publish(call->host->exchange, message, to, 0, &recipients) : -ENOMEM;
+    if (r == 0) {
+        char answer[48];
+        snprintf(answer, sizeof(answer), "{\"recipients\":%u}", recipients);
+        metrics_add(&admin->metrics, METRIC_MESSAGES_PUBLISHED, 1);
+        admin_reply(&call->back, bytes_text(answer));
+    } else if (r == -EAGAIN) {
+        metrics_add(&admin->metrics, METRIC_MAILBOX_FULL, 1);
+        admin_refuse(&call->back, FAULT_BACK_PRESSURE, "%s", "");
+    } else {
+        admin_refuse(&call->back, r == -ENOENT ? FAULT_NOT_FOUND : FAULT_INTERNAL,
+                     r == -ENOENT ? "there is no such connection" : "out of memory");
+    }
+}
+
+void admin_publish(struct admin_call *call)
+{
+    struct target to;
+    struct envelope envelope = {.data_codec = CODEC_JSON};
+    /* All decoded texts together are no longer than the request, so none moves when the next is decoded. */
+    if (!buf_room(&call->scratch, call->data.length + 1)) {
+        admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
+        return;
+    }
+    if (publish_target(call, &to) < 0)
+        return;
+    int has_event = admin_text(call, "event", &envelope.event_name);
+    if (has_event == 0)
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "the event's name is missing");
+    if (has_event <= 0 || !event_name_is_right(call, envelope.event_name))
+        return;
+    envelope.data = json_member(call->data, "data");
+    if (json_type(envelope.data) == JSON_NULL)
+        envelope.data = (struct bytes){0};
+    if (to.kind == TARGET_GROUP)
+        envelope.group = to.name;
+    publish_send(call, &envelope, &to);
+}
+
+void admin_listen(struct admin_call *call)
+{
+    struct bytes pattern = {0};
+    struct admin_client *client = admin_find_client(call->back.admin, call->back.client);
+    if (!client || admin_text(call, "event", &pattern) < 0)
+        return;
+    if (client->is_listening) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "this admin connection listens already");
+        return;
+    }
+    if (pattern.length)
+        client->pattern = strndup((const char *)pattern.data, pattern.length);
+    client->is_listening = true;
+    atomic_fetch_add(&call->host->exchange->listener_count, 1);
+    admin_reply(&call->back, (struct bytes){0});
+}
+
+static void listener_tell(struct admin_client *client, const struct notice *notice, size_t queue_bytes)
+{
+    struct bytes name = bytes_of(notice->bytes, notice->name_length);
+    if (client->pattern && !text_matches(bytes_text(client->pattern), name))
+        return;
+    if (admin_client_queued(client) + notice->length > queue_bytes) {
+        client->lost++;
+        metrics_add(&client->admin->metrics, METRIC_LISTEN_DROPPED, 1);
+        return;
+    }
+    if (client->lost) {
+        char gap[80];
+        snprintf(gap, sizeof(gap), "{\"eventName\":\"rtc.gap\",\"data\":{\"lost\":%llu}}", (unsigned long long)client->lost);
+        admin_client_send(client, bytes_text(gap));
+        client->lost = 0;
+    }
+    admin_client_send(client, bytes_of(notice->bytes + notice->name_length, notice->length));
+}
+
+void admin_notice(struct admin *admin, struct notice *notice)
+{
+    const struct config *config = admin->host.config(admin->host.argument);
+    LIST_EACH(node, &admin->clients) {
+        struct admin_client *client = CONTAINER_OF(node, struct admin_client, node);
+        if (client->is_listening)
+            listener_tell(client, notice, config->admin.queue_bytes);
+    }
+    free(notice);
+}

@@ -1,0 +1,208 @@
+/*
+ * The daemon itself: status, show config, reload, ping, version.
+ */
+#include "daemon/admin/admin_call.h"
+#include "daemon/admin/admin_client.h"
+
+#include "daemon/config/config_file.h"
+#include "daemon/config/option.h"
+#include "lib/log.h"
+#include "lib/msgpack.h"
+#include "lib/ws_frame.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t metric_sum(const struct admin_call *call, enum metric metric)
+{
+    uint64_t sum = metrics_get(&call->back.admin->metrics, metric);
+    for (unsigned worker = 0; worker < call->host->worker_count; worker++)
+        sum += metrics_get(&call->host->hub(call->host->argument, worker)->metrics, metric);
+    return sum;
+}
+
+static void status_add_states(struct json_writer *json, const struct admin_call *call)
+{
+    json_key(json, "connections");
+    json_begin_object(json);
+    for (enum connection_state state = 0; state < CONNECTION_CLOSED; state++) {
+        uint64_t sum = 0;
+        for (unsigned worker = 0; worker < call->host->worker_count; worker++)
+            sum += atomic_load_explicit(&call->host->hub(call->host->argument, worker)->state_counts[state],
+                                        memory_order_relaxed);
+        json_key(json, connection_state_name(state));
+        json_add_uint(json, sum);
+    }
+    json_end_object(json);
+}
+
+void admin_status(struct admin_call *call)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    json_begin_object(&json);
+    json_key(&json, "version");
+    json_add_text(&json, RTCD_VERSION);
+    json_key(&json, "pid");
+    json_add_uint(&json, (uint64_t)getpid());
+    json_key(&json, "uptimeMs");
+    json_add_uint(&json, now_ms > call->host->started_ms ? now_ms - call->host->started_ms : 0);
+    json_key(&json, "workers");
+    json_add_uint(&json, call->host->worker_count);
+    status_add_states(&json, call);
+    json_key(&json, "groups");
+    json_add_uint(&json, directory_count(call->host->exchange->directory, SPACE_GROUP));
+    json_key(&json, "users");
+    json_add_uint(&json, directory_count(call->host->exchange->directory, SPACE_USER));
+    json_key(&json, "counters");
+    json_begin_object(&json);
+    for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
+        json_key(&json, metric_rows[metric].name);
+        json_add_uint(&json, metric_sum(call, metric));
+    }
+    json_key(&json, "log_lines_dropped");
+    json_add_uint(&json, log_dropped_count());
+    json_end_object(&json);
+    json_end_object(&json);
+    admin_reply(&call->back, buf_bytes(&data));
+    buf_done(&data);
+}
+
+static void config_add_row(struct json_writer *json, const struct config *config, const struct config_option *option)
+{
+    struct buf value = {0};
+    option_print(config, option, &value);
+    json_begin_array(json);
+    json_add_text(json, option->path);
+    json_add_string(json, buf_bytes(&value));
+    json_add_text(json, option->fallback);
+    json_add_text(json, option_origin(config, option));
+    json_add_text(json, option_reload_name(option->reload));
+    json_end_array(json);
+    buf_done(&value);
+}
+
+void admin_show_config(struct admin_call *call)
+{
+    struct bytes wanted = {0};
+    const struct config *config = call->host->config(call->host->argument);
+    if (admin_text(call, "option", &wanted) < 0)
+        return;
+    size_t count = 0;
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    json_begin_object(&json);
+    json_key(&json, "rows");
+    json_begin_array(&json);
+    for (size_t i = 0; i < option_count; i++) {
+        size_t length = strlen(options[i].path);
+        bool is_wanted = wanted.length <= length && memcmp(options[i].path, wanted.data ? wanted.data : (void *)"", wanted.length) == 0
+            && (wanted.length == 0 || wanted.length == length || options[i].path[wanted.length] == '.');
+        if (!is_wanted)
+            continue;
+        config_add_row(&json, config, &options[i]);
+        count++;
+    }
+    json_end_array(&json);
+    json_end_object(&json);
+    if (count == 0)
+        admin_refuse(&call->back, FAULT_NOT_FOUND, "there is no such option");
+    else
+        admin_reply(&call->back, buf_bytes(&data));
+    buf_done(&data);
+}
+
+void admin_reload(struct admin_call *call)
+{
+    struct buf report = {0}, data = {0};
+    struct json_writer json = json_writer(&data);
+    if (call->host->reload(call->host->argument, &report) < 0) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%s", buf_text(&report));
+    } else {
+        json_begin_object(&json);
+        json_key(&json, "report");
+        json_add_string(&json, buf_bytes(&report));
+        json_end_object(&json);
+        admin_reply(&call->back, buf_bytes(&data));
+    }
+    buf_done(&report);
+    buf_done(&data);
+}
+
+/* A ping goes from worker to worker and keeps the slowest time. */
+struct tour {
+    struct visit visit;
+    struct admin_return back;
+    const struct admin_host *host;
+    unsigned worker;
+    uint64_t sent_us, slowest_us;
+};
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static bool tour_run(struct visit *visit, struct hub *hub)
+{
+    admin_visit_home(hub, visit);
+    return false;
+}
+
+static void tour_finish(struct tour *tour)
+{
+    char answer[80];
+    snprintf(answer, sizeof(answer), "{\"workers\":%u,\"slowestUs\":%llu}", tour->worker, (unsigned long long)tour->slowest_us);
+    admin_reply(&tour->back, bytes_text(answer));
+    free(tour);
+}
+
+static void tour_arrive(struct visit *visit)
+{
+    struct tour *tour = CONTAINER_OF(visit, struct tour, visit);
+    uint64_t now = now_us();
+    tour->slowest_us = MAX(tour->slowest_us, now - tour->sent_us);
+    tour->sent_us = now;
+    if (++tour->worker >= tour->host->worker_count || admin_send_visit(tour->host, tour->worker, visit) < 0)
+        tour_finish(tour);
+}
+
+void admin_ping(struct admin_call *call)
+{
+    struct tour *tour = calloc(1, sizeof(*tour));
+    if (tour) {
+        *tour = (struct tour){.visit = {tour_run, tour_arrive}, .back = call->back, .host = call->host, .sent_us = now_us()};
+        if (admin_send_visit(call->host, 0, &tour->visit) == 0)
+            return;
+    }
+    free(tour);
+    admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
+}
+
+void admin_version(struct admin_call *call)
+{
+    const struct { const char *name, *version; } parts[] = {
+        {"rtcd", RTCD_VERSION},
+        {"libevent", event_get_version()},
+        {"msgpack-c", msgpack_library_version()},
+        {"libyaml", config_library_version()},
+        {"openssl", ws_library_version()},
+    };
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    json_begin_object(&json);
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        json_key(&json, parts[i].name);
+        json_add_text(&json, parts[i].version);
+    }
+    json_end_object(&json);
+    admin_reply(&call->back, buf_bytes(&data));
+    buf_done(&data);
+}

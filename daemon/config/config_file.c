@@ -1,0 +1,330 @@
+/*
+ * Config file: see config_file.h. A walk over libyaml's events: nested mappings make dotted paths, scalars and lists of
+ * scalars set options. Whatever YAML can do beyond that (aliases, tags, several documents) is refused.
+ */
+#include "daemon/config/config_file.h"
+
+#include "daemon/config/option.h"
+#include "lib/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <yaml.h>
+
+enum { FILE_BYTES_MAX = 1024 * 1024, PATH_MAX_BYTES = 128 };
+
+struct reading {
+    struct config *config;
+    struct buf *problems;
+    const char *file;
+    yaml_parser_t parser;
+    bool seen[OPTIONS_MAX];
+    bool has_failed;
+};
+
+static void reading_problem(struct reading *reading, size_t line, const char *path, const char *reason)
+{
+    reading->has_failed = true;
+    buf_add_format(reading->problems, "%s:%zu: %s%s%s\n", reading->file, line, path, path[0] ? ": " : "", reason);
+}
+
+/* The next event, without anchors and tags; false: the file is not YAML (told). */
+static bool reading_next(struct reading *reading, yaml_event_t *ret)
+{
+    yaml_parser_t *parser = &reading->parser;
+    if (yaml_parser_parse(parser, ret))
+        return true;
+    char reason[200];
+    snprintf(reason, sizeof(reason), "not YAML: %s", parser->problem ? parser->problem : "out of memory");
+    reading_problem(reading, parser->problem_mark.line + 1, "", reason);
+    return false;
+}
+
+static bool event_is_fancy(const yaml_event_t *event)
+{
+    switch (event->type) {
+    case YAML_ALIAS_EVENT:
+        return true;
+    case YAML_SCALAR_EVENT:
+        return event->data.scalar.anchor || event->data.scalar.tag;
+    case YAML_MAPPING_START_EVENT:
+        return event->data.mapping_start.anchor || event->data.mapping_start.tag;
+    case YAML_SEQUENCE_START_EVENT:
+        return event->data.sequence_start.anchor || event->data.sequence_start.tag;
+    default:
+        return false;
+    }
+}
+
+static void reading_unknown(struct reading *reading, size_t line, const char *path)
+{
+    char reason[200];
+    const struct config_option *near = option_nearest(path);
+    if (near)
+        snprintf(reason, sizeof(reason), "there is no such option; did you mean %s?", near->path);
+    else
+        snprintf(reason, sizeof(reason), "there is no such option; rtcd.yaml(5) lists them");
+    reading_problem(reading, line, path, reason);
+}
+
+/* Is there an option below this path? */
+static bool path_is_section(const char *path)
+{
+    size_t length = strlen(path);
+    for (size_t i = 0; i < option_count; i++)
+        if (strncmp(options[i].path, path, length) == 0 && options[i].path[length] == '.')
+            return true;
+    return false;
+}
+
+static void reading_set(struct reading *reading, const struct config_option *option, size_t line, const char *text, bool adds)
+{
+    struct buf reason = {0};
+    char origin[300];
+    snprintf(origin, sizeof(origin), "%s:%zu", reading->file, line);
+    int r = adds ? option_add(reading->config, option, text, origin, &reason)
+                 : option_set(reading->config, option, text, origin, &reason);
+    if (r < 0)
+        reading_problem(reading, line, option->path, r == -ENOMEM ? "out of memory" : buf_text(&reason));
+    buf_done(&reason);
+}
+
+/* Passes over a whole value that is of no use. */
+static bool reading_skip(struct reading *reading, yaml_event_type_t first)
+{
+    int depth = first == YAML_MAPPING_START_EVENT || first == YAML_SEQUENCE_START_EVENT;
+    while (depth > 0) {
+        yaml_event_t event;
+        if (!reading_next(reading, &event))
+            return false;
+        depth += event.type == YAML_MAPPING_START_EVENT || event.type == YAML_SEQUENCE_START_EVENT;
+        depth -= event.type == YAML_MAPPING_END_EVENT || event.type == YAML_SEQUENCE_END_EVENT;
+        yaml_event_delete(&event);
+    }
+    return true;
+}
+
+static bool reading_list(struct reading *reading, const struct config_option *option)
+{
+    option_clear(reading->config, option);
+    while (true) {
+        yaml_event_t event;
+        if (!reading_next(reading, &event))
+            return false;
+        size_t line = event.start_mark.line + 1;
+        yaml_event_type_t type = event.type;
+        if (type == YAML_SCALAR_EVENT && !event_is_fancy(&event))
+            reading_set(reading, option, line, (const char *)event.data.scalar.value, true);
+        else if (type != YAML_SEQUENCE_END_EVENT)
+            reading_problem(reading, line, option->path, "its items must be plain values");
+        yaml_event_delete(&event);
+        if (type == YAML_SEQUENCE_END_EVENT)
+            return true;
+        if (!reading_skip(reading, type))
+            return false;
+    }
+}
+
+static bool reading_mapping(struct reading *reading, const char *prefix);
+
+/* The value of an option, whose first event is at hand. */
+static bool reading_option(struct reading *reading, const struct config_option *option, const yaml_event_t *event)
+{
+    size_t line = event->start_mark.line + 1;
+    bool *seen = &reading->seen[option - options];
+    if (*seen)
+        reading_problem(reading, line, option->path, "it is given twice");
+    *seen = true;
+    if (event_is_fancy(event)) {
+        reading_problem(reading, line, option->path, "anchors, aliases and tags are not taken");
+    } else if (event->type == YAML_SCALAR_EVENT) {
+        reading_set(reading, option, line, (const char *)event->data.scalar.value, false);
+        return true;
+    } else if (event->type == YAML_SEQUENCE_START_EVENT && option->kind == OPTION_LIST) {
+        return reading_list(reading, option);
+    } else {
+        reading_problem(reading, line, option->path, option->kind == OPTION_LIST ? "a list is expected" : "one value is expected");
+    }
+    return reading_skip(reading, event->type);
+}
+
+static bool reading_member(struct reading *reading, const char *path, size_t line)
+{
+    yaml_event_t event;
+    if (!reading_next(reading, &event))
+        return false;
+    const struct config_option *option = option_find(path);
+    bool is_empty = event.type == YAML_SCALAR_EVENT && event.data.scalar.length == 0 && event.data.scalar.plain_implicit;
+    bool goes_on;
+    if (option) {
+        goes_on = reading_option(reading, option, &event);
+    } else if (path_is_section(path) && event.type == YAML_MAPPING_START_EVENT && !event_is_fancy(&event)) {
+        goes_on = reading_mapping(reading, path);
+    } else {
+        if (!path_is_section(path))
+            reading_unknown(reading, line, path);
+        else if (!is_empty)
+            reading_problem(reading, line, path, "options are expected below it");
+        goes_on = reading_skip(reading, event.type);
+    }
+    yaml_event_delete(&event);
+    return goes_on;
+}
+
+static bool reading_mapping(struct reading *reading, const char *prefix)
+{
+    while (true) {
+        yaml_event_t key;
+        if (!reading_next(reading, &key))
+            return false;
+        yaml_event_type_t type = key.type;
+        size_t line = key.start_mark.line + 1;
+        char path[PATH_MAX_BYTES];
+        bool fits = type == YAML_SCALAR_EVENT && !event_is_fancy(&key)
+            && snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] ? "." : "", (const char *)key.data.scalar.value)
+               < (int)sizeof(path);
+        yaml_event_delete(&key);
+        if (type == YAML_MAPPING_END_EVENT)
+            return true;
+        if (!fits) {
+            reading_problem(reading, line, prefix, "an option's name is expected");
+            return false;
+        }
+        if (!reading_member(reading, path, line))
+            return false;
+    }
+}
+
+/* Stream start, document start, one mapping, document end, stream end. */
+static void reading_document(struct reading *reading)
+{
+    yaml_event_t event;
+    unsigned documents = 0;
+    bool goes_on = true, is_over = false;
+    while (goes_on && !is_over && reading_next(reading, &event)) {
+        size_t line = event.start_mark.line + 1;
+        switch (event.type) {
+        case YAML_STREAM_START_EVENT:
+        case YAML_DOCUMENT_END_EVENT:
+            break;
+        case YAML_STREAM_END_EVENT:
+            is_over = true;
+            break;
+        case YAML_DOCUMENT_START_EVENT:
+            if (++documents > 1) {
+                reading_problem(reading, line, "", "there is more than one document");
+                goes_on = false;
+            }
+            break;
+        case YAML_MAPPING_START_EVENT:
+            goes_on = reading_mapping(reading, "");
+            break;
+        default:
+            if (event.type != YAML_SCALAR_EVENT || event.data.scalar.length)
+                reading_problem(reading, line, "", "options are expected, as name: value");
+            goes_on = reading_skip(reading, event.type);
+            break;
+        }
+        yaml_event_delete(&event);
+    }
+}
+
+static int config_slurp(const char *path, struct buf *ret)
+{
+    struct stat status;
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return -errno;
+    int r = fstat(fileno(file), &status) < 0 ? -errno : S_ISDIR(status.st_mode) ? -EISDIR : 0;
+    while (r == 0 && !feof(file)) {
+        unsigned char *room = buf_room(ret, 4096);
+        if (!room || ret->length > FILE_BYTES_MAX)
+            r = room ? -EFBIG : -ENOMEM;
+        else
+            ret->length += fread(room, 1, 4096, file);
+        if (r == 0 && ferror(file))
+            r = -EIO;
+    }
+    fclose(file);
+    return r;
+}
+
+static int config_read_file(struct config *config, const char *path, struct buf *problems)
+{
+    struct buf text = {0};
+    struct reading reading = {.config = config, .problems = problems, .file = path};
+    int r = config_slurp(path, &text);
+    if (r < 0)
+        buf_add_format(problems, "%s: cannot be read: %s\n", path, strerror(-r));
+    if (r == 0 && !yaml_parser_initialize(&reading.parser))
+        r = -ENOMEM;
+    if (r == 0) {
+        yaml_parser_set_input_string(&reading.parser, text.data, text.length);
+        reading_document(&reading);
+        yaml_parser_delete(&reading.parser);
+        r = reading.has_failed ? -EINVAL : 0;
+    }
+    buf_done(&text);
+    return r;
+}
+
+static int config_override(struct config *config, const char *text, struct buf *problems)
+{
+    char path[PATH_MAX_BYTES];
+    struct buf reason = {0};
+    const char *equals = strchr(text, '=');
+    int r = -EINVAL;
+    snprintf(path, sizeof(path), "%.*s", (int)(equals ? equals - text : (ptrdiff_t)strlen(text)), text);
+    const struct config_option *option = option_find(path), *near = option_nearest(path);
+    if (!equals)
+        buf_add_format(problems, "--set %s: option=value is expected\n", path);
+    else if (!option)
+        buf_add_format(problems, "--set %s: there is no such option%s%s%s\n", path, near ? "; did you mean " : "",
+                       near ? near->path : "", near ? "?" : "");
+    else if ((r = option_set(config, option, equals + 1, "command line", &reason)) < 0)
+        buf_add_format(problems, "--set %s: %s\n", path, buf_text(&reason));
+    buf_done(&reason);
+    return r;
+}
+
+static struct config *config_new(void)
+{
+    struct config *config = calloc(1, sizeof(*config));
+    struct buf reason = {0};
+    if (!config)
+        return NULL;
+    atomic_init(&config->reference_count, 1);
+    int r = 0;
+    for (size_t i = 0; i < option_count && r == 0; i++)
+        r = option_set(config, &options[i], options[i].fallback, NULL, &reason);
+    assert(r != -EINVAL);
+    buf_done(&reason);
+    if (r == 0)
+        return config;
+    config_unref(config);
+    return NULL;
+}
+
+int config_load(const char *path, const char *const overrides[], size_t override_count, struct config **ret,
+                struct buf *problems)
+{
+    SCOPED(config) config = config_new();
+    if (!config)
+        return -ENOMEM;
+    int r = path ? config_read_file(config, path, problems) : 0;
+    for (size_t i = 0; i < override_count; i++) {
+        int one = config_override(config, overrides[i], problems);
+        r = r == 0 ? one : r;
+    }
+    if (r == 0)
+        r = config_check_rules(config, problems);
+    if (r == 0)
+        *ret = STEAL(config);
+    return r;
+}
+
+const char *config_library_version(void)
+{
+    return yaml_get_version_string();
+}

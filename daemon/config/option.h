@@ -1,0 +1,55 @@
+/*
+ * Option: the engine over the rows of options.c. Sets, prints, checks, copies and compares a config row by row, so no
+ * list of options exists but the table.
+ */
+#pragma once
+
+#include "daemon/config/config.h"
+#include "lib/buf.h"
+
+enum option_kind { OPTION_FLAG, OPTION_NUMBER, OPTION_SIZE, OPTION_SPAN, OPTION_TEXT, OPTION_LIST, OPTION_CHOICE };
+
+enum option_reload {
+    RELOAD_NOW,             /* a reload takes it up at once */
+    RELOAD_NEW,             /* for connections made afterwards */
+    RELOAD_RESTART,         /* only a restart does */
+};
+
+struct config_option {
+    const char *path;       /* "resume.window" */
+    enum option_kind kind;
+    size_t offset;          /* of the member in struct config */
+    const char *fallback;   /* the default, as one would write it */
+    uint64_t min, max;      /* NUMBER, SIZE, SPAN; max 0: no limit */
+    const char *choices;    /* CHOICE: the words, separated by blanks, in the order of the enum */
+    const char *special;    /* NUMBER: a word that means 0, or NULL */
+    bool is_octal;
+    /* Further check of a text or of each item of a list: NULL, or what would be right. */
+    const char *(*check)(const char *text);
+    enum option_reload reload;
+    const char *summary;    /* one sentence */
+    const char *details;    /* more, or "" */
+};
+
+extern const struct config_option options[];
+extern const size_t option_count;
+
+/* NULL when there is none. */
+const struct config_option *option_find(const char *path);
+/* The option with the most similar path, or NULL when none is near. */
+const struct config_option *option_nearest(const char *path);
+
+/* Sets it from text (a list: separated by commas). `origin` is copied; NULL: the default. 0; -ENOMEM; -EINVAL: *reason gets
+ * what is wrong and what is allowed. */
+MUST_CHECK int option_set(struct config *config, const struct config_option *option, const char *text,
+                          const char *origin, struct buf *reason);
+/* Empties a list, and adds one item. */
+void option_clear(struct config *config, const struct config_option *option);
+MUST_CHECK int option_add(struct config *config, const struct config_option *option, const char *item,
+                          const char *origin, struct buf *reason);
+
+/* As one would write it; text_parse and option_set take it back. */
+void option_print(const struct config *config, const struct config_option *option, struct buf *out);
+const char *option_origin(const struct config *config, const struct config_option *option);     /* "default" */
+const char *option_reload_name(enum option_reload reload);      /* "now", "new connections", "restart" */
+bool option_is_same(const struct config *a, const struct config *b, const struct config_option *option);

@@ -1,0 +1,196 @@
+/*
+ * Options: the table. Pure data: parsing, checking, `--check`, `--set`, `rtcctl show config`, reload, the sample config and
+ * rtcd.yaml(5) are made from these rows. A row's macro checks that its member has the type that its kind needs.
+ */
+#include "daemon/config/listen.h"
+#include "daemon/config/option.h"
+
+#include <string.h>
+
+#define MEMBER(member, type) \
+    .offset = offsetof(struct config, member) + 0 * sizeof(char[_Generic(((struct config *)0)->member, type: 1)])
+#define FLAG(member) .kind = OPTION_FLAG, MEMBER(member, bool)
+#define NUMBER(member) .kind = OPTION_NUMBER, MEMBER(member, uint64_t)
+#define SIZE(member) .kind = OPTION_SIZE, MEMBER(member, uint64_t)
+#define SPAN(member) .kind = OPTION_SPAN, MEMBER(member, uint64_t)
+#define TEXT(member) .kind = OPTION_TEXT, MEMBER(member, char *)
+#define LIST(member) .kind = OPTION_LIST, MEMBER(member, struct text_list)
+#define LEVEL(member) .kind = OPTION_CHOICE, MEMBER(member, enum log_level), .choices = "error warning info debug"
+#define WHO(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_who), .choices = "nobody members anyone"
+
+enum { KIB = 1024, MIB = 1024 * 1024, SECOND = 1000, MINUTE = 60 * 1000, HOUR = 3600 * 1000 };
+
+static const char *check_listen(const char *text)
+{
+    struct listen_address address;
+    if (listen_parse(text, &address) == 0)
+        return NULL;
+    return "an address such as 127.0.0.1:8000, [::1]:8000, unix:/run/rtcd/clients.sock or systemd:NAME is expected";
+}
+
+static const char *check_base_path(const char *text)
+{
+    size_t length = strlen(text);
+    bool is_path = length > 1 && length < 128 && text[0] == '/' && text[length - 1] != '/'
+        && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/") == length
+        && !strstr(text, "//");
+    return is_path ? NULL : "a path such as /rtc is expected, without a slash at its end";
+}
+
+static const char *check_origin(const char *text)
+{
+    const char *host = strstr(text, "://");
+    bool is_origin = strcmp(text, "*") == 0 || strcmp(text, "null") == 0
+        || (host && host > text && host[3] && !strchr(host + 3, '/'));
+    return is_origin ? NULL : "an origin such as https://example.org:8443, without a path, or * is expected";
+}
+
+static const char *check_socket_path(const char *text)
+{
+    return text[0] == '\0' || (text[0] == '/' && strlen(text) < 108) ? NULL
+        : "an absolute path of at most 107 bytes, or nothing, is expected";
+}
+
+const struct config_option options[] = {
+    { .path = "workers", NUMBER(workers), .fallback = "auto", .min = 1, .max = 64, .special = "auto", .reload = RELOAD_RESTART,
+      .summary = "How many threads serve clients.",
+      .details = "Each has its own event loop and its own connections; auto is one for each processor." },
+    { .path = "listen", LIST(listen), .fallback = "127.0.0.1:8000", .check = check_listen, .reload = RELOAD_RESTART,
+      .summary = "Where clients connect.",
+      .details = "Any number of host:port (numeric IPv4), [host]:port (IPv6), unix:PATH and systemd:NAME (a socket unit's "
+                 "FileDescriptorName). Sockets that systemd hands over under the name rtcd replace this option." },
+
+    { .path = "admin.listen", TEXT(admin.listen), .fallback = "", .check = check_socket_path, .reload = RELOAD_RESTART,
+      .summary = "The path of the admin socket.",
+      .details = "Empty: admin.sock in $RUNTIME_DIRECTORY (set by systemd), else in rtcd/ below $XDG_RUNTIME_DIR, else in "
+                 "/run/rtcd. A socket that systemd hands over under the name rtcd-admin replaces this option." },
+    { .path = "admin.mode", NUMBER(admin.mode), .fallback = "0660", .max = 0777, .is_octal = true, .reload = RELOAD_RESTART,
+      .summary = "The file mode of the admin socket, in octal.", .details = "" },
+    { .path = "admin.group", TEXT(admin.group), .fallback = "", .reload = RELOAD_RESTART,
+      .summary = "The group whose members may use the admin socket.",
+      .details = "Beside root and the daemon's own user. Empty: nobody else." },
+    { .path = "admin.connections", NUMBER(admin.max_connections), .fallback = "64", .min = 1, .max = 1024, .reload = RELOAD_NOW,
+      .summary = "How many admin connections there may be.", .details = "" },
+    { .path = "admin.request-bytes", SIZE(admin.max_request_bytes), .fallback = "1MiB", .min = 1 * KIB, .max = 64 * MIB,
+      .reload = RELOAD_NOW, .summary = "The longest line that the admin socket takes.", .details = "" },
+    { .path = "admin.queue-bytes", SIZE(admin.queue_bytes), .fallback = "4MiB", .min = 64 * KIB, .max = 256 * MIB,
+      .reload = RELOAD_NOW, .summary = "How many bytes may wait for one admin connection.",
+      .details = "Beyond it, requests are read no further, and a listener loses envelopes and is told so (rtc.gap)." },
+
+    { .path = "http.base-path", TEXT(http.base_path), .fallback = "/rtc", .check = check_base_path, .reload = RELOAD_RESTART,
+      .summary = "The path below which clients find the daemon.", .details = "" },
+    { .path = "http.origins", LIST(http.origins), .fallback = "", .check = check_origin, .reload = RELOAD_NOW,
+      .summary = "The origins whose pages may connect.",
+      .details = "Exact origins (scheme, host, port), or * for all. Pages that the same host serves may always connect. "
+                 "Requests without an Origin header, as from programs, are not concerned." },
+    { .path = "http.head-bytes", SIZE(http.head_bytes), .fallback = "16KiB", .min = 1 * KIB, .max = 1 * MIB, .reload = RELOAD_NOW,
+      .summary = "The largest head of a request.", .details = "" },
+    { .path = "http.headers", NUMBER(http.header_count), .fallback = "100", .min = 8, .max = 100, .reload = RELOAD_NOW,
+      .summary = "The most headers of a request.", .details = "" },
+    { .path = "http.target-bytes", SIZE(http.target_bytes), .fallback = "8KiB", .min = 256, .max = 64 * KIB, .reload = RELOAD_NOW,
+      .summary = "The longest request target.", .details = "" },
+    { .path = "http.body-bytes", SIZE(http.body_bytes), .fallback = "1MiB", .min = 1 * KIB, .max = 256 * MIB, .reload = RELOAD_NOW,
+      .summary = "The largest body of a request.", .details = "" },
+    { .path = "http.head-timeout", SPAN(http.head_timeout_ms), .fallback = "10s", .min = 100, .max = 1 * HOUR, .reload = RELOAD_NOW,
+      .summary = "How long a request's head may take.", .details = "From the first byte, however many follow." },
+    { .path = "http.body-timeout", SPAN(http.body_timeout_ms), .fallback = "30s", .min = 100, .max = 1 * HOUR, .reload = RELOAD_NOW,
+      .summary = "How long a request's body may take.", .details = "In all, however many bytes come." },
+    { .path = "http.idle-timeout", SPAN(http.idle_timeout_ms), .fallback = "60s", .min = 100, .max = 24 * HOUR, .reload = RELOAD_NOW,
+      .summary = "How long a link may wait between two requests.", .details = "" },
+    { .path = "http.write-timeout", SPAN(http.write_timeout_ms), .fallback = "30s", .min = 100, .max = 1 * HOUR, .reload = RELOAD_NOW,
+      .summary = "How long a client may take to read an answer.", .details = "" },
+    { .path = "http.backlog", NUMBER(http.backlog), .fallback = "4096", .min = 1, .max = 65535, .reload = RELOAD_RESTART,
+      .summary = "How many new clients the kernel holds until they are accepted.",
+      .details = "The kernel caps it at net.core.somaxconn." },
+
+    { .path = "transports.websocket", FLAG(transports.websocket), .fallback = "true", .reload = RELOAD_NEW,
+      .summary = "Offer WebSocket.", .details = "" },
+    { .path = "transports.sse", FLAG(transports.sse), .fallback = "true", .reload = RELOAD_NEW,
+      .summary = "Offer server-sent events.", .details = "" },
+    { .path = "transports.longpoll", FLAG(transports.longpoll), .fallback = "true", .reload = RELOAD_NEW,
+      .summary = "Offer long polling.", .details = "" },
+    { .path = "transports.shortpoll", FLAG(transports.shortpoll), .fallback = "true", .reload = RELOAD_NEW,
+      .summary = "Offer short polling.", .details = "" },
+    { .path = "transports.poll-wait", SPAN(transports.poll_wait_ms), .fallback = "25s", .min = 100, .max = 10 * MINUTE,
+      .reload = RELOAD_NOW, .summary = "How long a long poll waits for envelopes.", .details = "The default, and the most a client may ask for." },
+    { .path = "transports.poll-bytes", SIZE(transports.poll_batch_bytes), .fallback = "64KiB", .min = 1 * KIB, .max = 16 * MIB,
+      .reload = RELOAD_NOW, .summary = "Where the answer to one poll stops growing.", .details = "An envelope larger than this still goes out, alone." },
+    { .path = "protocols.json", FLAG(protocols.json), .fallback = "true", .reload = RELOAD_NEW,
+      .summary = "Offer JSON.", .details = "" },
+    { .path = "protocols.msgpack", FLAG(protocols.msgpack), .fallback = "true", .reload = RELOAD_NEW,
+      .summary = "Offer MessagePack.", .details = "" },
+
+    { .path = "connection.anonymous", FLAG(connection.anonymous), .fallback = "false", .reload = RELOAD_NEW,
+      .summary = "Let clients connect without credentials.", .details = "" },
+    { .path = "connection.claimed-users", FLAG(connection.claimed_users), .fallback = "false", .reload = RELOAD_NEW,
+      .summary = "Believe the query parameter user.",
+      .details = "For development, or behind a proxy that sets it: whoever can connect can be anybody." },
+    { .path = "connection.message-bytes", SIZE(connection.message_bytes), .fallback = "64KiB", .min = 128, .max = 64 * MIB,
+      .reload = RELOAD_NEW, .summary = "The largest envelope that a client may send.", .details = "" },
+    { .path = "connection.message-fragments", NUMBER(connection.message_fragments), .fallback = "1024", .min = 1, .max = 65536,
+      .reload = RELOAD_NEW, .summary = "In how many WebSocket frames an envelope may come.", .details = "" },
+    { .path = "connection.keep-alive", SPAN(connection.keep_alive_ms), .fallback = "15s", .min = 100, .max = 1 * HOUR,
+      .reload = RELOAD_NOW, .summary = "How long silence may last before a ping.", .details = "" },
+    { .path = "connection.timeout", SPAN(connection.timeout_ms), .fallback = "30s", .min = 200, .max = 24 * HOUR,
+      .reload = RELOAD_NOW, .summary = "How long silence may last before a transport is given up.", .details = "" },
+    { .path = "connection.open-timeout", SPAN(connection.open_timeout_ms), .fallback = "15s", .min = 100, .max = 10 * MINUTE,
+      .reload = RELOAD_NOW, .summary = "How long a negotiated connection waits for its first transport.", .details = "" },
+    { .path = "connection.groups", NUMBER(connection.groups), .fallback = "128", .min = 1, .max = 10000, .reload = RELOAD_NOW,
+      .summary = "In how many groups a connection may be.", .details = "" },
+
+    { .path = "resume.window", SPAN(resume.window_ms), .fallback = "60s", .min = 100, .max = 24 * HOUR, .reload = RELOAD_NOW,
+      .summary = "How long a connection without a transport waits for its client.", .details = "" },
+    { .path = "resume.envelopes", NUMBER(resume.envelopes), .fallback = "256", .min = 1, .max = 1000000, .reload = RELOAD_NOW,
+      .summary = "How many sent envelopes are kept until they are acknowledged.",
+      .details = "When there are more, the oldest are forgotten, which costs the ability to resume from there." },
+    { .path = "resume.bytes", SIZE(resume.bytes), .fallback = "256KiB", .min = 1 * KIB, .max = 256 * MIB, .reload = RELOAD_NOW,
+      .summary = "How many bytes of sent envelopes are kept until they are acknowledged.", .details = "" },
+    { .path = "resume.parked", NUMBER(resume.parked), .fallback = "20000", .min = 1, .max = 10000000, .reload = RELOAD_NOW,
+      .summary = "How many connections without a transport there may be.",
+      .details = "When there are more, the one that has waited longest ends." },
+    { .path = "resume.parked-per-user", NUMBER(resume.parked_per_user), .fallback = "32", .min = 1, .max = 100000,
+      .reload = RELOAD_NOW, .summary = "How many connections without a transport a user may have.", .details = "" },
+
+    { .path = "queue.bytes", SIZE(queue.bytes), .fallback = "1MiB", .min = 4 * KIB, .max = 1024 * MIB, .reload = RELOAD_NOW,
+      .summary = "How many bytes may wait to be sent to a client.",
+      .details = "A client that leaves more is closed (slow-consumer)." },
+    { .path = "queue.envelopes", NUMBER(queue.envelopes), .fallback = "4096", .min = 16, .max = 10000000, .reload = RELOAD_NOW,
+      .summary = "How many envelopes may wait to be sent to a client.", .details = "" },
+    { .path = "queue.time", SPAN(queue.time_ms), .fallback = "10s", .min = 100, .max = 1 * HOUR, .reload = RELOAD_NOW,
+      .summary = "How long an envelope may wait for a client's socket.",
+      .details = "Counted while a transport carries the connection." },
+
+    { .path = "limits.connections", NUMBER(limits.connections), .fallback = "100000", .min = 1, .max = 10000000,
+      .reload = RELOAD_NOW, .summary = "How many connections there may be.", .details = "" },
+    { .path = "limits.connections-per-address", NUMBER(limits.connections_per_address), .fallback = "1000", .max = 10000000,
+      .special = "unlimited", .reload = RELOAD_NOW, .summary = "How many connections one address may have.",
+      .details = "0 or unlimited: as many as there may be." },
+    { .path = "limits.mailbox", NUMBER(limits.mailbox), .fallback = "16384", .min = 64, .max = 10000000, .reload = RELOAD_RESTART,
+      .summary = "How many letters may wait for one worker.",
+      .details = "Beyond it, publishers are held up or told to try again." },
+    { .path = "limits.fanout-slice", NUMBER(limits.fanout_slice), .fallback = "4096", .min = 16, .max = 1000000,
+      .reload = RELOAD_NOW, .summary = "How many members are served before other clients have their turn.", .details = "" },
+
+    { .path = "publish.to-group", WHO(publish.to_group), .fallback = "members", .reload = RELOAD_NOW,
+      .summary = "Which clients may publish to a group.", .details = "" },
+    { .path = "publish.to-user", FLAG(publish.to_user), .fallback = "false", .reload = RELOAD_NOW,
+      .summary = "Let clients publish to users.", .details = "" },
+    { .path = "publish.to-connection", FLAG(publish.to_connection), .fallback = "false", .reload = RELOAD_NOW,
+      .summary = "Let clients publish to connections.", .details = "" },
+    { .path = "publish.to-all", FLAG(publish.to_all), .fallback = "false", .reload = RELOAD_NOW,
+      .summary = "Let clients publish to everybody.", .details = "" },
+
+    { .path = "log.daemon", LEVEL(log_levels[LOG_AREA_DAEMON]), .fallback = "info", .reload = RELOAD_NOW,
+      .summary = "How much is logged of starting, stopping and systemd.", .details = "" },
+    { .path = "log.config", LEVEL(log_levels[LOG_AREA_CONFIG]), .fallback = "info", .reload = RELOAD_NOW,
+      .summary = "How much is logged of the config.", .details = "" },
+    { .path = "log.net", LEVEL(log_levels[LOG_AREA_NET]), .fallback = "info", .reload = RELOAD_NOW,
+      .summary = "How much is logged of sockets, HTTP and transports.", .details = "" },
+    { .path = "log.core", LEVEL(log_levels[LOG_AREA_CORE]), .fallback = "warning", .reload = RELOAD_NOW,
+      .summary = "How much is logged of connections, groups and users.", .details = "At info, each connection's end." },
+    { .path = "log.admin", LEVEL(log_levels[LOG_AREA_ADMIN]), .fallback = "info", .reload = RELOAD_NOW,
+      .summary = "How much is logged of the admin socket.", .details = "" },
+};
+
+const size_t option_count = COUNT_OF(options);
+_Static_assert(COUNT_OF(options) <= OPTIONS_MAX, "raise OPTIONS_MAX in config.h");

@@ -1,0 +1,64 @@
+/*
+ * Rules: what must hold between options, one row each.
+ */
+#include "daemon/config/config_file.h"
+
+static bool timeout_after_keep_alive(const struct config *c)
+{
+    return c->connection.timeout_ms > c->connection.keep_alive_ms;
+}
+
+static bool some_transport(const struct config *c)
+{
+    return c->transports.websocket || c->transports.sse || c->transports.longpoll || c->transports.shortpoll;
+}
+
+static bool some_protocol(const struct config *c)
+{
+    return c->protocols.json || c->protocols.msgpack;
+}
+
+static bool body_holds_message(const struct config *c)
+{
+    return c->http.body_bytes >= c->connection.message_bytes;
+}
+
+static bool queue_holds_message(const struct config *c)
+{
+    return c->queue.bytes >= c->connection.message_bytes;
+}
+
+static bool some_listener(const struct config *c)
+{
+    return c->listen.count > 0;
+}
+
+static bool head_holds_target(const struct config *c)
+{
+    return c->http.head_bytes > c->http.target_bytes;
+}
+
+static const struct {
+    bool (*holds)(const struct config *config);
+    const char *option, *sentence;
+} rules[] = {
+    {some_listener, "listen", "there must be one address at least"},
+    {timeout_after_keep_alive, "connection.timeout", "it must be longer than connection.keep-alive"},
+    {some_transport, "transports", "one of them must be on"},
+    {some_protocol, "protocols", "one of them must be on"},
+    {body_holds_message, "http.body-bytes", "it must be at least connection.message-bytes"},
+    {queue_holds_message, "queue.bytes", "it must be at least connection.message-bytes"},
+    {head_holds_target, "http.head-bytes", "it must be larger than http.target-bytes"},
+};
+
+int config_check_rules(const struct config *config, struct buf *problems)
+{
+    int r = 0;
+    for (size_t i = 0; i < COUNT_OF(rules); i++) {
+        if (rules[i].holds(config))
+            continue;
+        buf_add_format(problems, "%s: %s\n", rules[i].option, rules[i].sentence);
+        r = -EINVAL;
+    }
+    return r;
+}

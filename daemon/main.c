@@ -1,0 +1,123 @@
+/*
+ * rtcd: arguments. What runs is daemon.c's.
+ */
+#include "daemon/config/config_file.h"
+#include "daemon/daemon.h"
+#include "lib/log.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sysexits.h>
+
+enum { OVERRIDES_MAX = 128 };
+
+struct command_line {
+    struct daemon_arguments daemon;
+    const char *overrides[OVERRIDES_MAX];
+    bool checks;
+};
+
+static void print_help(void)
+{
+    printf("Usage: rtcd [OPTION]...\n"
+           "Carry events in real time between programs and their clients.\n\n"
+           "  -c, --config FILE      read FILE (default: %s)\n"
+           "      --no-config        read no file; start from the defaults\n"
+           "  -s, --set OPTION=VALUE set an option after the file was read; may be repeated\n"
+           "      --check            read and check the config, say what is wrong, and exit\n"
+           "      --print-sample     print a config with every option at its default, and exit\n"
+           "  -h, --help             show this help\n"
+           "  -V, --version          show the version\n\n"
+           "rtcd(8) says more, rtcd.yaml(5) lists the options, rtcctl(1) drives a running rtcd.\n", RTCD_CONFIG_PATH);
+}
+
+static int print_sample(void)
+{
+    struct buf sample = {0};
+    config_print_sample(&sample);
+    fwrite(sample.data, 1, sample.length, stdout);
+    buf_done(&sample);
+    return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+}
+
+/* -1: go on; else an exit status. */
+static int read_arguments(int argc, char **argv, struct command_line *ret)
+{
+    enum { NO_CONFIG = 256, CHECK, PRINT_SAMPLE };
+    static const struct option long_options[] = {
+        {"config", required_argument, NULL, 'c'}, {"no-config", no_argument, NULL, NO_CONFIG},
+        {"set", required_argument, NULL, 's'},    {"check", no_argument, NULL, CHECK},
+        {"print-sample", no_argument, NULL, PRINT_SAMPLE},
+        {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
+        {0},
+    };
+    ret->daemon = (struct daemon_arguments){.config_path = RTCD_CONFIG_PATH, .overrides = ret->overrides};
+    int letter;
+    while ((letter = getopt_long(argc, argv, "c:s:hV", long_options, NULL)) >= 0) {
+        switch (letter) {
+        case 'c':
+            ret->daemon.config_path = optarg;
+            break;
+        case 's':
+            if (ret->daemon.override_count == OVERRIDES_MAX) {
+                fprintf(stderr, "rtcd: --set can be given %d times\n", OVERRIDES_MAX);
+                return EX_USAGE;
+            }
+            ret->overrides[ret->daemon.override_count++] = optarg;
+            break;
+        case NO_CONFIG:
+            ret->daemon.config_path = NULL;
+            break;
+        case CHECK:
+            ret->checks = true;
+            break;
+        case PRINT_SAMPLE:
+            return print_sample();
+        case 'h':
+            print_help();
+            return EX_OK;
+        case 'V':
+            printf("rtcd %s\n", RTCD_VERSION);
+            return EX_OK;
+        default:
+            fprintf(stderr, "Try 'rtcd --help'.\n");
+            return EX_USAGE;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "rtcd: \"%s\" is not expected. Try 'rtcd --help'.\n", argv[optind]);
+        return EX_USAGE;
+    }
+    return -1;
+}
+
+static int check_config(const struct daemon_arguments *arguments)
+{
+    struct config *config = NULL;
+    struct buf problems = {0};
+    int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &config, &problems);
+    if (r < 0)
+        fputs(problems.length ? buf_text(&problems) : "out of memory\n", stderr);
+    else
+        printf("%s: the config is right\n", arguments->config_path ? arguments->config_path : "defaults");
+    config_unref(config);
+    buf_done(&problems);
+    return r < 0 ? EX_CONFIG : EX_OK;
+}
+
+int main(int argc, char **argv)
+{
+    struct command_line line = {0};
+    int status = read_arguments(argc, argv, &line);
+    if (status >= 0)
+        return status;
+    if (line.checks)
+        return check_config(&line.daemon);
+    /* Memory holds secrets: no core files, no debugger of another process. */
+    prctl(PR_SET_DUMPABLE, 0);
+    log_start();
+    return daemon_run(&line.daemon);
+}
