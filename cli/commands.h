@@ -1,0 +1,16 @@
+/*
+ * Commands: those that need more than one request and one reply. All return an exit status (sysexits.h).
+ */
+#pragma once
+
+#include "cli/arguments.h"
+#include "cli/request.h"
+
+int command_publish(const struct invocation *invocation, struct session *session);
+int command_publish_stream(const struct invocation *invocation, struct session *session);
+int command_listen(const struct invocation *invocation, struct session *session);
+int command_completion(const struct invocation *invocation);
+int command_help(const struct invocation *invocation);
+
+/* The request's data: every argument that was given, by name. `skip` are names that are not sent. */
+void command_add_arguments(const struct invocation *invocation, const char *const *skip, struct json_writer *json);

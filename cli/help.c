@@ -1,0 +1,80 @@
+/*
+ * help: from the rows of admin_commands.def.
+ */
+#include "cli/commands.h"
+
+#include <stdio.h>
+#include <sysexits.h>
+
+static void help_all(void)
+{
+    printf("Usage: rtcctl COMMAND [ARGUMENT]... [OPTION]...\nDrive a running rtcd.\n\nCommands:\n");
+    for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++)
+        printf("  %-18s %s\n", admin_commands[i].words, admin_commands[i].summary);
+    printf("  %-18s %s\n  %-18s %s\n", "help [COMMAND]", "Show this, or more about a command.", "completion SHELL",
+           "Print completion for bash, zsh or fish.");
+    printf("\nOptions:\n"
+           "      --socket PATH      the admin socket (default: $RTCD_SOCKET, $XDG_RUNTIME_DIR/rtcd/admin.sock,\n"
+           "                         /run/rtcd/admin.sock)\n"
+           "  -o, --output FORMAT    table, tsv, json or ndjson (default: table on a terminal, else tsv)\n"
+           "      --columns A,B      show these columns\n"
+           "      --no-header        show a table without its header\n"
+           "  -h, --help             show help; after a command, about that command\n"
+           "  -V, --version          show the version of rtcctl\n"
+           "\nrtcctl(1) says more.\n");
+}
+
+/* Breaks the text at blanks. */
+static void print_wrapped(const char *text, size_t width)
+{
+    size_t column = 0;
+    while (*text) {
+        size_t length = strcspn(text, " ");
+        if (column && column + 1 + length > width) {
+            printf("\n");
+            column = 0;
+        }
+        column += (size_t)printf("%s%.*s", column ? " " : "", (int)length, text);
+        text += length;
+        text += strspn(text, " ");
+    }
+    printf("\n");
+}
+
+static void help_one(const struct admin_command *command)
+{
+    struct admin_column column;
+    const char *rest = command->columns;
+    printf("Usage: rtcctl %s%s%s\n\n%s\n", command->words, command->synopsis[0] ? " " : "", command->synopsis,
+           command->summary);
+    if (command->details[0]) {
+        printf("\n");
+        print_wrapped(command->details, 78);
+    }
+    for (bool is_first = true; admin_next_column(&rest, &column); is_first = false)
+        printf("%s%s", is_first ? "\nColumns: " : ", ", column.name);
+    if (command->columns[0])
+        printf("\n");
+}
+
+int command_help(const struct invocation *invocation)
+{
+    char words[64] = "";
+    if (invocation->command) {
+        help_one(invocation->command);
+        return 0;
+    }
+    if (invocation->word_count >= 2)
+        snprintf(words, sizeof(words), "%s%s%s", invocation->words[1], invocation->word_count > 2 ? " " : "",
+                 invocation->word_count > 2 ? invocation->words[2] : "");
+    const struct admin_command *command = words[0] ? arguments_command(words) : NULL;
+    if (words[0] && !command) {
+        fprintf(stderr, "rtcctl: there is no command \"%s\"\nTry 'rtcctl help'.\n", words);
+        return EX_USAGE;
+    }
+    if (command)
+        help_one(command);
+    else
+        help_all();
+    return invocation->word_count || invocation->wants_help ? 0 : EX_USAGE;
+}

@@ -1,0 +1,118 @@
+/*
+ * listen: envelopes from the daemon to standard output, or each to a command's standard input.
+ */
+#include "cli/commands.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+static void set_variable(const char *name, struct bytes json)
+{
+    struct buf scratch = {0}, text = {0};
+    struct bytes value;
+    if (json_string(json, &scratch, &value) == 0)
+        buf_add_bytes(&text, value);
+    setenv(name, buf_text(&text), 1);
+    buf_done(&scratch);
+    buf_done(&text);
+}
+
+static void run_child(const char *command, struct bytes line, int input)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    dup2(input, STDIN_FILENO);
+    set_variable("RTCD_EVENT", json_member(line, "eventName"));
+    set_variable("RTCD_CONNECTION", json_member(json_member(line, "from"), "connectionId"));
+    execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+    _exit(EX_OSERR);
+}
+
+/* One at a time: the next envelope waits until the command has ended. */
+static void run_command(const char *command, struct bytes line)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) {
+        fprintf(stderr, "rtcctl: cannot run the command: %s\n", strerror(errno));
+        return;
+    }
+    pid_t child = fork();
+    if (child == 0)
+        run_child(command, line, ends[0]);
+    close(ends[0]);
+    for (size_t sent = 0; child > 0 && sent < line.length;) {
+        ssize_t r = write(ends[1], line.data + sent, line.length - sent);
+        if (r < 0)
+            break;          /* the command does not read it: its own choice */
+        sent += (size_t)r;
+    }
+    if (write(ends[1], "\n", 1) < 0 && errno != EPIPE)
+        fprintf(stderr, "rtcctl: cannot write to the command: %s\n", strerror(errno));
+    close(ends[1]);
+    int result = 0;
+    if (child > 0 && waitpid(child, &result, 0) == child && (!WIFEXITED(result) || WEXITSTATUS(result)))
+        fprintf(stderr, "rtcctl: the command ended with %s %d\n", WIFEXITED(result) ? "status" : "signal",
+                WIFEXITED(result) ? WEXITSTATUS(result) : WTERMSIG(result));
+}
+
+/* false: standard output is gone. */
+static bool print_line(struct bytes line)
+{
+    return fwrite(line.data, 1, line.length, stdout) == line.length && putchar('\n') != EOF && fflush(stdout) == 0;
+}
+
+static int start(const struct invocation *invocation, struct session *session)
+{
+    static const char *const skip[] = {"exec", NULL};
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    struct reply reply;
+    json_begin_object(&json);
+    command_add_arguments(invocation, skip, &json);
+    json_end_object(&json);
+    int status = session_call(session, "listen", buf_bytes(&data), &reply);
+    if (status == 0)
+        session_drop_line(session);
+    reply_done(&reply);
+    buf_done(&data);
+    return status;
+}
+
+int command_listen(const struct invocation *invocation, struct session *session)
+{
+    const char *command = arguments_value(invocation, "exec");
+    sigset_t stops;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGTERM);
+    sigprocmask(SIG_BLOCK, &stops, NULL);
+    int signals = signalfd(-1, &stops, SFD_NONBLOCK | SFD_CLOEXEC);
+    int status = start(invocation, session);
+    bool is_over = false;
+    while (status == 0 && !is_over) {
+        struct bytes line;
+        struct signalfd_siginfo info;
+        while (!is_over && session_line(session, &line)) {
+            if (command)
+                run_command(command, line);
+            else
+                is_over = !print_line(line);
+            session_drop_line(session);
+        }
+        if (!is_over && read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+            is_over = true;
+        if (!is_over)
+            status = session_turn(session, signals, NULL);
+    }
+    if (signals >= 0)
+        close(signals);
+    return status;
+}

@@ -1,0 +1,302 @@
+/*
+ * publish: one event from the command line, or a stream of envelopes from standard input, many requests in flight.
+ */
+#include "cli/commands.h"
+#include "cli/render.h"
+
+#include "lib/msgpack.h"
+#include "lib/transcode.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    WINDOW = 256,                   /* requests in flight */
+    LINE_MAX_BYTES = 1024 * 1024,
+    DATA_MAX = 64 * 1024 * 1024,
+    RETRIES = 50, RETRY_MS = 20,    /* while rtcd is busy */
+};
+
+static int slurp(int descriptor, const char *name, struct buf *ret)
+{
+    while (ret->length <= DATA_MAX) {
+        unsigned char *room = buf_room(ret, 65536);
+        ssize_t got = room ? read(descriptor, room, 65536) : -1;
+        if (got == 0)
+            return 0;
+        if (got < 0) {
+            fprintf(stderr, "rtcctl: cannot read %s: %s\n", name, strerror(room ? errno : ENOMEM));
+            return EX_IOERR;
+        }
+        ret->length += (size_t)got;
+    }
+    fprintf(stderr, "rtcctl: %s has more than %d bytes\n", name, DATA_MAX);
+    return EX_DATAERR;
+}
+
+/* DATA as it was given: text, - for standard input, @FILE. */
+static int read_data(const char *text, struct buf *ret)
+{
+    if (strcmp(text, "-") == 0)
+        return slurp(STDIN_FILENO, "standard input", ret);
+    if (text[0] != '@') {
+        buf_add_text(ret, text);
+        return 0;
+    }
+    int descriptor = open(text + 1, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+        fprintf(stderr, "rtcctl: cannot open %s: %s\n", text + 1, strerror(errno));
+        return EX_NOINPUT;
+    }
+    int status = slurp(descriptor, text + 1, ret);
+    close(descriptor);
+    return status;
+}
+
+static int check_json(struct buf *data, struct buf *ret)
+{
+    struct json_scan scan;
+    struct bytes value;
+    json_scan_init(&scan, buf_bytes(data));
+    if (json_take_all(&scan, JSON_DEPTH_MAX - 2, &value) < 0) {
+        fprintf(stderr, "rtcctl: DATA is not JSON: at byte %zu: %s. A string needs its quotes: '\"text\"'\n",
+                (size_t)(scan.at - scan.start), scan.problem);
+        return EX_DATAERR;
+    }
+    json_add_compact(ret, value);
+    return 0;
+}
+
+static int check_msgpack(struct buf *data, struct buf *ret)
+{
+    const char *problem;
+    if (transcode_to_json(ret, buf_bytes(data), &problem) == 0)
+        return 0;
+    fprintf(stderr, "rtcctl: DATA is not MessagePack that can be sent: %s\n", problem);
+    return EX_DATAERR;
+}
+
+static const char *const own_arguments[] = {"event", "data", "stream", "msgpack", NULL};
+
+static bool has_one_target(const struct invocation *invocation)
+{
+    unsigned count = 0;
+    static const char *const targets[] = {"group", "user", "connection", "all"};
+    for (size_t i = 0; i < COUNT_OF(targets); i++)
+        count += arguments_value(invocation, targets[i]) != NULL;
+    if (count == 1)
+        return true;
+    fprintf(stderr, "rtcctl: say to whom, once: --group GROUP, --user USER, --connection CONNECTION or --all\n");
+    return false;
+}
+
+int command_publish(const struct invocation *invocation, struct session *session)
+{
+    const char *event = arguments_value(invocation, "event"), *text = arguments_value(invocation, "data");
+    struct buf raw = {0}, value = {0}, data = {0};
+    struct reply reply = {0};
+    int status = has_one_target(invocation) ? 0 : EX_USAGE;
+    if (status == 0 && !event) {
+        fprintf(stderr, "rtcctl: EVENT is missing. Usage: rtcctl publish --group GROUP EVENT [DATA]\n");
+        status = EX_USAGE;
+    }
+    if (status == 0 && text)
+        status = read_data(text, &raw);
+    if (status == 0 && text)
+        status = arguments_value(invocation, "msgpack") ? check_msgpack(&raw, &value) : check_json(&raw, &value);
+    if (status == 0) {
+        struct json_writer json = json_writer(&data);
+        json_begin_object(&json);
+        command_add_arguments(invocation, own_arguments, &json);
+        json_key(&json, "event");
+        json_add_text(&json, event);
+        json_key(&json, "data");
+        json_add_raw(&json, buf_bytes(&value));
+        json_end_object(&json);
+        status = session_call(session, "publish", buf_bytes(&data), &reply);
+    }
+    if (status == 0)
+        status = render_object(invocation, reply.data);
+    reply_done(&reply);
+    buf_done(&raw);
+    buf_done(&value);
+    buf_done(&data);
+    return status;
+}
+
+/* A line sent and not yet answered; kept for another try while rtcd is busy. */
+struct pending {
+    uint64_t line;
+    unsigned tries;
+    struct buf data;
+};
+
+struct stream {
+    const struct invocation *invocation;
+    struct session *session;
+    struct buf in;
+    bool is_over;
+    uint64_t line_count, published, refused;
+    struct pending pending[WINDOW];
+    unsigned pending_count;
+};
+
+static void stream_refuse(struct stream *stream, uint64_t line, const char *reason, struct bytes detail)
+{
+    fprintf(stderr, "rtcctl: line %llu: %s%.*s\n", (unsigned long long)line, reason, (int)detail.length, (const char *)detail.data);
+    stream->refused++;
+}
+
+/* {"eventName":…,"data":…} → the request's data. */
+static bool stream_convert(struct stream *stream, struct bytes line, struct buf *ret)
+{
+    struct json_scan scan;
+    struct bytes whole;
+    json_scan_init(&scan, line);
+    if (json_take_all(&scan, JSON_DEPTH_MAX - 1, &whole) < 0) {
+        char where[64];
+        snprintf(where, sizeof(where), "at byte %zu: ", (size_t)(scan.at - scan.start));
+        stream_refuse(stream, stream->line_count, where, bytes_text(scan.problem));
+        return false;
+    }
+    struct bytes name = json_member(whole, "eventName");
+    if (name.length == 0 || json_type(name) != JSON_STRING) {
+        stream_refuse(stream, stream->line_count, "an envelope such as {\"eventName\":\"tick\",\"data\":1} is expected",
+                      BYTES(""));
+        return false;
+    }
+    struct json_writer json = json_writer(ret);
+    json_begin_object(&json);
+    command_add_arguments(stream->invocation, own_arguments, &json);
+    json_key(&json, "event");
+    json_add_raw(&json, name);
+    json_key(&json, "data");
+    json_add_raw(&json, json_member(whole, "data"));
+    json_end_object(&json);
+    return true;
+}
+
+static void stream_send(struct stream *stream, unsigned slot)
+{
+    session_ask(stream->session, "publish", slot + 1, buf_bytes(&stream->pending[slot].data));
+}
+
+static unsigned stream_free_slot(const struct stream *stream)
+{
+    unsigned slot = 0;
+    while (stream->pending[slot].line)
+        slot++;
+    return slot;
+}
+
+static void stream_take_line(struct stream *stream, struct bytes line)
+{
+    stream->line_count++;
+    while (line.length && (line.data[line.length - 1] == '\r' || line.data[line.length - 1] == ' '))
+        line.length--;
+    if (line.length == 0)
+        return;
+    unsigned slot = stream_free_slot(stream);
+    struct pending *pending = &stream->pending[slot];
+    buf_clear(&pending->data);
+    if (!stream_convert(stream, line, &pending->data))
+        return;
+    pending->line = stream->line_count;
+    pending->tries = 0;
+    stream->pending_count++;
+    stream_send(stream, slot);
+}
+
+/* Sends the whole lines that have come, as far as the window has room. */
+static void stream_take_lines(struct stream *stream)
+{
+    size_t used = 0;
+    while (stream->pending_count < WINDOW && used < stream->in.length) {
+        const unsigned char *end = memchr(stream->in.data + used, '\n', stream->in.length - used);
+        if (!end && !stream->is_over)
+            break;
+        size_t length = end ? (size_t)(end - stream->in.data) - used : stream->in.length - used;
+        stream_take_line(stream, bytes_of(stream->in.data + used, length));
+        used += length + (end != NULL);
+    }
+    buf_consume(&stream->in, used);
+}
+
+static void stream_take_reply(struct stream *stream, struct bytes line)
+{
+    struct reply reply;
+    if (reply_read(line, &reply) < 0 || reply.id == 0 || reply.id > WINDOW || !stream->pending[reply.id - 1].line) {
+        reply_done(&reply);
+        return;
+    }
+    struct pending *pending = &stream->pending[reply.id - 1];
+    if (reply.code.data && bytes_is(reply.code, "rate-limited") && pending->tries++ < RETRIES) {
+        /* Busy: a pause for all, then this line once more. */
+        struct timespec pause = {0, RETRY_MS * 1000000};
+        nanosleep(&pause, NULL);
+        stream_send(stream, (unsigned)reply.id - 1);
+    } else {
+        if (reply.code.data)
+            stream_refuse(stream, pending->line, "", reply.message);
+        else
+            stream->published++;
+        pending->line = 0;
+        stream->pending_count--;
+    }
+    reply_done(&reply);
+}
+
+static int stream_read_input(struct stream *stream)
+{
+    unsigned char *room = buf_room(&stream->in, 65536);
+    ssize_t got = room ? read(STDIN_FILENO, room, 65536) : -1;
+    if (got < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : EX_IOERR;
+    stream->is_over = got == 0;
+    stream->in.length += (size_t)got;
+    return 0;
+}
+
+static bool stream_wants_input(const struct stream *stream)
+{
+    return !stream->is_over && stream->pending_count < WINDOW && stream->in.length <= LINE_MAX_BYTES;
+}
+
+int command_publish_stream(const struct invocation *invocation, struct session *session)
+{
+    struct stream stream = {.invocation = invocation, .session = session};
+    int status = 0;
+    if (!has_one_target(invocation))
+        return EX_USAGE;
+    if (arguments_value(invocation, "event")) {
+        fprintf(stderr, "rtcctl: with --stream, events and data come from standard input\n");
+        return EX_USAGE;
+    }
+    /* Without input and answers to wait for, there is nothing left to do. */
+    while (status == 0 && (!stream.is_over || stream.in.length || stream.pending_count)) {
+        struct bytes line;
+        bool wants_input = stream_wants_input(&stream), has_input = false;
+        status = session_turn(session, wants_input ? STDIN_FILENO : -1, &has_input);
+        while (status == 0 && session_line(session, &line)) {
+            stream_take_reply(&stream, line);
+            session_drop_line(session);
+        }
+        if (status == 0 && has_input)
+            status = stream_read_input(&stream);
+        stream_take_lines(&stream);
+        if (stream.in.length > LINE_MAX_BYTES && !memchr(stream.in.data, '\n', stream.in.length)) {
+            stream_refuse(&stream, stream.line_count + 1, "it is longer than 1MiB", BYTES(""));
+            status = EX_DATAERR;
+        }
+    }
+    for (unsigned i = 0; i < WINDOW; i++)
+        buf_done(&stream.pending[i].data);
+    buf_done(&stream.in);
+    if (isatty(STDERR_FILENO) || stream.refused)
+        fprintf(stderr, "published %llu, refused %llu\n", (unsigned long long)stream.published,
+                (unsigned long long)stream.refused);
+    return status ? status : stream.refused ? EX_DATAERR : 0;
+}

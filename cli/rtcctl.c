@@ -1,0 +1,161 @@
+/*
+ * rtcctl: words to a command's row, the row to a request, the reply to the terminal, the outcome to an exit status.
+ */
+#include "cli/commands.h"
+#include "cli/render.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+void command_add_arguments(const struct invocation *invocation, const char *const *skip, struct json_writer *json)
+{
+    for (unsigned i = 0; i < invocation->argument_count; i++) {
+        const struct admin_argument *argument = &invocation->arguments[i];
+        bool is_skipped = !invocation->values[i];
+        for (const char *const *name = skip; name && *name; name++)
+            is_skipped = is_skipped || strcmp(*name, argument->name) == 0;
+        if (is_skipped)
+            continue;
+        json_key(json, argument->name);
+        if (argument->takes_value)
+            json_add_text(json, invocation->values[i]);
+        else
+            json_add_bool(json, true);
+    }
+}
+
+/* Asks page by page until the listing, or the user's --limit, is over. */
+static int run_listing(const struct invocation *invocation, struct session *session)
+{
+    struct render *render = render_new(invocation, invocation->command->columns);
+    if (!render)
+        return EX_USAGE;
+    static const char *const skip[] = {"limit", "cursor", NULL};
+    const char *wanted = arguments_value(invocation, "limit"), *start = arguments_value(invocation, "cursor");
+    uint64_t left = UINT64_MAX;
+    int status = 0;
+    struct buf cursor = {0};
+    if (start)
+        buf_add_text(&cursor, start);
+    if (wanted && (json_uint(bytes_text(wanted), &left) < 0 || left == 0)) {
+        fprintf(stderr, "rtcctl: --limit needs a whole number from 1\n");
+        status = EX_USAGE;
+    }
+    while (status == 0 && left > 0) {
+        struct buf data = {0};
+        struct json_writer json = json_writer(&data);
+        struct reply reply;
+        uint64_t page = MIN(left, UINT64_C(1000));
+        json_begin_object(&json);
+        command_add_arguments(invocation, skip, &json);
+        if (strstr(invocation->command->synopsis, "--limit")) {
+            json_key(&json, "limit");
+            json_add_uint(&json, page);
+        }
+        if (cursor.length) {
+            json_key(&json, "cursor");
+            json_add_string(&json, buf_bytes(&cursor));
+        }
+        json_end_object(&json);
+        status = session_call(session, invocation->command->words, buf_bytes(&data), &reply);
+        if (status == 0) {
+            struct bytes next;
+            render_rows(render, json_member(reply.data, "rows"));
+            buf_clear(&cursor);
+            if (json_string(json_member(reply.data, "cursor"), &reply.scratch, &next) == 0)
+                buf_add_bytes(&cursor, next);
+            left = cursor.length ? left - page : 0;
+        }
+        session_drop_line(session);
+        reply_done(&reply);
+        buf_done(&data);
+    }
+    if (status == 0)
+        status = render_finish(render, buf_bytes(&cursor));
+    buf_done(&cursor);
+    render_free(render);
+    return status;
+}
+
+static int run_object(const struct invocation *invocation, struct session *session)
+{
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    struct reply reply;
+    json_begin_object(&json);
+    command_add_arguments(invocation, NULL, &json);
+    json_end_object(&json);
+    int status = session_call(session, invocation->command->words, buf_bytes(&data), &reply);
+    if (status == 0)
+        status = render_object(invocation, reply.data);
+    reply_done(&reply);
+    buf_done(&data);
+    return status;
+}
+
+static int run_reload(const struct invocation *invocation, struct session *session)
+{
+    struct reply reply;
+    struct bytes report;
+    int status = session_call(session, "reload", (struct bytes){0}, &reply);
+    if (status == 0 && json_string(json_member(reply.data, "report"), &reply.scratch, &report) == 0)
+        printf("%.*s", (int)report.length, (const char *)report.data);
+    reply_done(&reply);
+    return status;
+}
+
+static int run_version(const struct invocation *invocation, struct session *session)
+{
+    printf(invocation->format == OUTPUT_JSON || invocation->format == OUTPUT_NDJSON ? "" : "rtcctl  %s\n", RTCD_VERSION);
+    return run_object(invocation, session);
+}
+
+static int run_publish(const struct invocation *invocation, struct session *session)
+{
+    return arguments_value(invocation, "stream") ? command_publish_stream(invocation, session)
+                                                 : command_publish(invocation, session);
+}
+
+/* Commands that are more than a request and a view of its reply. */
+static const struct { enum admin_command_id id; int (*run)(const struct invocation *invocation, struct session *session); }
+special[] = {
+    {ADMIN_publish, run_publish},
+    {ADMIN_listen, command_listen},
+    {ADMIN_reload, run_reload},
+    {ADMIN_version, run_version},
+};
+
+static int run(const struct invocation *invocation)
+{
+    struct session session;
+    const struct admin_command *command = invocation->command;
+    int status = session_open(&session, invocation->socket);
+    if (status == 0) {
+        int (*run_it)(const struct invocation *, struct session *) = command->columns[0] ? run_listing : run_object;
+        for (size_t i = 0; i < COUNT_OF(special); i++)
+            if (command == &admin_commands[special[i].id])
+                run_it = special[i].run;
+        status = run_it(invocation, &session);
+    }
+    session_close(&session);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct invocation invocation;
+    signal(SIGPIPE, SIG_IGN);
+    int status = arguments_read(argc, argv, &invocation);
+    if (status)
+        return status;
+    if (invocation.wants_version) {
+        printf("rtcctl %s\n", RTCD_VERSION);
+        return 0;
+    }
+    if (invocation.command && !invocation.wants_help)
+        return run(&invocation);
+    if (invocation.word_count && strcmp(invocation.words[0], "completion") == 0 && !invocation.wants_help)
+        return command_completion(&invocation);
+    return command_help(&invocation);
+}
