@@ -18,7 +18,9 @@ static int json_fail(struct json_scan *scan, const char *problem)
 
 void json_scan_init(struct json_scan *scan, struct bytes text)
 {
-    *scan = (struct json_scan){.start = text.data, .at = text.data, .end = text.data + text.length};
+    /* An empty buf has no data; arithmetic on NULL is undefined. */
+    const unsigned char *start = text.data ? text.data : (const unsigned char *)"";
+    *scan = (struct json_scan){.start = start, .at = start, .end = start + text.length};
 }
 
 static inline void json_skip_blanks(struct json_scan *scan)

@@ -5,7 +5,6 @@
 #include "lib/json_plain.h"
 #include "lib/text.h"
 
-#include <stdio.h>
 
 static void json_separate(struct json_writer *writer)
 {
@@ -71,9 +70,18 @@ static void json_add_escape(struct buf *out, unsigned char byte)
     }
 }
 
+void json_add_decimal(struct buf *out, uint64_t value)
+{
+    unsigned char digits[20], *at = digits + sizeof(digits);
+    do
+        *--at = (unsigned char)('0' + value % 10);
+    while (value /= 10);
+    buf_add(out, at, (size_t)(digits + sizeof(digits) - at));
+}
+
 void json_add_quoted(struct buf *out, struct bytes text)
 {
-    const unsigned char *at = text.data, *end = at + text.length;
+    const unsigned char *at = text.data, *end = text.length ? at + text.length : at;
     uint64_t high = 0;
     buf_add_byte(out, '"');
     while (at < end) {
@@ -128,13 +136,16 @@ void json_add_text(struct json_writer *writer, const char *text)
 void json_add_uint(struct json_writer *writer, uint64_t value)
 {
     json_separate(writer);
-    buf_add_format(writer->out, "%llu", (unsigned long long)value);
+    json_add_decimal(writer->out, value);
 }
 
 void json_add_int(struct json_writer *writer, int64_t value)
 {
     json_separate(writer);
-    buf_add_format(writer->out, "%lld", (long long)value);
+    if (value < 0)
+        buf_add_byte(writer->out, '-');
+    /* Negated as an unsigned number: -2^63 has no positive twin. */
+    json_add_decimal(writer->out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
 void json_add_bool(struct json_writer *writer, bool value)

@@ -1,6 +1,6 @@
 /*
- * MessagePack: see msgpack.h. The reader is one function that knows the format, msgpack_next_token(); whatever validates goes
- * through it. The writer is msgpack-c's.
+ * MessagePack: see msgpack.h. The reader is one function that knows the format, msgpack_next_token(); whatever
+ * validates goes through it. The writer is msgpack-c's.
  */
 #include "lib/msgpack.h"
 
@@ -17,7 +17,9 @@ static int msgpack_fail(struct msgpack_scan *scan, const char *problem)
 
 void msgpack_scan_init(struct msgpack_scan *scan, struct bytes bytes)
 {
-    *scan = (struct msgpack_scan){.start = bytes.data, .at = bytes.data, .end = bytes.data + bytes.length};
+    /* An empty buf has no data; arithmetic on NULL is undefined. */
+    const unsigned char *start = bytes.data ? bytes.data : (const unsigned char *)"";
+    *scan = (struct msgpack_scan){.start = start, .at = start, .end = start + bytes.length};
 }
 
 static size_t msgpack_left(const struct msgpack_scan *scan)
@@ -42,9 +44,9 @@ static int msgpack_content(struct msgpack_scan *scan, uint64_t length, struct ms
     if (length > msgpack_left(scan))
         return msgpack_fail(scan, "a length promises more bytes than there are");
     ret->content = bytes_of(scan->at, (size_t)length);
-    scan->at += length;
     if (ret->type == MSGPACK_STR && !utf8_is_valid(ret->content))
-        return msgpack_fail(scan, "a str is not valid UTF-8");
+        return msgpack_fail(scan, "the str that begins here is not valid UTF-8; send bytes as bin");
+    scan->at += length;
     return 0;
 }
 
@@ -379,42 +381,41 @@ void msgpack_add_ext(struct buf *out, int8_t type, struct bytes bytes)
     buf_add_bytes(out, bytes);
 }
 
-/* The widest head is kept free; the real one is written in its place and what follows moves up. */
-enum { HEAD_ROOM = 5 };
-
+/* One byte is kept free, enough for the head of most; a wider one moves up what follows. */
 size_t msgpack_begin(struct buf *out)
 {
-    static const unsigned char room[HEAD_ROOM];
     size_t head = out->length;
-    buf_add(out, room, sizeof(room));
+    buf_add_byte(out, 0);
     return head;
 }
 
-static void msgpack_end(struct buf *out, size_t head, const struct buf *written)
+/* The head has been added behind the content, `from` there to the end: puts it in its place. */
+static void msgpack_end(struct buf *out, size_t head, size_t from)
 {
-    if (buf_status(out) < 0 || buf_status(written) < 0) {
-        out->failed = true;
+    if (out->failed)
         return;
-    }
-    memcpy(out->data + head, written->data, written->length);
-    memmove(out->data + head + written->length, out->data + head + HEAD_ROOM, out->length - head - HEAD_ROOM);
-    out->length -= HEAD_ROOM - written->length;
+    unsigned char copy[5];
+    size_t length = out->length - from;
+    assert(length <= sizeof(copy));
+    memcpy(copy, out->data + from, length);
+    if (length > 1)
+        memmove(out->data + head + length, out->data + head + 1, from - head - 1);
+    memcpy(out->data + head, copy, length);
+    out->length--;
 }
 
 void msgpack_end_map(struct buf *out, size_t head, uint32_t pair_count)
 {
-    struct buf written = {0};
-    msgpack_add_map(&written, pair_count);
-    msgpack_end(out, head, &written);
-    buf_done(&written);
+    size_t from = out->length;
+    msgpack_add_map(out, pair_count);
+    msgpack_end(out, head, from);
 }
 
 void msgpack_end_array(struct buf *out, size_t head, uint32_t item_count)
 {
-    struct buf written = {0};
-    msgpack_add_array(&written, item_count);
-    msgpack_end(out, head, &written);
-    buf_done(&written);
+    size_t from = out->length;
+    msgpack_add_array(out, item_count);
+    msgpack_end(out, head, from);
 }
 
 const char *msgpack_library_version(void)

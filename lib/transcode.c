@@ -14,13 +14,43 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* strtod and snprintf follow the locale's decimal point; a program that never calls setlocale() has "C". */
+/*
+ * What is no integer of 64 bits. strtod() alone would follow the program's locale in what a point is; the
+ * C locale's object is static, so asking for it allocates nothing.
+ */
+static int add_real(struct buf *out, struct bytes text)
+{
+    char small[64];
+    struct buf large = {0};
+    const char *copy = small;
+    if (text.length < sizeof(small)) {
+        memcpy(small, text.data, text.length);
+        small[text.length] = '\0';
+    } else {
+        buf_add_bytes(&large, text);
+        copy = buf_text(&large);
+    }
+    locale_t plain = newlocale(LC_ALL_MASK, "C", NULL);
+    if (!plain || buf_status(&large) < 0) {
+        buf_done(&large);
+        return -ENOMEM;
+    }
+    double real = strtod_l(copy, NULL, plain);
+    freelocale(plain);
+    buf_done(&large);
+    if (isfinite(real))
+        msgpack_add_double(out, real);
+    else
+        msgpack_add_nil(out);
+    return 0;
+}
+
 static int add_number(struct buf *out, struct bytes text)
 {
     bool is_negative = text.data[0] == '-';
     struct bytes digits = is_negative ? bytes_of(text.data + 1, text.length - 1) : text;
     uint64_t value;
-    if (text_parse_uint(digits, &value) == 0 && (!is_negative || (value != 0 && value <= UINT64_C(1) << 63))) {
+    if (text_parse_uint(digits, &value) == 0 && (!is_negative || value <= UINT64_C(1) << 63)) {
         /* Negated as an unsigned number: -2^63 has no positive twin. */
         if (is_negative)
             msgpack_add_int(out, (int64_t)(0 - value));
@@ -28,16 +58,7 @@ static int add_number(struct buf *out, struct bytes text)
             msgpack_add_uint(out, value);
         return 0;
     }
-    struct buf copy = {0};
-    buf_add_bytes(&copy, text);
-    double real = strtod(buf_text(&copy), NULL);
-    int r = buf_status(&copy);
-    buf_done(&copy);
-    if (isfinite(real))
-        msgpack_add_double(out, real);
-    else
-        msgpack_add_nil(out);
-    return r;
+    return add_real(out, text);
 }
 
 static int add_string(struct buf *out, struct bytes token)
@@ -105,11 +126,11 @@ static bool add_stand_in(struct buf *out, struct json_scan *scan, const unsigned
     json_scan_init(&look, bytes_of(start, (size_t)(scan->end - start)));
     if (json_enter(&look, '{') < 0 || look.at == look.end)
         return false;
-    /* Only a first key with a dollar sign is worth a look. */
+    /* Only a first key with a dollar sign, maybe an escaped one, is worth a look. */
     const unsigned char *at = look.at;
     while (at < look.end && *at <= ' ')
         at++;
-    if (look.end - at < 2 || at[0] != '"' || at[1] != '$')
+    if (look.end - at < 2 || at[0] != '"' || (at[1] != '$' && at[1] != '\\'))
         return false;
     if (json_next_member(&look, 2, &key, &value) != 1 || json_next_member(&look, 2, &more, &more) != 0)
         return false;

@@ -82,8 +82,12 @@ static void websocket_close(struct link *link, const struct fault *why, struct b
         return;
     if (farewell.length)
         ws_add_frame(&link->out, is_binary ? WS_BINARY : WS_TEXT, farewell);
-    ws_add_close(&link->out, fault_rows[why->id].close, fault_message(why));
+    uint16_t code = fault_rows[why->id].close;
+    ws_add_close(&link->out, code, fault_message(why));
     websocket_start_closing(link);
+    /* Who broke the protocol is not waited for (RFC 6455 section 7.1.7). */
+    if (code > 1001 && code < 3000)
+        link_close_gracefully(link);
 }
 
 static uint64_t websocket_tend(struct connection *connection, uint64_t now_ms)

@@ -1,0 +1,169 @@
+"""A real daemon for a test: started with options, asked over its admin socket, stopped and looked over at the end."""
+
+import contextlib
+import json
+import os
+import re
+import resource
+import select
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
+PATIENCE_S = 20  # how long a condition may take to come true; only a broken daemon takes that long
+
+
+def wait_until(condition, what="condition", patience_s=PATIENCE_S):
+    """Asks until the answer is true, and returns it."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {patience_s} s in vain for: {what}")
+        select.select([], [], [], 0.01)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Daemon:
+    """rtcd with anonymous connections and two workers; keyword options replace or add (anonymous is connection.anonymous)."""
+
+    def __init__(self, options=None, config=None, workers=2, descriptors=None, environment=None):
+        self.directory = tempfile.TemporaryDirectory(prefix="rtcd-test-")
+        self.port = free_port()
+        self.admin_path = os.path.join(self.directory.name, "admin.sock")
+        self.config_path = None
+        settings = {
+            "listen": f"127.0.0.1:{self.port}", "admin.listen": self.admin_path, "workers": workers,
+            "connection.anonymous": "true", "log.core": "info",
+        }
+        settings.update(options or {})
+        arguments = [os.path.join(BUILD, "daemon", "rtcd")]
+        if config is None:
+            arguments.append("--no-config")
+        else:
+            self.config_path = os.path.join(self.directory.name, "rtcd.yaml")
+            self.write_config(config)
+            arguments += ["--config", self.config_path]
+        for name, value in settings.items():
+            arguments += ["--set", f"{name}={value}"]
+        self.arguments = arguments
+        self.descriptors = descriptors
+        self.environment = environment or {}
+        self.log_path = os.path.join(self.directory.name, "log")
+        self.process = None
+
+    def write_config(self, text):
+        with open(self.config_path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def start(self):
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        path = os.path.join(self.directory.name, "notify")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        notify.bind(path)
+        notify.settimeout(PATIENCE_S)
+        environment = dict(os.environ, NOTIFY_SOCKET=path, **self.environment)
+
+        def limit():
+            if self.descriptors:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
+
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.arguments, stderr=log, stdin=subprocess.DEVNULL, env=environment,
+                                            preexec_fn=limit)
+        with notify:
+            while b"READY=1" not in self._notification(notify):
+                pass
+
+    def _notification(self, notify):
+        while True:
+            readable, _, _ = select.select([notify], [], [], 0.2)
+            if readable:
+                return notify.recv(4096)
+            if self.process.poll() is not None:
+                raise AssertionError(f"rtcd ended with {self.process.returncode}:\n{self.log()}")
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(PATIENCE_S)
+
+    def __exit__(self, kind, value, trace):
+        try:
+            self.stop()
+            if kind is None:
+                log = self.log()
+                assert not re.search("Sanitizer|runtime error:", log), log
+                assert self.process.returncode == 0, f"exit status {self.process.returncode}\n{log}"
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            self.directory.cleanup()
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def admin(self, command, **data):
+        """The data of a reply, or an AdminError."""
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(PATIENCE_S)
+            link.connect(self.admin_path)
+            link.sendall(json.dumps({"eventName": command, "data": data, "id": 1}).encode() + b"\n")
+            reply = json.loads(link.makefile("rb").readline())
+        if "error" in reply:
+            raise AdminError(reply["error"]["code"], reply["error"]["message"])
+        return reply["data"]
+
+    def publish(self, event, data=None, **to):
+        return self.admin("publish", event=event, data=data, **to)["recipients"]
+
+    def counter(self, name):
+        return self.admin("status")["counters"][name]
+
+    def connections(self):
+        columns = "id user state transport protocol address groups queued age".split()
+        return [dict(zip(columns, row)) for row in self.admin("list.connections")["rows"]]
+
+    def rtcctl(self, *arguments, input=None, check=True):
+        return subprocess.run([os.path.join(BUILD, "cli", "rtcctl"), "--socket", self.admin_path, *arguments], input=input,
+                              capture_output=True, text=True, check=check, timeout=PATIENCE_S * 3)
+
+
+class AdminError(Exception):
+    @property
+    def code(self):
+        return self.args[0]
+
+
+class DaemonTest(unittest.TestCase):
+    """One daemon for all tests of a class, unless a test wants its own."""
+
+    options = {}
+    workers = 2
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon(cls.options, workers=cls.workers)
+        cls.daemon.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.__exit__(None, None, None)

@@ -1,0 +1,182 @@
+"""Keep-alive, slow consumers, limits, shutdown, reload: what the daemon does when peers or resources give way."""
+
+import os
+import signal
+import socket
+import unittest
+
+from client import Closed, Http, Poller, Reader, Sse, WebSocket, connect, request
+from harness import AdminError, BUILD, Daemon, DaemonTest, wait_until
+
+
+class KeepAlive(DaemonTest):
+    options = {"connection.keep-alive": "200ms", "connection.timeout": "700ms"}
+
+    def test_a_pong_acknowledges_what_was_sent(self):
+        with WebSocket(self.daemon.port, group="k") as ws:
+            for number in range(5):
+                self.daemon.publish("n", number, group="k")
+                ws.expect("n")
+
+            def is_acknowledged():
+                ws.link.settimeout(0.05)
+                try:
+                    ws.receive()
+                except TimeoutError:
+                    pass
+                return self.daemon.admin("show.connection", connection=ws.id)["acknowledged"] == 5
+            wait_until(is_acknowledged, "the pong to acknowledge")
+            self.assertEqual(ws.pings[-1], b"5")
+            self.assertEqual(self.daemon.admin("show.connection", connection=ws.id)["keptBytes"], 0)
+
+    def test_silence_loses_the_transport_and_not_the_connection(self):
+        with WebSocket(self.daemon.port, answers_pings=False) as ws:
+            wait_until(lambda: any(c["id"] == ws.id and c["state"] == "parked" for c in self.daemon.connections()), "parked")
+            self.assertGreaterEqual(self.daemon.counter("timeouts"), 1)
+            with WebSocket(self.daemon.port, token=ws.token, received=0) as back:
+                self.assertTrue(back.welcome["data"]["resumed"])
+
+    def test_rtc_ping_is_answered_with_its_data(self):
+        with WebSocket(self.daemon.port, "msgpack") as ws:
+            ws.send("rtc.ping", {"t": 1})
+            self.assertEqual(ws.expect("rtc.pong")["data"], {"t": 1})
+
+
+class SlowConsumers(unittest.TestCase):
+    def fill(self, daemon, size, count):
+        line = '{"eventName":"n","data":"%s"}\n' % ("x" * size)
+        daemon.rtcctl("publish", "--group", "slow", "--stream", input=line * count)
+
+    def test_one_that_does_not_read_is_closed_and_the_others_miss_nothing(self):
+        with Daemon({"queue.bytes": "128KiB", "queue.time": "2s"}, workers=1) as daemon:
+            slow = WebSocket(daemon.port, group="slow")
+            slow.link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            with Sse(daemon.port, group="slow") as quick:
+                for _ in range(40):
+                    self.fill(daemon, 20000, 10)
+                    for _ in range(10):
+                        quick.expect("n")
+                wait_until(lambda: daemon.counter("slow_consumers_closed") == 1, "the slow one to be closed")
+                self.assertEqual(quick.received, 400)
+                self.assertNotIn(slow.id, [c["id"] for c in daemon.connections()])
+            slow.drop()
+
+    def test_one_that_leaves_a_little_for_too_long_is_closed(self):
+        with Daemon({"queue.bytes": "64MiB", "queue.envelopes": 100000, "queue.time": "500ms"}, workers=1) as daemon:
+            slow = WebSocket(daemon.port, group="slow")
+            self.fill(daemon, 60000, 300)
+            wait_until(lambda: daemon.counter("slow_consumers_closed") == 1, "the slow one to be closed")
+            slow.drop()
+
+
+class Limits(unittest.TestCase):
+    def test_connections_per_address_and_in_all(self):
+        with Daemon({"limits.connections-per-address": 3}) as daemon:
+            clients = [WebSocket(daemon.port) for _ in range(3)]
+            refused = WebSocket(daemon.port)
+            self.assertEqual((refused.response.status, refused.response.json()["reason"]), (429, "address-full"))
+            clients.pop().close()
+            wait_until(lambda: len(daemon.connections()) == 2, "one to go")
+            self.assertEqual(WebSocket(daemon.port).response.status, 101)
+        with Daemon({"limits.connections": 2}) as daemon:
+            clients = [WebSocket(daemon.port) for _ in range(2)]
+            self.assertEqual(request(daemon.port, "POST", "/rtc/negotiate").status, 503)
+
+    def test_accepting_pauses_while_descriptors_are_short_and_goes_on(self):
+        with Daemon(workers=1, descriptors=48) as daemon:
+            links = [connect(daemon.port) for _ in range(60)]
+            wait_until(lambda: "cannot accept" in daemon.log(), "the pause")
+            for link in links:
+                link.close()
+            with WebSocket(daemon.port) as ws:
+                self.assertEqual(ws.call("rtc.join", {"group": "g"})["data"]["group"], "g")
+            self.assertGreaterEqual(daemon.counter("accept_paused"), 1)
+
+    def test_a_publisher_is_held_up_and_nothing_is_lost_when_a_mailbox_is_full(self):
+        with Daemon({"limits.mailbox": 64, "publish.to-group": "anyone", "limits.fanout-slice": 16, "queue.envelopes": 100000,
+                     "queue.bytes": "64MiB"}, workers=2) as daemon:
+            members = [WebSocket(daemon.port, group="g") for _ in range(40)]
+            with WebSocket(daemon.port) as publisher:
+                for number in range(2000):
+                    publisher.send("n", number, to={"group": "g"})
+                for ws in members:
+                    self.assertEqual([ws.expect("n")["data"] for _ in range(2000)], list(range(2000)))
+            for ws in members:
+                ws.drop()
+
+
+class Shutdown(unittest.TestCase):
+    def test_clients_are_told_on_every_transport(self):
+        with Daemon() as daemon:
+            ws, sse = WebSocket(daemon.port), Sse(daemon.port)
+            poller = Poller(daemon.port)
+            poller.ask()
+            wait_until(lambda: [c for c in daemon.connections() if c["id"] == poller.id and c["state"] == "open"], "held")
+            daemon.process.send_signal(signal.SIGTERM)
+            farewell = {"reason": "shutdown", "reconnect": True}
+            self.assertEqual(ws.closing(), (1001, farewell))
+            ws.drop()
+            self.assertEqual(sse.expect("rtc.close")["data"], farewell)
+            self.assertEqual(poller.answer()[0]["data"], farewell)
+            sse.close()
+            poller.close()
+            self.assertEqual(daemon.process.wait(20), 0)
+            self.assertFalse(os.path.exists(daemon.admin_path))
+
+    def test_a_unix_socket_serves_clients_and_goes_with_the_daemon(self):
+        with Daemon() as probe:
+            path = os.path.join(probe.directory.name, "clients.sock")
+            with Daemon({"listen": f"unix:{path}"}) as daemon:
+                with socket.socket(socket.AF_UNIX) as link:
+                    link.connect(path)
+                    link.sendall(b"POST /rtc/negotiate HTTP/1.1\r\nHost: x\r\n\r\n")
+                    self.assertEqual(Reader(link).response().status, 200)
+                daemon.stop()
+                self.assertFalse(os.path.exists(path))
+
+    def test_ipv6(self):
+        daemon = Daemon()
+        daemon.arguments = [a.replace("listen=127.0.0.1:", "listen=[::1]:") for a in daemon.arguments]
+        with daemon:
+            with socket.create_connection(("::1", daemon.port)) as link:
+                link.sendall(b"POST /rtc/negotiate HTTP/1.1\r\nHost: [::1]\r\n\r\n")
+                self.assertEqual(Reader(link).response().status, 200)
+
+    def test_a_second_daemon_on_the_same_port_does_not_start(self):
+        with Daemon() as daemon:
+            other = Daemon()
+            other.arguments = [a.replace(f":{other.port}", f":{daemon.port}") for a in other.arguments]
+            with self.assertRaisesRegex(AssertionError, "another program listens there"):
+                other.start()
+            other.directory.cleanup()
+
+
+class Reload(unittest.TestCase):
+    CONFIG = "connection:\n  anonymous: true\n  groups: {groups}\npublish:\n  to-group: {who}\n"
+
+    def test_a_reload_takes_the_whole_config_or_keeps_the_old_one(self):
+        with Daemon(config=self.CONFIG.format(groups=5, who="members")) as daemon:
+            daemon.write_config(self.CONFIG.format(groups=6, who="anyone") + "workers: 3\n")
+            report = daemon.admin("reload")["report"]
+            self.assertIn("connection.groups changed", report)
+            with WebSocket(daemon.port) as ws:
+                self.assertNotIn("error", ws.call("x", to={"group": "g"}))
+            daemon.write_config(self.CONFIG.format(groups="many", who="nobdy") + "conection:\n  groups: 1\n")
+            with self.assertRaises(AdminError) as refused:
+                daemon.admin("reload")
+            for part in ("rtcd.yaml:3: connection.groups", "rtcd.yaml:5: publish.to-group", "stays as it was"):
+                self.assertIn(part, refused.exception.args[1])
+            rows = {row[0]: row for row in daemon.admin("show.config")["rows"]}
+            self.assertEqual(rows["connection.groups"][1], "6")
+            self.assertTrue(rows["connection.groups"][3].endswith("rtcd.yaml:3"))
+
+    def test_sighup_reloads(self):
+        with Daemon(config=self.CONFIG.format(groups=5, who="members")) as daemon:
+            daemon.write_config(self.CONFIG.format(groups=7, who="members"))
+            daemon.process.send_signal(signal.SIGHUP)
+            value = lambda: {row[0]: row[1] for row in daemon.admin("show.config", option="connection")["rows"]}["connection.groups"]
+            wait_until(lambda: value() == "7", "the reload")
+
+
+if __name__ == "__main__":
+    unittest.main()

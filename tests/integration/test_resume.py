@@ -1,0 +1,210 @@
+"""Stateful reconnect: on every transport, in both directions, nothing is lost, nothing doubled, everything in order."""
+
+import json
+import unittest
+
+from client import Closed, Http, Poller, Sse, WebSocket, negotiate, request
+from harness import Daemon, DaemonTest, wait_until
+
+
+class Resume(DaemonTest):
+    options = {"publish.to-group": "anyone", "resume.window": "20s"}
+
+    def publish(self, group, numbers):
+        for number in numbers:
+            self.daemon.publish("n", number, group=group)
+
+    def parked(self, id):
+        wait_until(lambda: any(c["id"] == id and c["state"] == "parked" for c in self.daemon.connections()), "parked")
+
+    def test_a_websocket_comes_back_and_gets_what_it_missed(self):
+        ws = WebSocket(self.daemon.port, group="r1")
+        self.publish("r1", range(1, 6))
+        got = [ws.expect("n")["data"] for _ in range(3)]
+        ws.drop()
+        self.parked(ws.id)
+        self.publish("r1", range(6, 11))
+        with WebSocket(self.daemon.port, token=ws.token, received=3) as back:
+            data = back.welcome["data"]
+            self.assertEqual((data["resumed"], data["connectionId"], data["groups"]), (True, ws.id, ["r1"]))
+            got += [back.expect("n")["data"] for _ in range(7)]
+            self.assertEqual(got, list(range(1, 11)))
+
+    def test_the_server_says_what_it_received(self):
+        ws = WebSocket(self.daemon.port)
+        for number in range(1, 8):
+            ws.call("rtc.join", {"group": f"g{number}"}, id=number)
+        ws.drop()
+        self.parked(ws.id)
+        with WebSocket(self.daemon.port, token=ws.token, received=ws.received) as back:
+            self.assertEqual(back.welcome["data"]["received"], 7)
+
+    def test_sse_resumes_by_last_event_id(self):
+        sse = Sse(self.daemon.port, group="r2")
+        self.publish("r2", range(1, 4))
+        for _ in range(3):
+            sse.expect("n")
+        self.assertEqual(sse.last_id, "3")
+        sse.close()
+        self.parked(sse.id)
+        self.publish("r2", range(4, 7))
+        with Sse(self.daemon.port, headers={"Last-Event-ID": sse.last_id}, token=sse.token) as back:
+            self.assertTrue(back.welcome["data"]["resumed"])
+            self.assertEqual([back.expect("n")["data"] for _ in range(3)], [4, 5, 6])
+
+    def test_a_poll_that_was_not_received_is_given_again(self):
+        with Poller(self.daemon.port, wait=0, group="r3") as poller:
+            self.publish("r3", range(1, 4))
+            first = poller.poll()
+            poller.received = 0  # as if the answer had been lost
+            again = poller.poll()
+            self.assertEqual([e["data"] for e in first], [e["data"] for e in again])
+            self.assertEqual(poller.poll(), [])
+
+    def test_from_polling_up_to_websocket_nothing_is_lost(self):
+        with Poller(self.daemon.port, wait=0, group="r4") as poller:
+            self.publish("r4", [1, 2])
+            self.assertEqual([e["data"] for e in poller.poll()], [1, 2])
+            self.publish("r4", [3])
+            with WebSocket(self.daemon.port, token=poller.token, received=poller.received) as ws:
+                self.assertTrue(ws.welcome["data"]["resumed"])
+                self.publish("r4", [4])
+                self.assertEqual([ws.expect("n")["data"] for _ in range(2)], [3, 4])
+
+    def test_a_second_transport_takes_over_and_the_first_is_told(self):
+        with WebSocket(self.daemon.port, group="r5") as first:
+            with WebSocket(self.daemon.port, token=first.token, received=0) as second:
+                self.assertEqual(first.closing()[0], 4409)
+                self.publish("r5", [1])
+                self.assertEqual(second.expect("n")["data"], 1)
+            first = Sse(self.daemon.port, token=first.token)
+            self.assertTrue(first.welcome["data"]["resumed"])
+
+    def test_a_number_never_sent_gives_a_new_connection(self):
+        with WebSocket(self.daemon.port) as ws:
+            with WebSocket(self.daemon.port, token=ws.token, received=5) as other:
+                self.assertFalse(other.welcome["data"]["resumed"])
+                self.assertNotEqual(other.id, ws.id)
+                self.assertNotEqual(other.token, ws.token)
+
+    def test_an_unknown_token_gives_a_new_connection(self):
+        with WebSocket(self.daemon.port, token="AQAAAAAA" + "A" * 24, received=0) as ws:
+            self.assertFalse(ws.welcome["data"]["resumed"])
+        self.assertEqual(request(self.daemon.port, "POST", "/rtc/send", b"{}", token="nonsense").status, 404)
+
+    def test_a_received_that_is_no_number_is_refused(self):
+        with WebSocket(self.daemon.port) as ws:
+            for bad in ("-1", "x", "1e3", "99999999999999999999"):
+                self.assertEqual(WebSocket(self.daemon.port, token=ws.token, received=bad).response.status, 400, bad)
+
+    def test_an_acknowledgement_of_what_was_never_sent_ends_the_connection(self):
+        with WebSocket(self.daemon.port) as ws:
+            ws.send("rtc.ack", {"received": 3})
+            self.assertEqual(ws.closing()[0], 1008)
+
+    def test_acknowledged_envelopes_are_let_go(self):
+        with WebSocket(self.daemon.port, group="r6") as ws:
+            self.publish("r6", range(1, 4))
+            for _ in range(3):
+                ws.expect("n")
+            ws.send("rtc.ack", {"received": 2})
+            wait_until(lambda: self.daemon.admin("show.connection", connection=ws.id)["acknowledged"] == 2, "acknowledged")
+
+    def test_the_server_acknowledges_every_64_envelopes(self):
+        with WebSocket(self.daemon.port) as ws:
+            for number in range(64):
+                ws.send("tick", number, to={"group": "nobody"})
+            self.assertEqual(ws.expect("rtc.ack")["data"], {"received": 64})
+
+    def test_a_retried_send_is_not_taken_twice(self):
+        with Poller(self.daemon.port, wait=0, group="r7") as poller:
+            one, two = ({"eventName": "e", "data": n, "to": {"group": "r7"}} for n in (1, 2))
+            self.assertEqual(poller.send(one), 1)
+            self.assertEqual(poller.send(one, two, first=1), 2)
+            self.assertEqual([e["data"] for e in poller.poll()], [1, 2])
+
+    def test_a_gap_in_what_is_sent_is_refused(self):
+        with Poller(self.daemon.port, wait=0) as poller:
+            response = request(self.daemon.port, "POST", "/rtc/send", b'{"eventName":"e"}', token=poller.token, first=3)
+            self.assertEqual((response.status, response.json()["code"]), (400, "bad-request"))
+
+
+class Cuts(DaemonTest):
+    options = {"resume.window": "30s"}
+    COUNT = 30
+
+    def test_a_stream_cut_at_any_byte_goes_on_without_gap_or_double(self):
+        """Reads N bytes of a WebSocket's stream, drops it, resumes: for N over the whole stream."""
+        cut, step = 0, 7
+        while True:
+            ws = WebSocket(self.daemon.port, group="cut")
+            for number in range(1, self.COUNT + 1):
+                self.daemon.publish("n", number, group="cut")
+            got, left, whole = [], cut, False
+            ws.reader.buffer, buffered = b"", ws.reader.buffer
+            while left > 0 and not whole:
+                piece = buffered[:left] or ws.link.recv(left)
+                buffered = buffered[len(piece):]
+                ws.reader.buffer += piece
+                left -= len(piece)
+            try:
+                ws.link.close()
+                while len(got) < self.COUNT:
+                    got.append(ws.receive()["data"])
+            except (EOFError, OSError):
+                pass
+            with WebSocket(self.daemon.port, token=ws.token, received=len(got)) as back:
+                self.assertTrue(back.welcome["data"]["resumed"])
+                while len(got) < self.COUNT:
+                    got.append(back.expect("n")["data"])
+                self.assertEqual(got, list(range(1, self.COUNT + 1)), f"cut at byte {cut}")
+                back.close()
+            if left == 0 and len(got) == self.COUNT and cut > self.COUNT * 50:
+                return
+            cut += step
+
+
+class Bounds(unittest.TestCase):
+    def test_forgotten_numbers_cost_the_resume_and_not_the_connection(self):
+        with Daemon({"resume.envelopes": 10}) as daemon:
+            with WebSocket(daemon.port, group="g", answers_pings=False) as ws:
+                for number in range(30):
+                    daemon.publish("n", number, group="g")
+                self.assertEqual([ws.expect("n")["data"] for _ in range(30)], list(range(30)))
+                self.assertEqual(daemon.counter("envelopes_forgotten"), 20)
+                with WebSocket(daemon.port, token=ws.token, received=5) as other:
+                    self.assertFalse(other.welcome["data"]["resumed"])
+
+    def test_the_resume_window_ends_a_connection_that_nobody_comes_back_for(self):
+        with Daemon({"resume.window": "300ms", "transports.poll-wait": "100ms"}) as daemon:
+            ws = WebSocket(daemon.port, group="g")
+            ws.drop()
+            wait_until(lambda: not daemon.connections(), "the window to pass")
+            self.assertEqual(daemon.admin("list.groups")["rows"], [])
+            with WebSocket(daemon.port, token=ws.token, received=0) as other:
+                self.assertFalse(other.welcome["data"]["resumed"])
+
+    def test_the_longest_parked_goes_when_there_are_too_many(self):
+        with Daemon({"resume.parked": 4}, workers=1) as daemon:
+            for _ in range(12):
+                WebSocket(daemon.port).drop()
+            wait_until(lambda: daemon.counter("parked_evicted") >= 7, "evictions")
+            self.assertLessEqual(len(daemon.connections()), 5)
+
+    def test_a_negotiated_connection_that_nobody_opens_is_forgotten(self):
+        with Daemon({"connection.open-timeout": "200ms"}) as daemon:
+            negotiate(daemon.port)
+            self.assertEqual(len(daemon.connections()), 1)
+            wait_until(lambda: not daemon.connections(), "the open timeout")
+
+    def test_after_a_restart_the_answer_is_a_new_connection(self):
+        with Daemon() as daemon:
+            ws = WebSocket(daemon.port)
+            daemon.stop()
+            daemon.start()
+            with WebSocket(daemon.port, token=ws.token, received=0) as back:
+                self.assertFalse(back.welcome["data"]["resumed"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,193 @@
+"""rtcctl and the admin socket against the real daemon: commands, output forms, exit codes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import unittest
+
+import msgpack
+
+from client import Sse, WebSocket
+from harness import BUILD, Daemon, DaemonTest, wait_until
+
+
+class Commands(DaemonTest):
+    options = {"connection.claimed-users": "true"}
+
+    def run_it(self, *arguments, **more):
+        return self.daemon.rtcctl(*arguments, check=False, **more)
+
+    def test_publish_reaches_a_subscriber_and_says_how_many(self):
+        with Sse(self.daemon.port, group="news") as sse:
+            self.assertEqual(self.run_it("publish", "--group", "news", "headline", '{"title": "hello"}').stdout, "recipients\t1\n")
+            self.assertEqual(sse.expect("headline")["data"], {"title": "hello"})
+            self.run_it("publish", "--group=news", "x", "-", input='["from stdin"]\n')
+            self.assertEqual(sse.expect("x")["data"], ["from stdin"])
+            path = os.path.join(self.daemon.directory.name, "data.msgpack")
+            with open(path, "wb") as file:
+                file.write(msgpack.packb({"b": b"\x01\x02", "n": 2**63}))
+            self.run_it("publish", "--group", "news", "--msgpack", "bin", "@" + path)
+            self.assertEqual(sse.expect("bin")["data"], {"b": {"$binary": "AQI="}, "n": 2**63})
+            self.run_it("publish", "--connection", sse.id, "direct")
+            self.assertEqual(sse.expect("direct"), {"eventName": "direct", "data": None})
+            self.run_it("publish", "--all", "all", "1")
+            self.assertEqual(sse.expect("all")["data"], 1)
+
+    def test_a_stream_publishes_each_line_as_it_comes(self):
+        with Sse(self.daemon.port, group="s") as sse:
+            child = subprocess.Popen([os.path.join(BUILD, "cli/rtcctl"), "--socket", self.daemon.admin_path, "publish", "--group",
+                                      "s", "--stream"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for number in range(3):
+                child.stdin.write('{"eventName":"n","data":%d}\n' % number)
+                child.stdin.flush()
+                self.assertEqual(sse.expect("n")["data"], number)
+            child.stdin.write("no json\n" + '{"eventName":"rtc.no"}\n' + '{"eventName":"n","data":3}')
+            _, errors = child.communicate(timeout=20)
+            self.assertEqual(sse.expect("n")["data"], 3)
+            self.assertEqual(child.returncode, 65)
+            self.assertIn("line 4:", errors)
+            self.assertIn("line 5:", errors)
+            self.assertIn("published 4, refused 2", errors)
+
+    def test_lists_in_every_form(self):
+        with WebSocket(self.daemon.port, "msgpack", user="ann", group=["a", "b"]) as ws:
+            fields = self.run_it("list", "connections").stdout.strip().split("\t")
+            self.assertEqual(fields[:5], [ws.id, "ann", "open", "websocket", "msgpack"])
+            self.assertEqual(self.run_it("list", "connections", "--columns", "user,groups").stdout, "ann\t2\n")
+            rows = json.loads(self.run_it("list", "connections", "-o", "json").stdout)
+            self.assertEqual((rows[0]["id"], rows[0]["groups"]), (ws.id, 2))
+            self.assertEqual(json.loads(self.run_it("-o", "ndjson", "show", "user", "ann").stdout)["id"], ws.id)
+            table = self.run_it("list", "groups", "-o", "table").stdout.splitlines()
+            self.assertEqual((table[0].split(), len(table)), (["GROUP", "MEMBERS", "PUBLISHED"], 3))
+            self.assertEqual(self.run_it("list", "users").stdout, "ann\t1\n")
+            self.assertIn(f"id\t{ws.id}\n", self.run_it("show", "connection", ws.id).stdout)
+            self.assertEqual(self.run_it("show", "group", "a", "--columns", "id").stdout.strip(), ws.id)
+
+    def test_long_lists_come_in_pages_and_each_once(self):
+        clients = [Sse(self.daemon.port, group=f"page{i}") for i in range(30)]
+        ids = set()
+        cursor = None
+        while True:
+            page = self.daemon.admin("list.connections", limit=7, **({"cursor": cursor} if cursor else {}))
+            self.assertLessEqual(len(page["rows"]), 7)
+            for row in page["rows"]:
+                self.assertNotIn(row[0], ids)
+                ids.add(row[0])
+            cursor = page.get("cursor")
+            if not cursor:
+                break
+        self.assertEqual(ids, {c.id for c in clients})
+        limited = self.run_it("list", "groups", "--limit", "10")
+        self.assertEqual(len(limited.stdout.splitlines()), 10)
+        self.assertIn("--cursor", limited.stderr)
+        for client in clients:
+            client.close()
+
+    def test_join_leave_disconnect(self):
+        with WebSocket(self.daemon.port) as ws:
+            self.assertEqual(self.run_it("join", ws.id, "ops").returncode, 0)
+            self.assertEqual(self.daemon.publish("n", group="ops"), 1)
+            ws.expect("n")
+            self.assertEqual(self.run_it("leave", ws.id, "ops").returncode, 0)
+            self.assertEqual(self.run_it("leave", ws.id, "ops").returncode, 68)
+            self.assertEqual(self.run_it("disconnect", ws.id, "--reason", "maintenance", "--reconnect").returncode, 0)
+            self.assertEqual(ws.closing(), (1000, {"reason": "maintenance", "reconnect": True}))
+
+    def test_listen_follows_clients_and_runs_a_command(self):
+        command = [os.path.join(BUILD, "cli/rtcctl"), "--socket", self.daemon.admin_path, "listen"]
+        all_of_it = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        out = os.path.join(self.daemon.directory.name, "out")
+        some = subprocess.Popen(command + ["--event", "or?er.*", "--exec", f"cat >> {out}; echo $RTCD_EVENT >> {out}"])
+        # A listener is there once an event for the server finds somebody who takes it.
+        with WebSocket(self.daemon.port) as probe:
+            wait_until(lambda: "error" not in probe.call("probe"), "the first listener")
+        with WebSocket(self.daemon.port) as ws:
+            def placed():
+                ws.call("order.placed", {"id": 1})
+                return os.path.exists(out) and "order.placed" in open(out, encoding="utf-8").read().splitlines()
+            wait_until(placed, "the command to run")
+            ws.close()
+        names = []
+        while "rtc.disconnected" not in names or "order.placed" not in names:
+            envelope = json.loads(all_of_it.stdout.readline())
+            names.append(envelope["eventName"])
+            if envelope["eventName"] == "order.placed":
+                self.assertEqual((envelope["data"], envelope["from"]["connectionId"]), ({"id": 1}, ws.id))
+        for child in (all_of_it, some):
+            child.send_signal(signal.SIGTERM)
+            self.assertEqual(child.wait(20), 0)
+        all_of_it.stdout.close()
+
+    def test_status_ping_version_help(self):
+        self.assertIn("counters.messages_published\t", self.run_it("status").stdout)
+        self.assertEqual(json.loads(self.run_it("ping", "-o", "json").stdout)["workers"], 2)
+        self.assertIn("rtcctl", self.run_it("version").stdout)
+        self.assertIn("list connections", self.run_it("help").stdout)
+        self.assertIn("--except-self", self.run_it("help", "publish").stdout)
+        for shell in ("bash", "zsh", "fish"):
+            self.assertIn("connections", self.run_it("completion", shell).stdout)
+
+    def test_mistakes_are_told_and_have_their_exit_codes(self):
+        unknown = "00000000-0000-4000-8000-000000000000"
+        table = [
+            (("lst", "connections"), 64, 'did you mean "list connections"'), (("publish", "x"), 64, "--group"),
+            (("publish", "--group", "g"), 64, "EVENT"), (("publish", "--group", "g", "x", "{bad"), 65, "byte 1"),
+            (("publish", "--group", "g", "--user", "u", "x"), 64, "once"), (("publish", "--group", "g", "x", "@/nowhere"), 66, "/nowhere"),
+            (("publish", "--group", "g", "rtc.x"), 65, "rtc."), (("show", "connection", unknown), 68, "no such connection"),
+            (("show", "connection", "x"), 65, "id looks like"), (("list", "connections", "--colums", "x"), 64, "--colums"),
+            (("list", "connections", "--columns", "x"), 64, "there are: id user"), (("disconnect",), 65, "say which"),
+            (("join", unknown), 64, "GROUP is missing"), (("show", "group", "nobody"), 68, "group"),
+            (("list", "groups", "-o", "xml"), 64, "xml"), ((), 64, ""),
+        ]
+        for arguments, status, part in table:
+            with self.subTest(arguments):
+                result = self.run_it(*arguments)
+                self.assertEqual(result.returncode, status, result.stderr)
+                self.assertIn(part, result.stderr)
+        away = subprocess.run([os.path.join(BUILD, "cli/rtcctl"), "--socket", "/nowhere/x", "ping"], capture_output=True, text=True)
+        self.assertEqual(away.returncode, 69)
+        self.assertIn("systemctl start rtcd", away.stderr)
+
+    def test_bad_lines_cost_a_line_and_too_long_ones_the_admin_connection(self):
+        with socket.socket(socket.AF_UNIX) as link:
+            link.connect(self.daemon.admin_path)
+            reader = link.makefile("rb")
+            for line, code in ((b"nonsense", "bad-envelope"), (b'{"eventName":"no.such"}', "unsupported"),
+                               (b'{"eventName":"list.groups","data":{"limit":"x"},"id":1}', "bad-envelope"),
+                               (b'{"eventName":"list.groups","data":{"frogs":1},"id":1}', "bad-envelope"), (b"\xff\xfe", "bad-envelope")):
+                link.sendall(line + b"\n")
+                reply = json.loads(reader.readline())
+                self.assertEqual((reply.get("error") or reply["data"])["code"], code, line)
+            link.sendall(b'{"eventName":"ping","id":5}\n')
+            self.assertEqual(json.loads(reader.readline())["data"]["workers"], 2)
+            try:
+                link.sendall(b"x" * (2 * 1024 * 1024))
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            self.assertEqual(json.loads(reader.readline())["data"]["code"], "too-large")
+            reader.close()
+        self.assertEqual(self.daemon.admin("ping")["workers"], 2)
+
+    def test_the_socket_is_closed_to_others(self):
+        self.assertEqual(os.stat(self.daemon.admin_path).st_mode & 0o777, 0o660)
+        child = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+                                os.path.join(BUILD, "cli/rtcctl"), "--socket", self.daemon.admin_path, "ping"],
+                               capture_output=True, text=True)
+        self.assertEqual(child.returncode, 77, child.stderr)
+
+
+class Peers(unittest.TestCase):
+    def test_a_peer_that_the_file_lets_in_is_still_asked_who_it_is(self):
+        with Daemon({"admin.mode": "0666"}) as daemon:
+            os.chmod(daemon.directory.name, 0o755)
+            script = ("import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\nprint(s.recv(1000).decode())\n")
+            child = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "/usr/bin/python3", "-c",
+                                    script, daemon.admin_path], capture_output=True, text=True, check=True)
+            self.assertEqual(json.loads(child.stdout)["data"]["code"], "forbidden")
+            self.assertIn("refused: pid", daemon.log())
+
+
+if __name__ == "__main__":
+    unittest.main()
