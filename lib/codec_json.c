@@ -43,17 +43,36 @@ static const struct value_format format = {
     .is_null = json_is_null,
 };
 
+/* In JSON, a CR or LF that is not escaped can only stand between tokens. */
+static bool spans_lines(struct bytes value)
+{
+    return value.length && (memchr(value.data, '\n', value.length) || memchr(value.data, '\r', value.length));
+}
+
 static enum decode codec_json_decode(struct bytes text, struct buf *scratch, struct envelope *ret, struct fault *fault)
 {
     enum decode result = envelope_read(&format, text, scratch, ret, fault);
-    bool spans_lines = memchr(ret->data.data ? ret->data.data : text.data, '\n', ret->data.length)
-        || memchr(ret->data.data ? ret->data.data : text.data, '\r', ret->data.length);
-    if (result == DECODE_DONE && spans_lines) {
+    if (result == DECODE_DONE && spans_lines(ret->data)) {
         size_t before = scratch->length;
         json_add_compact(scratch, ret->data);
         ret->data = bytes_of(scratch->data + before, scratch->length - before);
     }
     return result;
+}
+
+/* The value stands on one line whatever its origin: SSE and NDJSON rely on it. */
+static int add_data(struct json_writer *json, const struct envelope *envelope)
+{
+    struct bytes data = envelope->data;
+    if (data.length == 0 || (envelope->data_codec == CODEC_JSON && !spans_lines(data))) {
+        json_add_raw(json, data);
+        return 0;
+    }
+    json->needs_comma = true;
+    if (envelope->data_codec == CODEC_MSGPACK)
+        return transcode_to_json(json->out, data, NULL);
+    json_add_compact(json->out, data);
+    return 0;
 }
 
 static int codec_json_encode(struct buf *out, const struct envelope *envelope)
@@ -64,15 +83,10 @@ static int codec_json_encode(struct buf *out, const struct envelope *envelope)
     json_key(&json, "eventName");
     json_add_string(&json, envelope->event_name);
     json_key(&json, envelope->is_error ? "error" : "data");
-    if (envelope->data_codec == CODEC_JSON || envelope->data.length == 0) {
-        json_add_raw(&json, envelope->data);
-    } else {
-        int r = transcode_to_json(out, envelope->data, NULL);
-        if (r < 0) {
-            out->length = before;
-            return r;
-        }
-        json.needs_comma = true;
+    int r = add_data(&json, envelope);
+    if (r < 0) {
+        out->length = before;
+        return r;
     }
     if (envelope->id) {
         json_key(&json, "id");
@@ -101,33 +115,40 @@ static int codec_json_encode(struct buf *out, const struct envelope *envelope)
     return buf_status(out);
 }
 
+/* One pass over a body; with `on_one` NULL it only checks and counts. */
+static int walk_body(struct json_scan *scan, size_t *ret_count, int (*on_one)(struct bytes text, void *argument),
+                     void *argument)
+{
+    struct bytes one;
+    *ret_count = 0;
+    if (json_enter(scan, '[') < 0) {
+        int r = json_take_all(scan, JSON_DEPTH_MAX, &one);
+        *ret_count = 1;
+        return r == 0 && on_one ? on_one(one, argument) : r;
+    }
+    int r;
+    while ((r = json_next_element(scan, JSON_DEPTH_MAX, &one)) == 1) {
+        ++*ret_count;
+        if (on_one && (r = on_one(one, argument)) != 0)
+            return r;
+    }
+    return r < 0 ? r : json_finish(scan);
+}
+
 static int codec_json_each(struct bytes body, size_t *ret_count, int (*on_one)(struct bytes text, void *argument),
                            void *argument, struct fault *fault)
 {
     struct json_scan scan;
-    struct bytes whole, one;
-    size_t count = 0;
+    size_t count;
     json_scan_init(&scan, body);
-    /* One level more than an envelope may have: the array around it. */
-    if (json_take_all(&scan, JSON_DEPTH_MAX, &whole) < 0) {
+    if (walk_body(&scan, &count, NULL, NULL) < 0) {
         fault_set(fault, FAULT_BAD_ENVELOPE, "at byte %zu: %s", (size_t)(scan.at - scan.start), scan.problem);
         return -EBADMSG;
     }
-    int r = 0;
-    if (json_type(whole) != JSON_ARRAY) {
-        r = on_one(whole, argument);
-        count = 1;
-    } else {
-        json_scan_init(&scan, whole);
-        r = json_enter(&scan, '[');
-        while (r == 0 && json_next_element(&scan, JSON_DEPTH_MAX, &one) == 1) {
-            r = on_one(one, argument);
-            count++;
-        }
-    }
     if (ret_count)
         *ret_count = count;
-    return r;
+    json_scan_init(&scan, body);
+    return walk_body(&scan, &count, on_one, argument);
 }
 
 extern const struct codec codec_json;

@@ -59,11 +59,9 @@ static enum decode codec_msgpack_decode(struct bytes text, struct buf *scratch, 
     if (result != DECODE_DONE || ret->data.length == 0)
         return result;
     /* Members with the other codec must be able to get it too: keys that JSON has no form for are refused here. */
-    struct buf json = {0};
     const char *problem;
-    if (transcode_to_json(&json, ret->data, &problem) < 0)
-        result = fault_set(fault, FAULT_BAD_ENVELOPE, "data: %s", problem);
-    buf_done(&json);
+    if (transcode_check(ret->data, &problem) < 0)
+        return fault_set(fault, FAULT_BAD_ENVELOPE, "data: %s", problem);
     return result;
 }
 
@@ -122,30 +120,42 @@ static int codec_msgpack_encode(struct buf *out, const struct envelope *envelope
     return buf_status(out);
 }
 
+/* One pass over a body; with `on_one` NULL it only checks and counts. */
+static int walk_body(struct msgpack_scan *scan, uint32_t *ret_count, int (*on_one)(struct bytes text, void *argument),
+                     void *argument)
+{
+    bool is_array = msgpack_is_array(bytes_of(scan->start, (size_t)(scan->end - scan->start)));
+    struct bytes one;
+    int r = 0;
+    *ret_count = 1;
+    if (is_array)
+        r = msgpack_enter_array(scan, ret_count);
+    for (uint32_t i = 0; r == 0 && i < *ret_count; i++) {
+        r = msgpack_take(scan, MSGPACK_DEPTH_MAX, &one);
+        if (r == 0 && on_one)
+            r = on_one(one, argument);
+    }
+    if (r == 0 && scan->at != scan->end) {
+        scan->problem = "more bytes follow the value";
+        r = -EBADMSG;
+    }
+    return r;
+}
+
 static int codec_msgpack_each(struct bytes body, size_t *ret_count, int (*on_one)(struct bytes text, void *argument),
                               void *argument, struct fault *fault)
 {
     struct msgpack_scan scan;
-    struct bytes whole, one;
-    uint32_t count = 1;
+    uint32_t count;
     msgpack_scan_init(&scan, body);
-    if (msgpack_take_all(&scan, MSGPACK_DEPTH_MAX, &whole) < 0) {
+    if (walk_body(&scan, &count, NULL, NULL) < 0) {
         fault_set(fault, FAULT_BAD_ENVELOPE, "at byte %zu: %s", (size_t)(scan.at - scan.start), scan.problem);
         return -EBADMSG;
     }
-    int r = 0;
-    msgpack_scan_init(&scan, whole);
-    if (!msgpack_is_array(whole)) {
-        r = on_one(whole, argument);
-    } else {
-        r = msgpack_enter_array(&scan, &count);
-        for (uint32_t i = 0; r == 0 && i < count; i++)
-            if ((r = msgpack_take(&scan, MSGPACK_DEPTH_MAX, &one)) == 0)
-                r = on_one(one, argument);
-    }
     if (ret_count)
         *ret_count = count;
-    return r;
+    msgpack_scan_init(&scan, body);
+    return walk_body(&scan, &count, on_one, argument);
 }
 
 extern const struct codec codec_msgpack;

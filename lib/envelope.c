@@ -57,7 +57,7 @@ struct reading {
     struct buf *scratch;
     struct envelope *envelope;
     struct fault *fault;
-    bool has_target;
+    bool has_target, has_except_self;
 };
 
 static enum decode reading_bad(const struct reading *reading, const char *problem)
@@ -118,6 +118,9 @@ static enum decode read_target_member(struct reading *reading, struct bytes key,
         if (bytes_is(key, targets[i].name))
             return read_target_name(reading, targets[i].kind, value);
     if (bytes_is(key, "exceptSelf")) {
+        if (reading->has_except_self)
+            return reading_bad(reading, "exceptSelf in to is given twice");
+        reading->has_except_self = true;
         if (reading->format->boolean(value, &reading->envelope->to.except_self) < 0)
             return reading_bad(reading, "exceptSelf in to must be true or false");
     }

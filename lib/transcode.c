@@ -50,7 +50,8 @@ static int add_number(struct buf *out, struct bytes text)
     bool is_negative = text.data[0] == '-';
     struct bytes digits = is_negative ? bytes_of(text.data + 1, text.length - 1) : text;
     uint64_t value;
-    if (text_parse_uint(digits, &value) == 0 && (!is_negative || value <= UINT64_C(1) << 63)) {
+    /* "-0" becomes a float64, which alone can say it. */
+    if (text_parse_uint(digits, &value) == 0 && (!is_negative || (value != 0 && value <= UINT64_C(1) << 63))) {
         /* Negated as an unsigned number: -2^63 has no positive twin. */
         if (is_negative)
             msgpack_add_int(out, (int64_t)(0 - value));

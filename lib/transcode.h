@@ -4,7 +4,7 @@
  * The mapping is rtc-protocol(7), "MessagePack": integers keep their exact value in [-2^63, 2^64-1],
  * other numbers become float64; {"$binary":"base64"} is bin; the timestamp extension (-1) is an
  * RFC 3339 string (in that direction only); {"$ext":[type,"base64"]} is any other ext; NaN and
- * infinities become null; scalar map keys become strings, other keys are refused.
+ * infinities, and numbers beyond float64, become null; scalar map keys become strings, other keys are refused.
  * Both validate while they read, so input need not have been checked before.
  */
 #pragma once
@@ -15,3 +15,6 @@
  * After an error `out` holds what it held before. */
 MUST_CHECK int transcode_to_msgpack(struct buf *out, struct bytes json, const char **ret_problem);
 MUST_CHECK int transcode_to_json(struct buf *out, struct bytes msgpack, const char **ret_problem);
+
+/* Would transcode_to_json() take it? Costs no more than looking. -EBADMSG: no. */
+MUST_CHECK int transcode_check(struct bytes msgpack, const char **ret_problem);

@@ -1,5 +1,7 @@
 /*
  * Transcode: JSON from MessagePack. See transcode.h.
+ *
+ * One walk knows what has a form in JSON and what has none; printing and mere checking both follow it.
  */
 #include "lib/transcode.h"
 
@@ -7,25 +9,34 @@
 #include "lib/msgpack.h"
 #include "lib/text.h"
 
-#include <endian.h>
 #include <math.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 enum { TIMESTAMP = -1 };
 
-/* The shortest of the usual two spellings that reads back as the same number. */
+/*
+ * The shortest of the usual spellings that reads back as the same number, with a point in any locale: the
+ * C locale's object is static, so asking for it allocates nothing.
+ */
 static void add_real(struct buf *out, double real)
 {
     char text[40];
-    if (!isfinite(real)) {
+    locale_t plain = isfinite(real) ? newlocale(LC_ALL_MASK, "C", NULL) : NULL;
+    if (!plain) {
         buf_add_text(out, "null");
         return;
     }
-    snprintf(text, sizeof(text), "%.15g", real);
-    if (strtod(text, NULL) != real)
-        snprintf(text, sizeof(text), "%.17g", real);
+    locale_t before = uselocale(plain);
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, real);
+        if (strtod(text, NULL) == real)
+            break;
+    }
+    uselocale(before);
+    freelocale(plain);
     buf_add_text(out, text);
     /* A whole number stays recognisable as a float64, so that it comes back as one. */
     if (!strpbrk(text, ".e"))
@@ -95,10 +106,11 @@ static void add_scalar(struct buf *out, const struct msgpack_token *token)
         buf_add_text(out, token->boolean ? "true" : "false");
         break;
     case MSGPACK_UINT:
-        buf_add_format(out, "%llu", (unsigned long long)token->number);
+        json_add_decimal(out, token->number);
         break;
     case MSGPACK_INT:
-        buf_add_format(out, "%lld", (long long)token->negative);
+        buf_add_byte(out, '-');
+        json_add_decimal(out, 0 - (uint64_t)token->negative);
         break;
     case MSGPACK_DOUBLE:
         add_real(out, token->real);
@@ -117,88 +129,134 @@ static void add_scalar(struct buf *out, const struct msgpack_token *token)
     }
 }
 
-/* A scalar key in quotes; -EBADMSG for bin, ext and containers. */
-static int add_key(struct buf *out, const struct msgpack_token *token)
+/* Keys that are no strings stand in quotes. */
+static void add_key(struct buf *out, const struct msgpack_token *token)
 {
-    switch (token->type) {
-    case MSGPACK_STR:
-        json_add_quoted(out, token->content);
-        return 0;
-    case MSGPACK_NIL:
-    case MSGPACK_BOOL:
-    case MSGPACK_UINT:
-    case MSGPACK_INT:
-    case MSGPACK_DOUBLE:
+    if (token->type != MSGPACK_STR)
         buf_add_byte(out, '"');
-        add_scalar(out, token);
+    add_scalar(out, token);
+    if (token->type != MSGPACK_STR)
         buf_add_byte(out, '"');
-        return 0;
+}
+
+enum event { EVENT_END, EVENT_KEY, EVENT_SCALAR, EVENT_OPEN, EVENT_CLOSE };
+
+struct level {
+    uint64_t left;              /* values still to come; in a map keys and values count */
+    bool is_map;
+};
+
+struct walk {
+    struct msgpack_scan scan;
+    struct level levels[MSGPACK_DEPTH_MAX + 1];
+    unsigned depth;
+    bool needs_comma;           /* before the next key, or item of an array */
+};
+
+static void walk_init(struct walk *walk, struct bytes msgpack)
+{
+    walk->levels[0] = (struct level){.left = 1};
+    walk->depth = 0;
+    walk->needs_comma = false;
+    msgpack_scan_init(&walk->scan, msgpack);
+}
+
+static int walk_fail(struct walk *walk, const char *problem)
+{
+    walk->scan.problem = problem;
+    return -EBADMSG;
+}
+
+/* How many brackets JSON nests for what MessagePack says in one value. */
+static unsigned extra_depth(enum msgpack_type type)
+{
+    switch (type) {
+    case MSGPACK_ARRAY:
+    case MSGPACK_MAP:
+    case MSGPACK_BIN:
+        return 1;
+    case MSGPACK_EXT:
+        return 2;
     default:
-        return -EBADMSG;
+        return 0;
     }
 }
 
-struct frame {
-    uint64_t left;              /* values still to come; in a map keys and values count */
-    bool is_map, is_first;
-};
-
-static void separate(struct buf *out, struct frame *frame, bool is_value)
+static int walk_next(struct walk *walk, struct msgpack_token *ret)
 {
-    if (is_value)
-        buf_add_byte(out, ':');
-    else if (!frame->is_first)
+    struct level *level = &walk->levels[walk->depth];
+    if (level->left == 0) {
+        if (walk->depth > 0)
+            return EVENT_CLOSE;
+        return walk->scan.at == walk->scan.end ? EVENT_END : walk_fail(walk, "more bytes follow the value");
+    }
+    bool is_key = level->is_map && level->left % 2 == 0;
+    int r = msgpack_next_token(&walk->scan, ret);
+    if (r < 0)
+        return r;
+    level->left--;
+    unsigned extra = extra_depth(ret->type);
+    if (is_key)
+        return extra == 0 ? EVENT_KEY : walk_fail(walk, "a map's key is not a scalar, so JSON has no form for it; use str");
+    if (walk->depth + extra > MSGPACK_DEPTH_MAX)
+        return walk_fail(walk, "arrays and maps are nested too deeply for JSON; make the value flatter");
+    if (ret->type != MSGPACK_ARRAY && ret->type != MSGPACK_MAP)
+        return EVENT_SCALAR;
+    bool is_map = ret->type == MSGPACK_MAP;
+    walk->levels[++walk->depth] = (struct level){.left = (uint64_t)ret->count * (is_map ? 2 : 1), .is_map = is_map};
+    return EVENT_OPEN;
+}
+
+static void walk_print(struct walk *walk, struct buf *out, enum event event, const struct msgpack_token *token)
+{
+    bool is_map = walk->levels[walk->depth].is_map;
+    if (event == EVENT_CLOSE) {
+        buf_add_byte(out, is_map ? '}' : ']');
+        walk->depth--;
+        walk->needs_comma = true;
+        return;
+    }
+    if (walk->needs_comma)
         buf_add_byte(out, ',');
-    frame->is_first = false;
+    walk->needs_comma = event == EVENT_SCALAR;
+    if (event == EVENT_OPEN) {
+        buf_add_byte(out, is_map ? '{' : '[');
+    } else if (event == EVENT_KEY) {
+        add_key(out, token);
+        buf_add_byte(out, ':');
+    } else {
+        add_scalar(out, token);
+    }
 }
 
 int transcode_to_json(struct buf *out, struct bytes msgpack, const char **ret_problem)
 {
-    struct frame frames[MSGPACK_DEPTH_MAX + 1] = {{.left = 1, .is_first = true}};
-    unsigned depth = 0;
-    struct msgpack_scan scan;
+    struct walk walk;
+    struct msgpack_token token;
     size_t before = out->length;
-    int r = 0;
-    msgpack_scan_init(&scan, msgpack);
-
-    while (r == 0 && (depth || frames[0].left)) {
-        struct frame *frame = &frames[depth];
-        if (frame->left == 0) {
-            buf_add_byte(out, frame->is_map ? '}' : ']');
-            depth--;
-            continue;
-        }
-        struct msgpack_token token;
-        bool is_key = frame->is_map && frame->left % 2 == 0;
-        r = msgpack_next_token(&scan, &token);
-        if (r < 0)
-            break;
-        separate(out, frame, frame->is_map && !is_key);
-        frame->left--;
-        bool is_container = token.type == MSGPACK_ARRAY || token.type == MSGPACK_MAP;
-        if (is_key) {
-            r = add_key(out, &token);
-            scan.problem = r < 0 ? "a map's key is not a scalar" : NULL;
-        } else if (!is_container) {
-            add_scalar(out, &token);
-        } else if (depth == MSGPACK_DEPTH_MAX) {
-            scan.problem = "arrays and maps are nested too deeply; make the value flatter";
-            r = -EBADMSG;
-        } else {
-            bool is_map = token.type == MSGPACK_MAP;
-            buf_add_byte(out, is_map ? '{' : '[');
-            frames[++depth] = (struct frame){.left = (uint64_t)token.count * (is_map ? 2 : 1), .is_map = is_map, .is_first = true};
-        }
-    }
-    if (r == 0 && scan.at != scan.end) {
-        scan.problem = "more bytes follow the value";
-        r = -EBADMSG;
-    }
+    int r;
+    walk_init(&walk, msgpack);
+    while ((r = walk_next(&walk, &token)) > EVENT_END)
+        walk_print(&walk, out, (enum event)r, &token);
     if (r == 0)
         r = buf_status(out);
     if (r < 0)
         out->length = before;
     if (ret_problem)
-        *ret_problem = scan.problem ? scan.problem : "out of memory";
+        *ret_problem = walk.scan.problem ? walk.scan.problem : "out of memory";
+    return r;
+}
+
+int transcode_check(struct bytes msgpack, const char **ret_problem)
+{
+    struct walk walk;
+    struct msgpack_token token;
+    int r;
+    walk_init(&walk, msgpack);
+    while ((r = walk_next(&walk, &token)) > EVENT_END)
+        if (r == EVENT_CLOSE)
+            walk.depth--;
+    if (r < 0 && ret_problem)
+        *ret_problem = walk.scan.problem;
     return r;
 }

@@ -16,6 +16,11 @@ from harness import BUILD, Daemon, DaemonTest, wait_until
 class Commands(DaemonTest):
     options = {"connection.claimed-users": "true"}
 
+    def setUp(self):
+        # What an earlier test left parked would stand in this one's lists.
+        for connection in self.daemon.connections():
+            self.daemon.admin("disconnect", connection=connection["id"])
+
     def run_it(self, *arguments, **more):
         return self.daemon.rtcctl(*arguments, check=False, **more)
 

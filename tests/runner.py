@@ -1,0 +1,168 @@
+"""Runs the parts of the test suite one after the other and counts. Called by tests/run, which installs what is needed."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+import unittest
+import xml.etree.ElementTree
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# Build directories and how each is configured. gcc but for the fuzzers, which need clang's runtime.
+BUILDS = {
+    "build-test": ["-Dtests=true"],
+    "build-asan": ["-Dtests=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
+    "build-tsan": ["-Dtests=true", "-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1"],
+    "build-fuzz": ["-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
+}
+SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+              "TSAN_OPTIONS": "halt_on_error=0:exitcode=66:second_deadlock_stack=1"}
+
+
+class Count:
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def note(self, name, passed, failed, output=""):
+        self.passed += passed
+        self.failed += failed
+        print(f"{'FAIL' if failed else 'ok':<5}{name}: {passed} passed, {failed} failed", flush=True)
+        if failed:
+            print(output.rstrip()[-20000:], flush=True)
+
+    def command(self, name, *command, **environment):
+        """A step that passes or fails as a whole."""
+        result = run(*command, **environment)
+        self.note(name, int(result.returncode == 0), int(result.returncode != 0), result.stdout)
+        return result.returncode == 0
+
+
+def run(*command, timeout=1800, **environment):
+    try:
+        return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                              stdin=subprocess.DEVNULL, env=dict(os.environ, **SANITIZERS, **environment), timeout=timeout, check=False)
+    except subprocess.TimeoutExpired as late:
+        return subprocess.CompletedProcess(command, 124, stdout=f"{late.stdout or ''}\ntimed out after {timeout} s")
+
+
+def build(count, name):
+    directory = os.path.join(ROOT, name)
+    if not os.path.exists(os.path.join(directory, "build.ninja")):
+        compiler = {"CC": "clang"} if name == "build-fuzz" else {}
+        if not count.command(f"{name}: configure", "meson", "setup", *BUILDS[name], name, **compiler):
+            return False
+    return count.command(f"{name}: build", "ninja", "-C", name)
+
+
+def meson_tests(count, name):
+    run("rm", "-f", f"{name}/meson-logs/testlog.junit.xml")
+    result = run("meson", "test", "-C", name, "--no-rebuild", "--print-errorlogs", "-t", "5")
+    passed = failed = 0
+    try:
+        for case in xml.etree.ElementTree.parse(os.path.join(ROOT, name, "meson-logs/testlog.junit.xml")).iter("testcase"):
+            bad = case.find("failure") is not None or case.find("error") is not None
+            passed += not bad
+            failed += bad
+    except OSError:
+        pass
+    if passed + failed == 0 or (result.returncode and not failed):
+        failed += 1
+    count.note(f"{name}: unit tests, corpus and lint", passed, failed, result.stdout)
+
+
+def integration(count, name, pattern="test_*.py"):
+    """One process a file, so that a file that hangs or crashes costs only itself."""
+    import fnmatch
+    for file in sorted(fnmatch.filter(os.listdir(os.path.join(ROOT, "tests/integration")), pattern)):
+        result = run("/usr/bin/python3", "-W", "ignore::ResourceWarning", "tests/runner.py", "--unittest", file,
+                     timeout=600, BUILD=name)
+        last = result.stdout.rstrip().rsplit("\n", 1)[-1]
+        words = last.split()
+        if len(words) == 4 and words[1] == "passed," and words[3] == "failed":
+            count.note(f"{name}: {file}", int(words[0]), int(words[2]), result.stdout)
+        else:
+            count.note(f"{name}: {file}", 0, 1, result.stdout)
+
+
+def unittest_file(file):
+    sys.path.insert(0, os.path.join(ROOT, "tests/integration"))
+    suite = unittest.defaultTestLoader.discover(os.path.join(ROOT, "tests/integration"), pattern=file)
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite)
+    bad = len(result.failures) + len(result.errors) + len(result.skipped)
+    print(f"{max(0, result.testsRun - bad)} passed, {bad} failed")
+    return 1 if bad else 0
+
+
+def part_plain(count, arguments):
+    if build(count, "build-test"):
+        meson_tests(count, "build-test")
+        integration(count, "build-test")
+
+
+def part_asan(count, arguments):
+    if build(count, "build-asan"):
+        meson_tests(count, "build-asan")
+        integration(count, "build-asan")
+
+
+def part_tsan(count, arguments):
+    if build(count, "build-tsan"):
+        integration(count, "build-tsan")
+
+
+def part_fuzz(count, arguments):
+    if not build(count, "build-fuzz"):
+        return
+    directory = os.path.join(ROOT, "build-fuzz/tests/fuzz")
+    for name in sorted(os.listdir(directory)):
+        if not name.startswith("fuzz_") or not os.access(os.path.join(directory, name), os.X_OK) or os.path.isdir(os.path.join(directory, name)):
+            continue
+        found = os.path.join(directory, "found-" + name)
+        os.makedirs(found, exist_ok=True)
+        corpus = os.path.join(ROOT, "tests/fuzz/corpus", name.removeprefix("fuzz_"))
+        count.command(f"{name}, {arguments.fuzz} s", os.path.join(directory, name), f"-max_total_time={arguments.fuzz}", "-timeout=5",
+                      "-rss_limit_mb=512", "-print_final_stats=0", f"-artifact_prefix={found}/crash-", found, corpus)
+
+
+def part_systemd(count, arguments):
+    result = run("tests/systemd/run", timeout=1500)
+    passed = sum(line.startswith("ok ") for line in result.stdout.splitlines())
+    failed = sum(line.startswith("not ok ") for line in result.stdout.splitlines())
+    if result.returncode and not failed:
+        failed = 1
+    count.note("systemd in a container", passed, failed, result.stdout)
+
+
+def part_quickstart(count, arguments):
+    count.command("quickstart --check", "./quickstart", "--check")
+
+
+PARTS = {"plain": part_plain, "quickstart": part_quickstart, "systemd": part_systemd, "asan": part_asan, "tsan": part_tsan,
+         "fuzz": part_fuzz}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/run", description="Run the tests.")
+    parser.add_argument("--fuzz", type=int, default=5, metavar="SECONDS", help="how long each fuzz target runs (default 5)")
+    parser.add_argument("--unittest", metavar="FILE", help=argparse.SUPPRESS)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
+    arguments = parser.parse_args()
+    if arguments.unittest:
+        sys.exit(unittest_file(arguments.unittest))
+    for part in arguments.parts:
+        if part not in PARTS:
+            parser.error(f"there is no part {part}")
+    count = Count()
+    for name in arguments.parts or PARTS:
+        started = time.monotonic()
+        print(f"== {name}", flush=True)
+        PARTS[name](count, arguments)
+        print(f"   {time.monotonic() - started:.0f} s", flush=True)
+    print(f"{count.passed} passed, {count.failed} failed")
+    sys.exit(1 if count.failed else 0)
+
+
+if __name__ == "__main__":
+    main()

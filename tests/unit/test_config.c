@@ -1,0 +1,162 @@
+#include "tests/unit/test.h"
+
+#include "daemon/config/config_file.h"
+#include "daemon/config/option.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+static int load(const char *text, const char *const *overrides, size_t count, struct config **ret, struct buf *problems)
+{
+    char path[64];
+    int file = memfd_create("config", 0);
+    assert_int_equal(write(file, text, strlen(text)), (ssize_t)strlen(text));
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+    *ret = NULL;
+    buf_clear(problems);
+    int r = config_load(path, overrides, count, ret, problems);
+    close(file);
+    return r;
+}
+
+static void every_option_has_a_right_default_that_reads_back_and_one_short_sentence(void **state)
+{
+    struct config *config;
+    struct buf problems = {0};
+    assert_int_equal(config_load(NULL, NULL, 0, &config, &problems), 0);
+    for (size_t i = 0; i < option_count; i++) {
+        const struct config_option *option = &options[i];
+        struct buf first = {0}, second = {0}, reason = {0};
+        option_print(config, option, &first);
+        assert_int_equal(option_set(config, option, buf_text(&first), "test", &reason), 0);
+        option_print(config, option, &second);
+        assert_true(bytes_equal(buf_bytes(&first), buf_bytes(&second)));
+        size_t length = strlen(option->summary);
+        assert_true(length > 10 && length < 90 && option->summary[length - 1] == '.' && !strstr(option->summary, ". "));
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(option->path, options[k].path);
+        buf_done(&first);
+        buf_done(&second);
+        buf_done(&reason);
+    }
+    config_unref(config);
+    buf_done(&problems);
+}
+
+static void all_mistakes_are_told_at_once_with_their_lines(void **state)
+{
+    struct config *config;
+    struct buf problems = {0};
+    const char *text = "workers: 100\n"
+                       "listen: [127.0.0.1:80, nonsense]\n"
+                       "conection:\n"
+                       "  anonymous: true\n"
+                       "resume:\n"
+                       "  widnow: 5s\n"
+                       "  bytes: 1KB\n"
+                       "  envelopes: [1]\n"
+                       "publish: yes\n"
+                       "workers: 2\n"
+                       "http:\n"
+                       "  base-path: rtc\n"
+                       "  origins: &a [\"https://x/path\"]\n"
+                       "log:\n"
+                       "  core: loud\n";
+    static const char *const expected[] = {
+        ":1: workers: \"100\"", ":2: listen: \"nonsense\"", ":3: conection: there is no such option", ":6: resume.widnow", "did you mean resume.window?",
+        ":7: resume.bytes: \"1KB\" is not right: a size such as 64KiB", ":8: resume.envelopes: one value is expected",
+        ":9: publish: options are expected below it", ":10: workers: it is given twice", ":12: http.base-path", ":13: http.origins: anchors",
+        ":15: log.core: \"loud\" is not right: one of these is expected: error warning info debug",
+    };
+    assert_int_equal(load(text, NULL, 0, &config, &problems), -EINVAL);
+    for (size_t i = 0; i < COUNT_OF(expected); i++)
+        if (!strstr(buf_text(&problems), expected[i]))
+            fail_msg("missing: %s\nin:\n%s", expected[i], buf_text(&problems));
+    buf_done(&problems);
+}
+
+static void what_is_not_a_mapping_of_options_is_refused(void **state)
+{
+    static const char *const texts[] = {"- a\n", "just text\n", "a: b\n---\nc: d\n", "workers: *x\n", "workers: !!int 3\n", "{: }", "\"\n", "? [a]\n: b\n",
+                                        "workers:\n  auto: 1\n", "\t x"};
+    struct config *config;
+    struct buf problems = {0};
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        if (load(texts[i], NULL, 0, &config, &problems) != -EINVAL)
+            fail_msg("taken: %s", texts[i]);
+        assert_true(problems.length > 0);
+    }
+    assert_int_equal(load("", NULL, 0, &config, &problems), 0);
+    config_unref(config);
+    assert_int_equal(config_load("/nowhere/rtcd.yaml", NULL, 0, &config, &problems), -ENOENT);
+    buf_done(&problems);
+}
+
+static void values_origins_and_overrides(void **state)
+{
+    struct config *config;
+    struct buf problems = {0};
+    static const char *const good[] = {"workers=3", "http.origins=https://a.example,https://b.example:8443"};
+    assert_int_equal(load("workers: auto\nlisten:\n  - 127.0.0.1:8001\n  - \"[::1]:8002\"\nresume: {window: 2min, bytes: 1MiB}\n", good, 2, &config,
+                          &problems), 0);
+    assert_int_equal(config->workers, 3);
+    assert_int_equal(config->listen.count, 2);
+    assert_int_equal(config->resume.window_ms, 120000);
+    assert_int_equal(config->http.origins.count, 2);
+    assert_string_equal(config->http.origins.items[1], "https://b.example:8443");
+    assert_non_null(strstr(option_origin(config, option_find("resume.bytes")), ":5"));
+    assert_string_equal(option_origin(config, option_find("workers")), "command line");
+    assert_string_equal(option_origin(config, option_find("queue.time")), "default");
+    config_unref(config);
+    static const char *const bad[] = {"workers", "wrokers=1", "workers=x"};
+    assert_int_equal(load("", bad, 3, &config, &problems), -EINVAL);
+    assert_non_null(strstr(buf_text(&problems), "did you mean workers?"));
+    buf_done(&problems);
+}
+
+static void rules_between_options(void **state)
+{
+    static const char *const overrides[][1] = {
+        {"connection.timeout=10s"}, {"http.body-bytes=32KiB"}, {"queue.bytes=4KiB"}, {"listen="}, {"http.target-bytes=64KiB"},
+    };
+    struct config *config;
+    struct buf problems = {0};
+    for (size_t i = 0; i < COUNT_OF(overrides); i++) {
+        buf_clear(&problems);
+        assert_int_equal(config_load(NULL, overrides[i], 1, &config, &problems), -EINVAL);
+    }
+    buf_done(&problems);
+}
+
+static void the_sample_is_a_config_of_comments(void **state)
+{
+    struct config *config;
+    struct buf sample = {0}, problems = {0};
+    config_print_sample(&sample);
+    assert_int_equal(load(buf_text(&sample), NULL, 0, &config, &problems), 0);
+    config_unref(config);
+    /* With the hash marks of its options taken away it is every default, spelled out. */
+    struct buf plain = {0};
+    for (char *line = strtok((char *)sample.data, "\n"); line; line = strtok(NULL, "\n")) {
+        bool is_option = line[0] == '#' && line[1] != ' ' ;
+        bool is_member = line[0] == '#' && line[1] == ' ' && line[2] == ' ' && line[3] != ' ';
+        if (is_option || is_member)
+            buf_add_format(&plain, "%s\n", line + 1);
+    }
+    if (load(buf_text(&plain), NULL, 0, &config, &problems) != 0)
+        fail_msg("%s\n%s", buf_text(&problems), buf_text(&plain));
+    config_unref(config);
+    buf_done(&plain);
+    buf_done(&sample);
+    buf_done(&problems);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(every_option_has_a_right_default_that_reads_back_and_one_short_sentence), TEST(all_mistakes_are_told_at_once_with_their_lines),
+        TEST(what_is_not_a_mapping_of_options_is_refused), TEST(values_origins_and_overrides), TEST(rules_between_options),
+        TEST(the_sample_is_a_config_of_comments),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,271 @@
+/*
+ * Core under a fake clock, a fake transport and a fake mailbox: no sockets, no threads.
+ */
+#include "tests/unit/test.h"
+
+#include "daemon/config/config_file.h"
+#include "daemon/core/exchange.h"
+#include "daemon/core/hub.h"
+#include "daemon/core/message.h"
+
+#include <sys/socket.h>
+
+struct world {
+    struct config *config;
+    struct exchange *exchange;
+    struct hub *hub;
+    struct letter mail[256];
+    unsigned mail_count, room;
+    unsigned closed_count;
+};
+
+static struct world *the_world;         /* a transport's functions have no argument of their own */
+
+static int fake_post(void *argument, unsigned worker, const struct letter *letter)
+{
+    struct world *world = argument;
+    world->mail[world->mail_count++] = *letter;
+    return 0;
+}
+
+static bool fake_has_room(void *argument, unsigned worker)
+{
+    struct world *world = argument;
+    return world->mail_count < world->room;
+}
+
+static void fake_flush(struct connection *connection)
+{
+    connection_mark_sent(connection, connection->outbox.unsent_count);
+}
+
+static void fake_send_unnumbered(struct connection *connection, struct bytes text)
+{
+}
+
+static uint64_t fake_tend(struct connection *connection, uint64_t now_ms)
+{
+    return 0;
+}
+
+static void fake_close(struct link *link, const struct fault *why, struct bytes farewell)
+{
+    the_world->closed_count++;
+}
+
+static void fake_add(struct connection *connection, struct buf *out)
+{
+}
+
+static void fake_farewell(struct connection *connection, const struct fault *why, bool reconnect, struct buf *out)
+{
+}
+
+static const struct transport transport = {.name = "fake", .is_lasting = true, .flush = fake_flush,
+    .send_unnumbered = fake_send_unnumbered, .tend = fake_tend, .close = fake_close};
+static const struct dialect dialect = {.name = "fake", .add_ping = fake_add, .add_ack = fake_add, .add_farewell = fake_farewell};
+
+static int start(void **state)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    struct buf problems = {0};
+    static const char *const overrides[] = {"limits.fanout-slice=16", "resume.window=10s", "connection.groups=4", "queue.envelopes=16"};
+    assert_int_equal(config_load(NULL, overrides, COUNT_OF(overrides), &world->config, &problems), 0);
+    buf_done(&problems);
+    world->room = COUNT_OF(world->mail);
+    struct ports ports = {fake_post, fake_has_room, world};
+    world->exchange = exchange_new(1, &ports);
+    world->hub = hub_new(0, world->exchange, world->config, 1000);
+    *state = the_world = world;
+    return 0;
+}
+
+static void deliver(struct world *world)
+{
+    for (unsigned i = 0; i < world->mail_count; i++) {
+        bool is_done = hub_handle(world->hub, &world->mail[i]);
+        while (!is_done)
+            is_done = hub_continue(world->hub);
+    }
+    world->mail_count = 0;
+    hub_finish_turn(world->hub);
+}
+
+static int stop(void **state)
+{
+    struct world *world = *state;
+    deliver(world);
+    hub_close_all(world->hub, FAULT_SHUTDOWN);
+    hub_finish_turn(world->hub);
+    assert_int_equal(directory_count(world->exchange->directory, SPACE_GROUP), 0);
+    assert_int_equal(limits_connection_count(world->exchange->limits), 0);
+    hub_free(world->hub);
+    exchange_free(world->exchange);
+    config_unref(world->config);
+    free(world);
+    return 0;
+}
+
+static struct connection *connect_one(struct world *world, const char *user, bool opens)
+{
+    struct identity identity = {.user = bytes_text(user)};
+    struct peer_address address = {.family = AF_UNIX};
+    struct fault fault = {0};
+    struct connection *connection = connection_new(world->hub, &dialect, CODEC_JSON, &identity, &address, &fault);
+    assert_non_null(connection);
+    if (opens)
+        connection_attach(connection, (struct link *)world, &transport);
+    return connection;
+}
+
+static int publish(struct world *world, struct target to, uint64_t except, unsigned *recipients)
+{
+    struct envelope envelope = {.event_name = BYTES("n")};
+    struct message *message = message_new(&envelope);
+    int r = exchange_publish(world->exchange, message, &to, except, recipients);
+    message_unref(message);
+    return r;
+}
+
+static struct target group(const char *name)
+{
+    return (struct target){.kind = TARGET_GROUP, .name = bytes_text(name)};
+}
+
+static void members_get_what_was_published_after_they_joined(void **state)
+{
+    struct world *world = *state;
+    struct connection *a = connect_one(world, "", true), *b = connect_one(world, "", true);
+    unsigned recipients;
+    assert_int_equal(connection_join(a, BYTES("g")), 0);
+    assert_int_equal(connection_join(a, BYTES("g")), -EALREADY);
+    assert_int_equal(publish(world, group("g"), 0, &recipients), 0);
+    assert_int_equal(recipients, 1);
+    /* The letter is under way when b joins: it is not b's. */
+    assert_int_equal(connection_join(b, BYTES("g")), 0);
+    assert_int_equal(publish(world, group("g"), a->handle, &recipients), 0);
+    deliver(world);
+    assert_int_equal(outbox_last(&a->outbox), 1);
+    assert_int_equal(outbox_last(&b->outbox), 1);
+    assert_int_equal(connection_leave(b, BYTES("g")), 0);
+    assert_int_equal(connection_leave(b, BYTES("g")), -ENOENT);
+}
+
+static void leaving_in_the_middle_of_a_sliced_fanout_serves_each_member_once(void **state)
+{
+    struct world *world = *state;
+    enum { COUNT = 100 };
+    struct connection *all[COUNT];
+    unsigned recipients;
+    for (unsigned i = 0; i < COUNT; i++) {
+        all[i] = connect_one(world, "", true);
+        assert_int_equal(connection_join(all[i], BYTES("big")), 0);
+    }
+    assert_int_equal(publish(world, group("big"), 0, &recipients), 0);
+    uint32_t random = 3;
+    bool is_done = hub_handle(world->hub, &world->mail[0]);
+    while (!is_done) {
+        for (unsigned i = 0; i < 3; i++)
+            (void)!connection_leave(all[test_random(&random) % COUNT], BYTES("big"));
+        is_done = hub_continue(world->hub);
+    }
+    world->mail_count = 0;
+    for (unsigned i = 0; i < COUNT; i++) {
+        bool is_member = connection_is_member(all[i], BYTES("big"));
+        uint64_t got = outbox_last(&all[i]->outbox);
+        assert_true(is_member ? got == 1 : got <= 1);
+    }
+}
+
+static void users_connections_and_everybody_are_reached(void **state)
+{
+    struct world *world = *state;
+    struct connection *a = connect_one(world, "ann", true), *b = connect_one(world, "ann", true), *c = connect_one(world, "", true);
+    unsigned recipients;
+    char id[UUID_TEXT + 1];
+    uuid_print(&c->id, id);
+    assert_int_equal(publish(world, (struct target){.kind = TARGET_USER, .name = BYTES("ann")}, 0, &recipients), 0);
+    assert_int_equal(recipients, 2);
+    assert_int_equal(publish(world, (struct target){.kind = TARGET_CONNECTION, .name = bytes_text(id)}, 0, &recipients), 0);
+    assert_int_equal(publish(world, (struct target){.kind = TARGET_ALL}, 0, &recipients), 0);
+    assert_int_equal(publish(world, (struct target){.kind = TARGET_CONNECTION, .name = BYTES("nobody")}, 0, &recipients), -ENOENT);
+    deliver(world);
+    assert_int_equal(outbox_last(&a->outbox), 2);
+    assert_int_equal(outbox_last(&b->outbox), 2);
+    assert_int_equal(outbox_last(&c->outbox), 2);
+}
+
+static void a_full_mailbox_refuses_and_posts_nothing(void **state)
+{
+    struct world *world = *state;
+    struct connection *a = connect_one(world, "", true);
+    unsigned recipients;
+    assert_int_equal(connection_join(a, BYTES("g")), 0);
+    world->room = 1;
+    assert_int_equal(publish(world, group("g"), 0, &recipients), 0);
+    assert_int_equal(publish(world, group("g"), 0, &recipients), -EAGAIN);
+    assert_int_equal(world->mail_count, 1);
+}
+
+static void a_parked_connection_waits_for_its_window_and_no_longer(void **state)
+{
+    struct world *world = *state;
+    struct connection *a = connect_one(world, "", true);
+    uint64_t handle = a->handle;
+    assert_int_equal(connection_join(a, BYTES("g")), 0);
+    connection_detach(a);
+    world->hub->now_ms += 9900;
+    wheel_run(&world->hub->wheel, world->hub->now_ms);
+    assert_ptr_equal(hub_find(world->hub, handle), a);
+    world->hub->now_ms += 200;
+    wheel_run(&world->hub->wheel, world->hub->now_ms);
+    assert_null(hub_find(world->hub, handle));
+    hub_finish_turn(world->hub);
+}
+
+static void a_client_that_leaves_too_much_is_closed(void **state)
+{
+    struct world *world = *state;
+    struct connection *a = connect_one(world, "", true);
+    unsigned recipients;
+    assert_int_equal(connection_join(a, BYTES("g")), 0);
+    connection_detach(a);
+    for (unsigned i = 0; i < 17; i++)
+        assert_int_equal(publish(world, group("g"), 0, &recipients), 0);
+    deliver(world);
+    assert_int_equal(metrics_get(&world->hub->metrics, METRIC_SLOW_CONSUMERS_CLOSED), 1);
+}
+
+static void tokens_name_their_connection_and_no_other(void **state)
+{
+    struct world *world = *state;
+    struct connection *a = connect_one(world, "", false), *b = connect_one(world, "", true);
+    char token[TOKEN_TEXT + 1];
+    unsigned worker = 7;
+    connection_token(a, token);
+    assert_int_equal(hub_token_worker(bytes_text(token), &worker), 0);
+    assert_int_equal(worker, 0);
+    assert_ptr_equal(hub_find_token(world->hub, bytes_text(token)), a);
+    token[20] = token[20] == 'A' ? 'B' : 'A';
+    assert_null(hub_find_token(world->hub, bytes_text(token)));
+    assert_null(hub_find_token(world->hub, BYTES("")));
+    connection_token(b, token);
+    struct fault why = {.id = FAULT_DISCONNECTED};
+    connection_close(b, &why, false);
+    assert_null(hub_find_token(world->hub, bytes_text(token)));
+    assert_int_equal(world->closed_count, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(members_get_what_was_published_after_they_joined, start, stop),
+        cmocka_unit_test_setup_teardown(leaving_in_the_middle_of_a_sliced_fanout_serves_each_member_once, start, stop),
+        cmocka_unit_test_setup_teardown(users_connections_and_everybody_are_reached, start, stop),
+        cmocka_unit_test_setup_teardown(a_full_mailbox_refuses_and_posts_nothing, start, stop),
+        cmocka_unit_test_setup_teardown(a_parked_connection_waits_for_its_window_and_no_longer, start, stop),
+        cmocka_unit_test_setup_teardown(a_client_that_leaves_too_much_is_closed, start, stop),
+        cmocka_unit_test_setup_teardown(tokens_name_their_connection_and_no_other, start, stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
