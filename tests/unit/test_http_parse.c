@@ -1,8 +1,7 @@
 #include "tests/unit/test.h"
 
 #include "daemon/net/http_parse.h"
-
-#include <http_parser.h>
+#include "tests/unit/http_oracle.h"
 
 static const struct http_limits limits = {.head_bytes_max = 2048, .target_bytes_max = 256, .header_count_max = 16,
                                           .body_bytes_max = 4096};
@@ -124,12 +123,6 @@ static void malformed_chunks_are_refused(void **state)
     }
 }
 
-/* The other parser's opinion: how many bytes the head has, and the body's length. */
-static int on_headers(http_parser *parser)
-{
-    return 2;
-}
-
 static void whatever_is_accepted_another_parser_accepts_with_the_same_meaning(void **state)
 {
     static const char *const seeds[] = {
@@ -137,8 +130,8 @@ static void whatever_is_accepted_another_parser_accepts_with_the_same_meaning(vo
         "OPTIONS * HTTP/1.1\r\nHost: h:1\r\n\r\n", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
         "DELETE http://h/q HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n",
     };
-    static const char bytes[] = "\r\n :;,\t\0\x7f\xff/?#%+019aZ*";
-    static const http_parser_settings settings = {.on_headers_complete = on_headers};
+    /* No tab: the RFC allows one around a value, which http-parser does not. */
+    static const char bytes[] = "\r\n :;,\0\x7f\xff/?#%+019aZ*";
     uint32_t random = 1;
     unsigned accepted = 0;
     for (unsigned round = 0; round < 200000; round++) {
@@ -153,16 +146,13 @@ static void whatever_is_accepted_another_parser_accepts_with_the_same_meaning(vo
         struct fault fault;
         if (parse(bytes_of(text, length), &head, &fault) != DECODE_DONE)
             continue;
-        http_parser parser;
-        http_parser_init(&parser, HTTP_REQUEST);
-        size_t used = http_parser_execute(&parser, &settings, text, head.head_bytes);
-        bool is_same = (HTTP_PARSER_ERRNO(&parser) == HPE_OK || HTTP_PARSER_ERRNO(&parser) == HPE_CB_headers_complete)
-            && used >= head.head_bytes - 1 && bytes_is(head.method_text, http_method_str(parser.method))
-            && parser.http_minor == head.minor_version && (!head.has_length || parser.content_length == head.content_length)
-            && head.is_chunked == ((parser.flags & F_CHUNKED) != 0);
+        struct oracle oracle;
+        bool is_same = oracle_read(text, head.head_bytes, &oracle) && bytes_is(head.method_text, oracle.method)
+            && oracle.minor_version == head.minor_version && (!head.has_length || oracle.content_length == head.content_length)
+            && head.is_chunked == oracle.is_chunked;
         /* Methods that it does not know are no difference of meaning. */
-        if (!is_same && HTTP_PARSER_ERRNO(&parser) != HPE_INVALID_METHOD)
-            fail_msg("%.*s: %s", (int)length, text, http_errno_name(HTTP_PARSER_ERRNO(&parser)));
+        if (!is_same && !oracle.is_unknown_method)
+            fail_msg("%.*s: %s", (int)length, text, oracle.problem);
         accepted++;
     }
     assert_true(accepted > 10000);
