@@ -107,7 +107,8 @@ static int run_reload(const struct invocation *invocation, struct session *sessi
 
 static int run_version(const struct invocation *invocation, struct session *session)
 {
-    printf(invocation->format == OUTPUT_JSON || invocation->format == OUTPUT_NDJSON ? "" : "rtcctl  %s\n", RTCD_VERSION);
+    if (invocation->format != OUTPUT_JSON && invocation->format != OUTPUT_NDJSON)
+        printf("rtcctl\t%s\n", RTCD_VERSION);
     return run_object(invocation, session);
 }
 

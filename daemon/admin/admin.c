@@ -51,30 +51,37 @@ size_t admin_client_queued(const struct admin_client *client)
     return evbuffer_get_length(bufferevent_get_output(client->stream));
 }
 
+/* Asked each time: a request may have been a reload. */
+static bool client_is_full(const struct admin_client *client)
+{
+    const struct config *config = client->admin->host.config(client->admin->host.argument);
+    return admin_client_queued(client) >= config->admin.queue_bytes;
+}
+
+static void client_refuse_long_line(struct admin_client *client)
+{
+    struct admin *admin = client->admin;
+    uint64_t bytes_max = admin->host.config(admin->host.argument)->admin.max_request_bytes;
+    struct admin_return back = {.admin = admin, .client = client->id};
+    if (evbuffer_get_length(bufferevent_get_input(client->stream)) <= bytes_max || client_is_full(client))
+        return;
+    admin_refuse(&back, FAULT_TOO_LARGE, "a line may have %llu bytes (admin.request-bytes)", (unsigned long long)bytes_max);
+    bufferevent_disable(client->stream, EV_READ);
+    shutdown(bufferevent_getfd(client->stream), SHUT_RD);
+}
+
 /* Takes whole lines; stops while too many answers are unread. */
 static void client_take_lines(struct admin_client *client)
 {
-    struct admin *admin = client->admin;
-    const struct config *config = admin->host.config(admin->host.argument);
     struct evbuffer *in = bufferevent_get_input(client->stream);
-    uint64_t id = client->id;
     size_t length;
     char *line;
-    while (admin_client_queued(client) < config->admin.queue_bytes && (line = evbuffer_readln(in, &length, EVBUFFER_EOL_LF))) {
+    while (!client_is_full(client) && (line = evbuffer_readln(in, &length, EVBUFFER_EOL_LF))) {
         if (length)
-            admin_call_take(admin, client, bytes_of(line, length));
+            admin_call_take(client->admin, client, bytes_of(line, length));
         free(line);
-        if (!admin_find_client(admin, id))
-            return;
     }
-    if (evbuffer_get_length(in) > config->admin.max_request_bytes
-        && admin_client_queued(client) < config->admin.queue_bytes) {
-        struct admin_return back = {.admin = admin, .client = id};
-        admin_refuse(&back, FAULT_TOO_LARGE, "a line may have %llu bytes (admin.request-bytes)",
-                     (unsigned long long)config->admin.max_request_bytes);
-        bufferevent_disable(client->stream, EV_READ);
-        shutdown(bufferevent_getfd(client->stream), SHUT_RD);
-    }
+    client_refuse_long_line(client);
 }
 
 static void on_readable(struct bufferevent *stream, void *argument)

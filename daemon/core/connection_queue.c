@@ -20,10 +20,17 @@ void connection_push(struct connection *connection, struct message *message)
         return;
     }
     metrics_add(&hub->metrics, METRIC_MESSAGES_DELIVERED, 1);
-    if (outbox->unsent_bytes > hub->config->queue.bytes || outbox->unsent_count > hub->config->queue.envelopes)
-        connection_doom(connection, FAULT_SLOW_CONSUMER);
-    else if (connection->link && !connection->is_dirty)
+    /* Whether it is too much shows only after the flush at the end of the turn, which therefore comes soon. */
+    bool is_pressed = connection_is_over_limits(connection);
+    hub->is_pressed = hub->is_pressed || is_pressed;
+    if (!connection->is_dirty && (connection->link || is_pressed))
         hub_mark_dirty(hub, connection);
+}
+
+bool connection_is_over_limits(const struct connection *connection)
+{
+    const struct config *config = connection->hub->config;
+    return connection->outbox.unsent_bytes > config->queue.bytes || connection->outbox.unsent_count > config->queue.envelopes;
 }
 
 int connection_acknowledge(struct connection *connection, uint64_t number)

@@ -174,14 +174,17 @@ void hub_finish_turn(struct hub *hub)
         connection->is_dirty = false;
         if (connection->state == CONNECTION_CLOSED)
             continue;
+        if (connection->doom == FAULT_NONE && connection->link)
+            connection->transport->flush(connection);
+        if (connection->doom == FAULT_NONE && connection_is_over_limits(connection))
+            connection->doom = FAULT_SLOW_CONSUMER;
         if (connection->doom != FAULT_NONE) {
             struct fault why = {.id = connection->doom};
             connection_close(connection, &why, fault_rows[why.id].reconnect);
-        } else if (connection->link) {
-            connection->transport->flush(connection);
         }
     }
     hub->dirty_count = 0;
+    hub->is_pressed = false;
     if (hub->dirty_capacity > SMALLEST_SLOTS * 64) {
         free(hub->dirty);
         hub->dirty = NULL;

@@ -26,6 +26,7 @@ struct hub {
 
     struct connection **dirty;          /* those with something to send, each once */
     uint32_t dirty_count, dirty_capacity;
+    bool is_pressed;                    /* some queue is over its limits: flush before more is delivered */
     struct list parked;                 /* oldest first */
     struct list graveyard;              /* closed ones, freed at the end of the turn (linked by parked_node) */
     _Atomic uint32_t state_counts[CONNECTION_STATE_COUNT];

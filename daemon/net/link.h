@@ -53,7 +53,8 @@ struct link {
     struct buf in, out;
     size_t out_offset;
     struct connection *connection;      /* NULL while it is only HTTP */
-    void *state;                        /* the transport's own, freed with free() */
+    void *state;                        /* the transport's own */
+    void (*free_state)(void *state);
     struct upload *upload;              /* HTTP: a request whose body is still coming */
     char *origin;                       /* CORS: the allowed Origin to name in the answer; NULL: none */
     struct peer_address address;

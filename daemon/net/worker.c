@@ -91,7 +91,8 @@ static void worker_bury(struct worker *worker)
         buf_done(&link->in);
         buf_done(&link->out);
         upload_free(link->upload);
-        free(link->state);
+        if (link->state)
+            link->free_state(link->state);
         free(link->origin);
         free(link);
     }
@@ -194,7 +195,7 @@ static void worker_take_letters(struct worker *worker)
     struct letter letter;
     if (worker->hub->has_fanout && !hub_continue(worker->hub))
         return;
-    for (unsigned i = 0; i < LETTERS_PER_TURN && mailbox_take(&worker->mailboxes[worker->index], &letter); i++)
+    for (unsigned i = 0; i < LETTERS_PER_TURN && !worker->hub->is_pressed && mailbox_take(&worker->mailboxes[worker->index], &letter); i++)
         if (!worker_handle(worker, &letter))
             return;
 }

@@ -16,6 +16,19 @@ struct poll {
     size_t count;
 };
 
+static void poll_free_state(void *state)
+{
+    struct poll *poll = state;
+    if (poll)
+        buf_done(&poll->texts);
+    free(poll);
+}
+
+static void poll_free(struct link *link)
+{
+    poll_free_state(STEAL(link->state));
+}
+
 static void poll_add(struct connection *connection, struct poll *poll, struct bytes text)
 {
     if (poll->count++)
@@ -30,17 +43,9 @@ void polling_send_unnumbered(struct connection *connection, struct bytes text)
         link->state = calloc(1, sizeof(struct poll));
     if (!link->state)
         return;
+    link->free_state = poll_free_state;
     poll_add(connection, link->state, text);
     hub_mark_dirty(connection->hub, connection);
-}
-
-static void poll_free(struct link *link)
-{
-    struct poll *poll = link->state;
-    if (poll)
-        buf_done(&poll->texts);
-    free(poll);
-    link->state = NULL;
 }
 
 /* Appends as many unsent envelopes as one answer may hold; at least one. */

@@ -22,6 +22,13 @@ struct websocket {
     bool is_waiting;                    /* `message` is whole and not yet taken */
 };
 
+static void websocket_free_state(void *state)
+{
+    struct websocket *ws = state;
+    buf_done(&ws->message);
+    free(ws);
+}
+
 static int websocket_frame(const struct connection *connection, uint64_t number, const struct encoding *encoding,
                            struct iovec pieces[static STREAM_PIECES_MAX], char scratch[static STREAM_SCRATCH])
 {
@@ -343,6 +350,7 @@ static void websocket_open(struct link *link, const struct request *request)
     const struct config *config = link->worker->hub->config;
     ws_reader_init(&ws->reader, true, config->connection.message_bytes, (uint32_t)config->connection.message_fragments);
     link->state = ws;
+    link->free_state = websocket_free_state;
     snprintf(extra, sizeof(extra), "Sec-WebSocket-Accept: %s\r\n%s%s%s", accept,
              is_named ? "Sec-WebSocket-Protocol: rtc.v1." : "", is_named ? codecs[codec]->name : "", is_named ? "\r\n" : "");
     http_switch(link, extra);
