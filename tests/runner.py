@@ -15,7 +15,7 @@ BUILDS = {
     "build-test": ["-Dtests=true"],
     "build-asan": ["-Dtests=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
     "build-tsan": ["-Dtests=true", "-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1"],
-    "build-fuzz": ["-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
+    "build-fuzz": ["-Dfuzz=true", "-Dtests=false", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
 }
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
               "TSAN_OPTIONS": "halt_on_error=0:exitcode=66:second_deadlock_stack=1"}

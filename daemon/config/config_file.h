@@ -14,7 +14,15 @@
 MUST_CHECK int config_load(const char *path, const char *const overrides[], size_t override_count,
                            struct config **ret, struct buf *problems);
 
-/* The rules that span options; appends what is broken. rules.c */
+/* The rules that span options: rules.c. */
+struct config_rule {
+    bool (*holds)(const struct config *config);
+    const char *option, *sentence;      /* of which option or section, and what must be so */
+};
+extern const struct config_rule config_rules[];
+extern const size_t config_rule_count;
+
+/* Appends what is broken; -EINVAL when something is. */
 MUST_CHECK int config_check_rules(const struct config *config, struct buf *problems);
 
 /* The commented sample: every option at its default. */

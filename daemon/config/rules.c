@@ -38,26 +38,31 @@ static bool head_holds_target(const struct config *c)
     return c->http.head_bytes > c->http.target_bytes;
 }
 
-static const struct {
-    bool (*holds)(const struct config *config);
-    const char *option, *sentence;
-} rules[] = {
+static bool sse_has_json(const struct config *c)
+{
+    return !c->transports.sse || c->protocols.json;
+}
+
+const struct config_rule config_rules[] = {
     {some_listener, "listen", "there must be one address at least"},
     {timeout_after_keep_alive, "connection.timeout", "it must be longer than connection.keep-alive"},
     {some_transport, "transports", "one of them must be on"},
     {some_protocol, "protocols", "one of them must be on"},
+    {sse_has_json, "transports.sse", "it needs protocols.json; turn both off, or none"},
     {body_holds_message, "http.body-bytes", "it must be at least connection.message-bytes"},
     {queue_holds_message, "queue.bytes", "it must be at least connection.message-bytes"},
     {head_holds_target, "http.head-bytes", "it must be larger than http.target-bytes"},
 };
 
+const size_t config_rule_count = COUNT_OF(config_rules);
+
 int config_check_rules(const struct config *config, struct buf *problems)
 {
     int r = 0;
-    for (size_t i = 0; i < COUNT_OF(rules); i++) {
-        if (rules[i].holds(config))
+    for (size_t i = 0; i < config_rule_count; i++) {
+        if (config_rules[i].holds(config))
             continue;
-        buf_add_format(problems, "%s: %s\n", rules[i].option, rules[i].sentence);
+        buf_add_format(problems, "%s: %s\n", config_rules[i].option, config_rules[i].sentence);
         r = -EINVAL;
     }
     return r;
