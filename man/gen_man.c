@@ -9,6 +9,7 @@
 #include "lib/admin_commands.h"
 #include "lib/text.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,14 +62,16 @@ static void print_text(const char *text)
         putchar('\n');
 }
 
-static void print_formatted(const char *format, ...) PRINTF_LIKE(1, 2);
-static void print_formatted(const char *format, ...)
+/* The tables write sentences for the middle of a line; here they stand alone. */
+static void print_sentence(const char *format, ...) PRINTF_LIKE(1, 2);
+static void print_sentence(const char *format, ...)
 {
     char text[1024];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    text[0] = (char)toupper((unsigned char)text[0]);
     print_text(text);
 }
 
@@ -122,7 +125,8 @@ static void print_option(const struct config_option *option)
     printf(".It Ic %s\n", option->path);
     print_text(option->summary);
     print_text(option->details);
-    print_formatted("It is %s; the default is", buf_text(&allowed));
+    printf(".Pp\n");
+    print_sentence("%s; the default is", buf_text(&allowed));
     if (!option->fallback[0])
         printf("%s.\n", option->kind == OPTION_LIST ? "an empty list" : "empty");
     else if (option->kind == OPTION_LIST)
@@ -160,7 +164,7 @@ static void print_rules(void)
     printf(".Bl -tag -width Ds\n");
     for (size_t i = 0; i < config_rule_count; i++) {
         printf(".It Ic %s\n", config_rules[i].option);
-        print_formatted("%s.", config_rules[i].sentence);
+        print_sentence("%s.", config_rules[i].sentence);
     }
     printf(".El\n");
 }
@@ -219,10 +223,10 @@ static void print_faults(void)
     printf(".Bl -tag -width Ds\n");
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         printf(".It Cm %s\n", rows[i].name);
-        print_formatted("%s.", rows[i].sentence);
+        print_sentence("%s.", rows[i].sentence);
         printf("Code\n.Ql %s ,\n", rows[i].code);
-        print_formatted("close code %u, HTTP status %u%s.", rows[i].close, rows[i].status,
-                        rows[i].reconnect ? "; coming back makes sense" : "");
+        printf("close code %u, HTTP status %u%s.\n", rows[i].close, rows[i].status,
+               rows[i].reconnect ? "; coming back makes sense" : "");
     }
     printf(".El\n");
 }
@@ -237,7 +241,7 @@ static void print_counters(void)
     printf(".Bl -tag -width Ds\n");
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         printf(".It Cm %s\n", rows[i].name);
-        print_formatted("%s (unit: %s).", rows[i].help, rows[i].unit);
+        print_sentence("%s (unit: %s).", rows[i].help, rows[i].unit);
     }
     printf(".El\n");
 }

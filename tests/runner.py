@@ -139,7 +139,7 @@ def part_quickstart(count, arguments):
     count.command("quickstart --check", "./quickstart", "--check")
 
 
-PARTS = {"plain": part_plain, "quickstart": part_quickstart, "asan": part_asan, "tsan": part_tsan,
+PARTS = {"plain": part_plain, "quickstart": part_quickstart, "systemd": part_systemd, "asan": part_asan, "tsan": part_tsan,
          "fuzz": part_fuzz}
 
 

@@ -257,8 +257,11 @@ static int admin_bind(struct admin *admin, const struct config *config)
     if (r < 0)
         return r;
     admin->is_own_socket = true;
+    /* Under systemd it has the right group from the start (Group=), and changing it is not allowed. */
+    struct stat status;
     struct group *group = config->admin.group[0] ? getgrnam(config->admin.group) : NULL;
-    if (group && chown(name.sun_path, (uid_t)-1, group->gr_gid) < 0)
+    bool is_given = group && stat(name.sun_path, &status) == 0 && status.st_gid == group->gr_gid;
+    if (group && !is_given && chown(name.sun_path, (uid_t)-1, group->gr_gid) < 0)
         log_warning(LOG_AREA_ADMIN, NULL, "cannot give %s to the group %s: %s; its members cannot use it", name.sun_path,
                     config->admin.group, strerror(errno));
     return listen(admin->descriptor, 64) < 0 ? -errno : 0;

@@ -23,6 +23,36 @@ void config_unref(struct config *config)
     free(config);
 }
 
+enum { SAMPLE_WIDTH = 100 };
+
+/* As comments, broken at blanks. */
+static void sample_add_text(struct buf *out, const char *indent, const char *text, size_t *column)
+{
+    while (*text) {
+        size_t length = strcspn(text, " ");
+        bool is_new = *column == 0 || *column + 1 + length > SAMPLE_WIDTH;
+        if (is_new) {
+            buf_add_format(out, "%s%s#", *column ? "\n" : "", indent);
+            *column = strlen(indent) + 1;
+        }
+        buf_add_format(out, " %.*s", (int)length, text);
+        *column += 1 + length;
+        text += length;
+        text += strspn(text, " ");
+    }
+}
+
+static void sample_add_option(struct buf *out, const struct config_option *option)
+{
+    const char *dot = strchr(option->path, '.'), *indent = dot ? "  " : "";
+    bool is_list = option->kind == OPTION_LIST, is_quoted = option->kind == OPTION_TEXT || (is_list && option->fallback[0]);
+    size_t column = 0;
+    sample_add_text(out, indent, option->summary, &column);
+    sample_add_text(out, indent, option->details, &column);
+    buf_add_format(out, "\n#%s%s: %s%s%s%s%s\n", indent, dot ? dot + 1 : option->path, is_list ? "[" : "",
+                   is_quoted ? "\"" : "", option->fallback, is_quoted ? "\"" : "", is_list ? "]" : "");
+}
+
 void config_print_sample(struct buf *out)
 {
     buf_add_text(out, "# Every option of rtcd at its default. rtcd.yaml(5) says more.\n");
@@ -36,14 +66,6 @@ void config_print_sample(struct buf *out)
         else if (!dot)
             buf_add_text(out, "\n");
         section = dot ? option->path : "";
-        const char *indent = dot ? "  " : "";
-        buf_add_format(out, "%s# %s", indent, option->summary);
-        if (option->details[0])
-            buf_add_format(out, " %s", option->details);
-        buf_add_format(out, "\n#%s%s: ", indent, dot ? dot + 1 : option->path);
-        if (option->kind == OPTION_LIST)
-            buf_add_format(out, "[%s%s%s]\n", option->fallback[0] ? "\"" : "", option->fallback, option->fallback[0] ? "\"" : "");
-        else
-            buf_add_format(out, option->kind == OPTION_TEXT ? "\"%s\"\n" : "%s\n", option->fallback);
+        sample_add_option(out, option);
     }
 }

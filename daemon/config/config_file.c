@@ -19,14 +19,30 @@ struct reading {
     struct buf *problems;
     const char *file;
     yaml_parser_t parser;
-    bool seen[OPTIONS_MAX];
+    struct buf text;
+    bool seen[OPTIONS_MAX];             /* by option */
+    bool opened[OPTIONS_MAX];           /* by the first option of a section */
     bool has_failed;
 };
 
 static void reading_problem(struct reading *reading, size_t line, const char *path, const char *reason)
 {
     reading->has_failed = true;
-    buf_add_format(reading->problems, "%s:%zu: %s%s%s\n", reading->file, line, path, path[0] ? ": " : "", reason);
+    buf_add_format(reading->problems, "%s:%zu: ", reading->file, line);
+    text_add_escaped(reading->problems, bytes_text(path), PATH_MAX_BYTES);
+    buf_add_format(reading->problems, "%s%s\n", path[0] ? ": " : "", reason);
+}
+
+/* Where the parser stopped. Of bytes that are no text at all libyaml knows only the offset. */
+static size_t reading_line(const struct reading *reading)
+{
+    const yaml_parser_t *parser = &reading->parser;
+    size_t line = 1, end = MIN(parser->problem_offset, reading->text.length);
+    if (parser->error != YAML_READER_ERROR)
+        return parser->problem_mark.line + 1;
+    for (size_t i = 0; i < end; i++)
+        line += reading->text.data[i] == '\n';
+    return line;
 }
 
 /* The next event, without anchors and tags; false: the file is not YAML (told). */
@@ -37,7 +53,7 @@ static bool reading_next(struct reading *reading, yaml_event_t *ret)
         return true;
     char reason[200];
     snprintf(reason, sizeof(reason), "not YAML: %s", parser->problem ? parser->problem : "out of memory");
-    reading_problem(reading, parser->problem_mark.line + 1, "", reason);
+    reading_problem(reading, reading_line(reading), "", reason);
     return false;
 }
 
@@ -57,31 +73,62 @@ static bool event_is_fancy(const yaml_event_t *event)
     }
 }
 
+/* "\\0" in quotes would silently cut the text short. */
+static bool scalar_is_text(const yaml_event_t *event)
+{
+    return strlen((const char *)event->data.scalar.value) == event->data.scalar.length;
+}
+
+/* A section with a similar name; false: none is near. */
+static bool section_nearest(const char *path, char ret[static PATH_MAX_BYTES])
+{
+    unsigned best = 1 + (unsigned)strlen(path) / 3;
+    bool is_found = false;
+    for (size_t i = 0; i < option_count; i++) {
+        char section[PATH_MAX_BYTES];
+        int length = (int)strcspn(options[i].path, ".");
+        snprintf(section, sizeof(section), "%.*s", length, options[i].path);
+        unsigned distance = text_distance(path, section, best);
+        if (distance < best || (distance == best && !is_found)) {
+            best = distance;
+            is_found = true;
+            memcpy(ret, section, sizeof(section));
+        }
+    }
+    return is_found;
+}
+
 static void reading_unknown(struct reading *reading, size_t line, const char *path)
 {
-    char reason[200];
+    char reason[200], section[PATH_MAX_BYTES];
     const struct config_option *near = option_nearest(path);
-    if (near)
-        snprintf(reason, sizeof(reason), "there is no such option; did you mean %s?", near->path);
+    if (near || section_nearest(path, section))
+        snprintf(reason, sizeof(reason), "there is no such option; did you mean %s?", near ? near->path : section);
     else
         snprintf(reason, sizeof(reason), "there is no such option; rtcd.yaml(5) lists them");
     reading_problem(reading, line, path, reason);
 }
 
-/* Is there an option below this path? */
-static bool path_is_section(const char *path)
+/* The first option below this path; NULL: it is no section. */
+static const struct config_option *section_find(const char *path)
 {
     size_t length = strlen(path);
     for (size_t i = 0; i < option_count; i++)
         if (strncmp(options[i].path, path, length) == 0 && options[i].path[length] == '.')
-            return true;
-    return false;
+            return &options[i];
+    return NULL;
 }
 
-static void reading_set(struct reading *reading, const struct config_option *option, size_t line, const char *text, bool adds)
+static void reading_set(struct reading *reading, const struct config_option *option, const yaml_event_t *event, bool adds)
 {
     struct buf reason = {0};
     char origin[300];
+    size_t line = event->start_mark.line + 1;
+    const char *text = (const char *)event->data.scalar.value;
+    if (!scalar_is_text(event)) {
+        reading_problem(reading, line, option->path, "the value has a NUL byte");
+        return;
+    }
     snprintf(origin, sizeof(origin), "%s:%zu", reading->file, line);
     int r = adds ? option_add(reading->config, option, text, origin, &reason)
                  : option_set(reading->config, option, text, origin, &reason);
@@ -115,7 +162,7 @@ static bool reading_list(struct reading *reading, const struct config_option *op
         size_t line = event.start_mark.line + 1;
         yaml_event_type_t type = event.type;
         if (type == YAML_SCALAR_EVENT && !event_is_fancy(&event))
-            reading_set(reading, option, line, (const char *)event.data.scalar.value, true);
+            reading_set(reading, option, &event, true);
         else if (type != YAML_SEQUENCE_END_EVENT)
             reading_problem(reading, line, option->path, "its items must be plain values");
         yaml_event_delete(&event);
@@ -139,7 +186,7 @@ static bool reading_option(struct reading *reading, const struct config_option *
     if (event_is_fancy(event)) {
         reading_problem(reading, line, option->path, "anchors, aliases and tags are not taken");
     } else if (event->type == YAML_SCALAR_EVENT) {
-        reading_set(reading, option, line, (const char *)event->data.scalar.value, false);
+        reading_set(reading, option, event, false);
         return true;
     } else if (event->type == YAML_SEQUENCE_START_EVENT && option->kind == OPTION_LIST) {
         return reading_list(reading, option);
@@ -149,20 +196,29 @@ static bool reading_option(struct reading *reading, const struct config_option *
     return reading_skip(reading, event->type);
 }
 
+static bool reading_section(struct reading *reading, const struct config_option *first, const char *path, size_t line)
+{
+    bool *opened = &reading->opened[first - options];
+    if (*opened)
+        reading_problem(reading, line, path, "it is given twice; put its options together");
+    *opened = true;
+    return reading_mapping(reading, path);
+}
+
 static bool reading_member(struct reading *reading, const char *path, size_t line)
 {
     yaml_event_t event;
     if (!reading_next(reading, &event))
         return false;
-    const struct config_option *option = option_find(path);
+    const struct config_option *option = option_find(path), *first = section_find(path);
     bool is_empty = event.type == YAML_SCALAR_EVENT && event.data.scalar.length == 0 && event.data.scalar.plain_implicit;
     bool goes_on;
     if (option) {
         goes_on = reading_option(reading, option, &event);
-    } else if (path_is_section(path) && event.type == YAML_MAPPING_START_EVENT && !event_is_fancy(&event)) {
-        goes_on = reading_mapping(reading, path);
+    } else if (first && event.type == YAML_MAPPING_START_EVENT && !event_is_fancy(&event)) {
+        goes_on = reading_section(reading, first, path, line);
     } else {
-        if (!path_is_section(path))
+        if (!first)
             reading_unknown(reading, line, path);
         else if (!is_empty)
             reading_problem(reading, line, path, "options are expected below it");
@@ -170,6 +226,17 @@ static bool reading_member(struct reading *reading, const char *path, size_t lin
     }
     yaml_event_delete(&event);
     return goes_on;
+}
+
+/* A key that cannot be an option's name, and its value. */
+static bool reading_pass_over(struct reading *reading, yaml_event_type_t key)
+{
+    yaml_event_t value;
+    if (!reading_skip(reading, key) || !reading_next(reading, &value))
+        return false;
+    yaml_event_type_t type = value.type;
+    yaml_event_delete(&value);
+    return reading_skip(reading, type);
 }
 
 static bool reading_mapping(struct reading *reading, const char *prefix)
@@ -181,17 +248,15 @@ static bool reading_mapping(struct reading *reading, const char *prefix)
         yaml_event_type_t type = key.type;
         size_t line = key.start_mark.line + 1;
         char path[PATH_MAX_BYTES];
-        bool fits = type == YAML_SCALAR_EVENT && !event_is_fancy(&key)
+        bool fits = type == YAML_SCALAR_EVENT && !event_is_fancy(&key) && scalar_is_text(&key)
             && snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] ? "." : "", (const char *)key.data.scalar.value)
                < (int)sizeof(path);
         yaml_event_delete(&key);
         if (type == YAML_MAPPING_END_EVENT)
             return true;
-        if (!fits) {
+        if (!fits)
             reading_problem(reading, line, prefix, "an option's name is expected");
-            return false;
-        }
-        if (!reading_member(reading, path, line))
+        if (!(fits ? reading_member(reading, path, line) : reading_pass_over(reading, type)))
             return false;
     }
 }
@@ -252,20 +317,19 @@ static int config_slurp(const char *path, struct buf *ret)
 
 static int config_read_file(struct config *config, const char *path, struct buf *problems)
 {
-    struct buf text = {0};
     struct reading reading = {.config = config, .problems = problems, .file = path};
-    int r = config_slurp(path, &text);
+    int r = config_slurp(path, &reading.text);
     if (r < 0)
         buf_add_format(problems, "%s: cannot be read: %s\n", path, strerror(-r));
     if (r == 0 && !yaml_parser_initialize(&reading.parser))
         r = -ENOMEM;
     if (r == 0) {
-        yaml_parser_set_input_string(&reading.parser, text.data, text.length);
+        yaml_parser_set_input_string(&reading.parser, reading.text.data, reading.text.length);
         reading_document(&reading);
         yaml_parser_delete(&reading.parser);
         r = reading.has_failed ? -EINVAL : 0;
     }
-    buf_done(&text);
+    buf_done(&reading.text);
     return r;
 }
 

@@ -16,6 +16,22 @@ const struct config_option *option_find(const char *path)
     return NULL;
 }
 
+/* "keep-alive" without its section, or with a wrong one. */
+static const struct config_option *option_by_last_part(const char *path)
+{
+    const struct config_option *found = NULL;
+    const char *dot = strrchr(path, '.'), *last = dot ? dot + 1 : path;
+    for (size_t i = 0; i < option_count; i++) {
+        const char *own = strrchr(options[i].path, '.');
+        if (!own || strcmp(own + 1, last) != 0)
+            continue;
+        if (found)
+            return NULL;
+        found = &options[i];
+    }
+    return found;
+}
+
 const struct config_option *option_nearest(const char *path)
 {
     const struct config_option *nearest = NULL;
@@ -27,7 +43,7 @@ const struct config_option *option_nearest(const char *path)
             nearest = &options[i];
         }
     }
-    return nearest;
+    return nearest ? nearest : option_by_last_part(path);
 }
 
 static void *option_member(const struct config *config, const struct config_option *option)
@@ -291,6 +307,19 @@ const char *option_reload_name(enum option_reload reload)
         [RELOAD_NOW] = "now", [RELOAD_NEW] = "new connections", [RELOAD_RESTART] = "restart",
     };
     return names[reload];
+}
+
+int option_copy(struct config *to, const struct config *from, const struct config_option *option)
+{
+    struct buf text = {0}, reason = {0};
+    option_print(from, option, &text);
+    int r = buf_status(&text);
+    if (r == 0)
+        r = option_set(to, option, buf_text(&text), from->origins[option_index(option)], &reason);
+    assert(r != -EINVAL);
+    buf_done(&text);
+    buf_done(&reason);
+    return r;
 }
 
 bool option_is_same(const struct config *a, const struct config *b, const struct config_option *option)

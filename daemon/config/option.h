@@ -36,7 +36,7 @@ extern const size_t option_count;
 
 /* NULL when there is none. */
 const struct config_option *option_find(const char *path);
-/* The option with the most similar path, or NULL when none is near. */
+/* The option with the most similar path, else the only one whose last part is the same; NULL when none is near. */
 const struct config_option *option_nearest(const char *path);
 
 /* Sets it from text (a list: separated by commas). `origin` is copied; NULL: the default. 0; -ENOMEM; -EINVAL: *reason gets
@@ -52,4 +52,6 @@ MUST_CHECK int option_add(struct config *config, const struct config_option *opt
 void option_print(const struct config *config, const struct config_option *option, struct buf *out);
 const char *option_origin(const struct config *config, const struct config_option *option);     /* "default" */
 const char *option_reload_name(enum option_reload reload);      /* "now", "new connections", "restart" */
+/* Value and origin. 0 or -ENOMEM. */
+MUST_CHECK int option_copy(struct config *to, const struct config *from, const struct config_option *option);
 bool option_is_same(const struct config *a, const struct config *b, const struct config_option *option);

@@ -39,10 +39,13 @@ static const char *check_base_path(const char *text)
 
 static const char *check_origin(const char *text)
 {
+    /* Browsers send the scheme and the host in lower case; anything else would never match. */
     const char *host = strstr(text, "://");
+    size_t scheme = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+-.");
     bool is_origin = strcmp(text, "*") == 0 || strcmp(text, "null") == 0
-        || (host && host > text && host[3] && !strchr(host + 3, '/'));
-    return is_origin ? NULL : "an origin such as https://example.org:8443, without a path, or * is expected";
+        || (host && host == text + scheme && scheme > 0 && host[3]
+            && strspn(host + 3, "abcdefghijklmnopqrstuvwxyz0123456789-._~:[]") == strlen(host + 3));
+    return is_origin ? NULL : "an origin such as https://example.org:8443 in lower case, without a path, or * is expected";
 }
 
 static const char *check_socket_path(const char *text)

@@ -7,6 +7,7 @@
 #include "daemon/net/listener.h"
 #include "lib/log.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,6 +106,9 @@ static int listen_inherit(struct listen_sockets *sockets, const struct inherited
             continue;
         if (sd_is_socket(descriptor, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
             return -ENOTSOCK;
+        /* Several workers wake up for one client: all but one must come away empty-handed. */
+        if (fcntl(descriptor, F_SETFL, O_NONBLOCK) < 0)
+            return -errno;
         int r = listen_keep(sockets, descriptor, -1);
         if (r < 0)
             return r;

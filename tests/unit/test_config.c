@@ -1,6 +1,7 @@
 #include "tests/unit/test.h"
 
 #include "daemon/config/config_file.h"
+#include "daemon/config/listen.h"
 #include "daemon/config/option.h"
 
 #include <sys/mman.h>
@@ -63,7 +64,7 @@ static void all_mistakes_are_told_at_once_with_their_lines(void **state)
                        "log:\n"
                        "  core: loud\n";
     static const char *const expected[] = {
-        ":1: workers: \"100\"", ":2: listen: \"nonsense\"", ":3: conection: there is no such option", ":6: resume.widnow", "did you mean resume.window?",
+        ":1: workers: \"100\"", ":2: listen: \"nonsense\"", ":3: conection: there is no such option; did you mean connection?", ":6: resume.widnow", "did you mean resume.window?",
         ":7: resume.bytes: \"1KB\" is not right: a size such as 64KiB", ":8: resume.envelopes: one value is expected",
         ":9: publish: options are expected below it", ":10: workers: it is given twice", ":12: http.base-path", ":13: http.origins: anchors",
         ":15: log.core: \"loud\" is not right: one of these is expected: error warning info debug",
@@ -92,6 +93,91 @@ static void what_is_not_a_mapping_of_options_is_refused(void **state)
     buf_done(&problems);
 }
 
+static void expect_problem(const char *text, const char *expected)
+{
+    struct config *config;
+    struct buf problems = {0};
+    if (load(text, NULL, 0, &config, &problems) != -EINVAL || !strstr(buf_text(&problems), expected))
+        fail_msg("for:\n%s\nmissing: %s\nin:\n%s", text, expected, buf_text(&problems));
+    buf_done(&problems);
+}
+
+static void no_mistake_hides_those_behind_it(void **state)
+{
+    expect_problem("? [a, {b: c}]\n: {d: [e]}\nworkers: 0\n", ":3: workers: \"0\" is not right: a whole number, or auto, of at least 1 and at most 64");
+    expect_problem("&a listen: x\n*a : y\nworkers: 0\n", ":3: workers");
+    expect_problem("resume: {window: 1}\nqueue: [1, {a: b}]\nresume: {bytes: x}\n", ":3: resume: it is given twice");
+    expect_problem("resume: {window: 1}\nqueue: [1, {a: b}]\nresume: {bytes: x}\n", ":3: resume.bytes: \"x\"");
+    expect_problem("resume: {window: 1}\nqueue: [1, {a: b}]\nresume: {bytes: x}\n", ":2: queue: options are expected below it");
+    expect_problem("listen:\n  - 127.0.0.1:1\n  - {a: b}\n  - 127.0.0.1:x\nlog: {net: 3}\n", ":3: listen: its items must be plain values");
+    expect_problem("listen:\n  - 127.0.0.1:1\n  - {a: b}\n  - 127.0.0.1:x\nlog: {net: 3}\n", ":4: listen: \"127.0.0.1:x\"");
+    expect_problem("listen:\n  - 127.0.0.1:1\n  - {a: b}\n  - 127.0.0.1:x\nlog: {net: 3}\n", ":5: log.net: \"3\"");
+}
+
+static void text_that_is_none_is_refused_where_it_stands(void **state)
+{
+    expect_problem("listen: \"127.0.0.1:8000\\0x\"\n", ":1: listen: the value has a NUL byte");
+    expect_problem("\"workers\\0x\": 2\n", ":1: an option's name is expected");
+    expect_problem("workers: 2\n\nadmin: {group: \xff}\n", ":3: not YAML");
+    expect_problem("\"\\e[2J\": 2\n", ":1: \\x1b[2J: there is no such option");
+    expect_problem("keep-alive: 5s\n", "did you mean connection.keep-alive?");
+    expect_problem("http: {origins: [\"https://Example.org\"]}\n", "in lower case");
+}
+
+static void a_file_beyond_its_limit_is_not_read(void **state)
+{
+    struct config *config;
+    struct buf problems = {0}, text = {0};
+    while (text.length < 1100 * 1024)
+        buf_add_text(&text, "# a line of comment\n");
+    assert_int_equal(load(buf_text(&text), NULL, 0, &config, &problems), -EFBIG);
+    assert_non_null(strstr(buf_text(&problems), "cannot be read"));
+    buf_done(&text);
+    buf_done(&problems);
+}
+
+static void each_option_can_be_compared_and_copied(void **state)
+{
+    struct config *ours, *theirs;
+    struct buf problems = {0};
+    assert_int_equal(config_load(NULL, NULL, 0, &ours, &problems), 0);
+    assert_int_equal(load("workers: 3\nlisten: [127.0.0.1:81, \"[::1]:82\"]\nadmin: {mode: 0600, group: staff}\nresume: {window: 90s}\n"
+                          "limits: {connections-per-address: unlimited}\npublish: {to-group: anyone}\ntransports: {sse: no}\n",
+                          NULL, 0, &theirs, &problems), 0);
+    unsigned changed = 0, restarts = 0;
+    for (size_t i = 0; i < option_count; i++) {
+        bool is_same = option_is_same(ours, theirs, &options[i]);
+        changed += !is_same;
+        restarts += !is_same && options[i].reload == RELOAD_RESTART;
+        assert_int_equal(option_copy(ours, theirs, &options[i]), 0);
+        assert_true(option_is_same(ours, theirs, &options[i]));
+        assert_string_equal(option_origin(ours, &options[i]), option_origin(theirs, &options[i]));
+    }
+    assert_int_equal(changed, 8);
+    assert_int_equal(restarts, 4);
+    assert_int_equal(ours->admin.mode, 0600);
+    assert_int_equal(ours->limits.connections_per_address, 0);
+    config_unref(ours);
+    config_unref(theirs);
+    buf_done(&problems);
+}
+
+static void listen_addresses(void **state)
+{
+    static const char *const right[] = {"127.0.0.1:8000", "0.0.0.0:65535", "[::]:1", "[fe80::1]:80", "unix:/run/a.sock", "systemd:web"};
+    static const char *const wrong[] = {
+        "", ":", "8000", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "localhost:80", "::1:80", "[::1]", "[::1]80", "[]:80",
+        "[127.0.0.1]:80", "unix:run/a.sock", "unix:", "systemd:", "127.0.0.1:80 ", "127.0.0.1:+80", "127.1:80",
+    };
+    struct listen_address address;
+    for (size_t i = 0; i < COUNT_OF(right); i++)
+        if (listen_parse(right[i], &address) != 0)
+            fail_msg("refused: %s", right[i]);
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        if (listen_parse(wrong[i], &address) != -EINVAL)
+            fail_msg("taken: %s", wrong[i]);
+}
+
 static void values_origins_and_overrides(void **state)
 {
     struct config *config;
@@ -117,7 +203,7 @@ static void values_origins_and_overrides(void **state)
 static void rules_between_options(void **state)
 {
     static const char *const overrides[][1] = {
-        {"connection.timeout=10s"}, {"http.body-bytes=32KiB"}, {"queue.bytes=4KiB"}, {"listen="}, {"http.target-bytes=64KiB"},
+        {"connection.timeout=10s"}, {"http.body-bytes=32KiB"}, {"queue.bytes=4KiB"}, {"listen="}, {"http.target-bytes=64KiB"}, {"protocols.json=false"},
     };
     struct config *config;
     struct buf problems = {0};
@@ -157,6 +243,8 @@ int main(void)
         TEST(every_option_has_a_right_default_that_reads_back_and_one_short_sentence), TEST(all_mistakes_are_told_at_once_with_their_lines),
         TEST(what_is_not_a_mapping_of_options_is_refused), TEST(values_origins_and_overrides), TEST(rules_between_options),
         TEST(the_sample_is_a_config_of_comments),
+        TEST(no_mistake_hides_those_behind_it), TEST(text_that_is_none_is_refused_where_it_stands),
+        TEST(a_file_beyond_its_limit_is_not_read), TEST(each_option_can_be_compared_and_copied), TEST(listen_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
