@@ -348,11 +348,12 @@ class Poller:
         self.ask(wait)
         return self.answer()
 
-    def expect(self, event):
-        while True:
-            for envelope in self.poll():
-                if envelope["eventName"] == event:
-                    return envelope
+    def gather(self, count):
+        """Polls until that many numbered envelopes have come. Their data."""
+        got = []
+        while len(got) < count:
+            got += [e.get("data") for e in self.poll() if e["eventName"] not in UNNUMBERED]
+        return got
 
     def send(self, *envelopes, first=None):
         body = list(envelopes)

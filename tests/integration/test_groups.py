@@ -127,7 +127,8 @@ class Workers(DaemonTest):
                     poller.http.close()
                     poller.http = Http(self.daemon.port)
                     poller.send({"eventName": "e", "data": number, "to": {"connection": poller.id}, "id": number + 1})
-                    self.assertEqual(poller.poll()[-1]["id"], number + 1)
+                    poller.gather(1)
+                    self.assertEqual(poller.received, number + 1)
                 workers.add(self.daemon.admin("show.connection", connection=poller.id)["worker"])
                 with WebSocket(self.daemon.port, token=token, received=poller.received) as ws:
                     self.assertTrue(ws.welcome["data"]["resumed"])
