@@ -125,26 +125,44 @@ static void daemon_report_changes(const struct config *old, const struct config 
         buf_add_text(report, "nothing changed\n");
 }
 
+/* What only a restart takes up stays in force until then, in the snapshot too. */
+static int daemon_keep_restart_options(const struct config *old, struct config *new)
+{
+    int r = 0;
+    for (size_t i = 0; i < option_count && r == 0; i++)
+        if (options[i].reload == RELOAD_RESTART && !option_is_same(old, new, &options[i]))
+            r = option_copy(new, old, &options[i]);
+    return r;
+}
+
+/* From now on this config is everybody's. */
+static void daemon_publish_config(struct daemon *daemon, struct config *config)
+{
+    config_unref(daemon->config);
+    daemon->config = config;
+    daemon_apply_log_levels(config);
+    for (unsigned worker = 0; worker < daemon->worker_count; worker++) {
+        struct letter letter = {.kind = LETTER_CONFIG, .config = config_ref(config)};
+        if (on_post(daemon, worker, &letter) < 0)
+            config_unref(config);
+    }
+}
+
 static int daemon_reload(void *argument, struct buf *report)
 {
     struct daemon *daemon = argument;
     const struct daemon_arguments *arguments = daemon->arguments;
-    struct config *config;
+    SCOPED(config) config = NULL;
     notify_reloading();
     int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &config, report);
-    if (r < 0) {
-        buf_add_text(report, "the config in force stays as it was\n");
-    } else {
+    if (r == 0) {
         daemon_report_changes(daemon->config, config, report);
-        config_unref(daemon->config);
-        daemon->config = config;
-        daemon_apply_log_levels(config);
-        for (unsigned worker = 0; worker < daemon->worker_count; worker++) {
-            struct letter letter = {.kind = LETTER_CONFIG, .config = config_ref(config)};
-            if (on_post(daemon, worker, &letter) < 0)
-                config_unref(config);
-        }
+        r = daemon_keep_restart_options(daemon->config, config);
     }
+    if (r == 0)
+        daemon_publish_config(daemon, STEAL(config));
+    else
+        buf_add_text(report, "the config in force stays as it was\n");
     daemon_log_lines(r < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, report);
     notify_ready();
     return r;

@@ -159,6 +159,7 @@ class Reload(unittest.TestCase):
             daemon.write_config(self.CONFIG.format(groups=6, who="anyone") + "workers: 3\n")
             report = daemon.admin("reload")["report"]
             self.assertIn("connection.groups changed", report)
+            self.assertNotIn("workers", report)  # the command line stands above the file
             with WebSocket(daemon.port) as ws:
                 self.assertNotIn("error", ws.call("x", to={"group": "g"}))
             daemon.write_config(self.CONFIG.format(groups="many", who="nobdy") + "conection:\n  groups: 1\n")
@@ -169,6 +170,15 @@ class Reload(unittest.TestCase):
             rows = {row[0]: row for row in daemon.admin("show.config")["rows"]}
             self.assertEqual(rows["connection.groups"][1], "6")
             self.assertTrue(rows["connection.groups"][3].endswith("rtcd.yaml:3"))
+
+    def test_what_only_a_restart_takes_up_stays_in_force_and_is_named(self):
+        with Daemon(config=self.CONFIG.format(groups=5, who="members")) as daemon:
+            daemon.write_config(self.CONFIG.format(groups=5, who="members") + "http:\n  base-path: /other\n")
+            for _ in range(2):
+                self.assertIn("http.base-path changed; restart rtcd to take it up", daemon.admin("reload")["report"])
+                self.assertEqual(daemon.admin("show.config", option="http.base-path")["rows"][0][1], "/rtc")
+                self.assertEqual(request(daemon.port, "POST", "/rtc/negotiate").status, 200)
+                self.assertEqual(request(daemon.port, "POST", "/other/negotiate").status, 404)
 
     def test_sighup_reloads(self):
         with Daemon(config=self.CONFIG.format(groups=5, who="members")) as daemon:
