@@ -41,6 +41,8 @@ static inline uint32_t utf8_step(uint32_t state, unsigned char byte)
 
 uint32_t utf8_feed(uint32_t state, struct bytes piece)
 {
+    if (piece.length == 0)
+        return state;
     const unsigned char *at = piece.data, *end = at + piece.length;
     while (at < end && state != UTF8_REJECT) {
         if (state == UTF8_ACCEPT) {
