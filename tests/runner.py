@@ -12,10 +12,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # Build directories and how each is configured. gcc but for the fuzzers, which need clang's runtime.
 BUILDS = {
-    "build-test": ["-Dtests=true"],
-    "build-asan": ["-Dtests=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
-    "build-tsan": ["-Dtests=true", "-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1"],
-    "build-fuzz": ["-Dfuzz=true", "-Dtests=false", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
+    "build-test": ["-Dtests=true", "-Dwerror=true"],
+    "build-asan": ["-Dtests=true", "-Dwerror=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
+    "build-tsan": ["-Dtests=true", "-Dwerror=true", "-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1"],
+    "build-fuzz": ["-Dfuzz=true", "-Dwerror=true", "-Dtests=false", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
 }
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
               "TSAN_OPTIONS": "halt_on_error=0:exitcode=66:second_deadlock_stack=1"}
