@@ -9,8 +9,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { NAME_ROOM = 96 };
-
 struct object_view {
     bool for_people;
     unsigned width;
@@ -47,12 +45,13 @@ static void view_object(struct object_view *view, const char *prefix, struct byt
     json_scan_init(&scan, object);
     int r = json_enter(&scan, '{');
     while (r == 0 && json_next_member(&scan, JSON_DEPTH_MAX, &key, &value) == 1) {
-        char name[NAME_ROOM];
-        snprintf(name, sizeof(name), "%s%s%.*s", prefix, prefix[0] ? "." : "", (int)key.length - 2, (const char *)key.data + 1);
+        struct buf name = {0};
+        buf_add_format(&name, "%s%s%.*s", prefix, prefix[0] ? "." : "", (int)key.length - 2, (const char *)key.data + 1);
         if (json_type(value) == JSON_OBJECT && depth < 4)
-            view_object(view, name, value, depth + 1);
+            view_object(view, buf_text(&name), value, depth + 1);
         else
-            view_value(view, name, value);
+            view_value(view, buf_text(&name), value);
+        buf_done(&name);
     }
 }
 

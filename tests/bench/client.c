@@ -7,7 +7,6 @@
 #include <endian.h>
 #include <err.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -68,14 +67,9 @@ static void client_start(struct load *load, const char *target, const char *prot
     if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, client->descriptor, &event) < 0)
         err(1, "epoll_ctl");
 
-    char path[256];
     struct buf head = {0};
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(path, sizeof(path), target, load->count);
-#pragma GCC diagnostic pop
     buf_add_format(&head, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n", path, load->port);
+                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n", target, load->port);
     if (protocol)
         buf_add_format(&head, "Sec-WebSocket-Protocol: %s\r\n", protocol);
     buf_add_text(&head, "\r\n");

@@ -33,7 +33,7 @@ void load_init(struct load *load, uint16_t port, bool expects_greeting, uint64_t
 void load_done(struct load *load);
 
 /* Opens `count` more clients, `at_once` under way at a time, and returns when all are open. `protocol`: NULL, or a
- * subprotocol. Targets may hold one %u, replaced by the client's number. */
+ * subprotocol. */
 void load_open(struct load *load, uint32_t count, uint32_t at_once, const char *target, const char *protocol);
 
 /* Waits for events and handles them: false when nothing came for ten seconds. */
