@@ -3,6 +3,7 @@
  */
 #include "cli/arguments.h"
 
+#include "cli/commands.h"
 #include "lib/text.h"
 
 #include <stdio.h>
@@ -36,11 +37,11 @@ static int usage(const struct invocation *invocation, const char *format, const 
 {
     fprintf(stderr, "rtcctl: ");
     fprintf(stderr, format, word);
+    fprintf(stderr, "\n");
     if (invocation->command)
-        fprintf(stderr, "\nUsage: rtcctl %s%s%s\n", invocation->command->words,
-                invocation->command->synopsis[0] ? " " : "", invocation->command->synopsis);
+        help_usage(stderr, invocation->command);
     else
-        fprintf(stderr, "\nTry 'rtcctl help'.\n");
+        fprintf(stderr, "Try 'rtcctl help'.\n");
     return EX_USAGE;
 }
 

@@ -6,11 +6,16 @@
 #include "cli/arguments.h"
 #include "cli/request.h"
 
+#include <stdio.h>
+
 int command_publish(const struct invocation *invocation, struct session *session);
 int command_publish_stream(const struct invocation *invocation, struct session *session);
 int command_listen(const struct invocation *invocation, struct session *session);
 int command_completion(const struct invocation *invocation);
 int command_help(const struct invocation *invocation);
+
+/* A command's usage line, broken to the width of a terminal. */
+void help_usage(FILE *out, const struct admin_command *command);
 
 /* The request's data: every argument that was given, by name. `skip` are names that are not sent. */
 void command_add_arguments(const struct invocation *invocation, const char *const *skip, struct json_writer *json);

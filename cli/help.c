@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+enum { LINE_WIDTH = 78 };
+
 static void help_all(void)
 {
     printf("Usage: rtcctl COMMAND [ARGUMENT]... [OPTION]...\nDrive a running rtcd.\n\nCommands:\n");
@@ -24,32 +26,49 @@ static void help_all(void)
            "\nrtcctl(1) says more.\n");
 }
 
-/* Breaks the text at blanks. */
-static void print_wrapped(const char *text, size_t width)
+/* To the next blank outside of brackets. */
+static size_t word_length(const char *text)
 {
-    size_t column = 0;
+    size_t length = 0;
+    for (int depth = 0; text[length] && (text[length] != ' ' || depth > 0); length++)
+        depth += text[length] == '[' ? 1 : text[length] == ']' ? -1 : 0;
+    return length;
+}
+
+/* Breaks the text at blanks; lines after the first are indented. */
+static void print_wrapped(FILE *out, const char *text, size_t column, int indent)
+{
+    bool is_first = true;
     while (*text) {
-        size_t length = strcspn(text, " ");
-        if (column && column + 1 + length > width) {
-            printf("\n");
-            column = 0;
+        size_t length = word_length(text);
+        if (!is_first && column + 1 + length > LINE_WIDTH) {
+            fprintf(out, "\n%*s", indent, "");
+            column = (size_t)indent;
+            is_first = true;
         }
-        column += (size_t)printf("%s%.*s", column ? " " : "", (int)length, text);
+        column += (size_t)fprintf(out, "%s%.*s", is_first ? "" : " ", (int)length, text);
+        is_first = false;
         text += length;
         text += strspn(text, " ");
     }
-    printf("\n");
+    fprintf(out, "\n");
+}
+
+void help_usage(FILE *out, const struct admin_command *command)
+{
+    int indent = fprintf(out, "Usage: rtcctl %s%s", command->words, command->synopsis[0] ? " " : "");
+    print_wrapped(out, command->synopsis, (size_t)indent, indent);
 }
 
 static void help_one(const struct admin_command *command)
 {
     struct admin_column column;
     const char *rest = command->columns;
-    printf("Usage: rtcctl %s%s%s\n\n%s\n", command->words, command->synopsis[0] ? " " : "", command->synopsis,
-           command->summary);
+    help_usage(stdout, command);
+    printf("\n%s\n", command->summary);
     if (command->details[0]) {
         printf("\n");
-        print_wrapped(command->details, 78);
+        print_wrapped(stdout, command->details, 0, 0);
     }
     for (bool is_first = true; admin_next_column(&rest, &column); is_first = false)
         printf("%s%s", is_first ? "\nColumns: " : ", ", column.name);

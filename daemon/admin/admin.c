@@ -7,15 +7,14 @@
 #include "daemon/admin/admin_client.h"
 #include "daemon/config/config.h"
 #include "lib/log.h"
+#include "lib/unix_socket.h"
 
 #include <event2/buffer.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 struct admin_client *admin_find_client(struct admin *admin, uint64_t id)
@@ -220,24 +219,6 @@ static int admin_make_directory(const char *path)
     return 0;
 }
 
-/* A file that nobody listens on is left over; one that answers belongs to another daemon. */
-static int admin_clear_path(const struct sockaddr_un *name)
-{
-    struct stat status;
-    if (lstat(name->sun_path, &status) < 0)
-        return errno == ENOENT ? 0 : -errno;
-    if (!S_ISSOCK(status.st_mode) || status.st_uid != geteuid())
-        return -EADDRINUSE;
-    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (probe < 0)
-        return -errno;
-    bool is_dead = connect(probe, (const struct sockaddr *)name, sizeof(*name)) < 0 && errno == ECONNREFUSED;
-    close(probe);
-    if (!is_dead)
-        return -EADDRINUSE;
-    return unlink(name->sun_path) < 0 ? -errno : 0;
-}
-
 /* The file is made with its final mode: there is no moment at which it is open to more. */
 static int admin_bind(struct admin *admin, const struct config *config)
 {
@@ -245,7 +226,7 @@ static int admin_bind(struct admin *admin, const struct config *config)
     snprintf(name.sun_path, sizeof(name.sun_path), "%s", admin->path);
     int r = admin_make_directory(admin->path);
     if (r == 0)
-        r = admin_clear_path(&name);
+        r = unix_socket_clear(&name, sizeof(name));
     if (r < 0)
         return r;
     admin->descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -6,14 +6,12 @@
 #include "daemon/config/listen.h"
 #include "daemon/net/listener.h"
 #include "lib/log.h"
+#include "lib/unix_socket.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -66,28 +64,10 @@ static int listen_tcp(struct listen_sockets *sockets, const struct listen_addres
     return 0;
 }
 
-/* A socket file that nobody listens on any more is in the way; one that somebody does is not ours. */
-static int listen_clear_path(const struct sockaddr_un *name, socklen_t length)
-{
-    struct stat status;
-    if (lstat(name->sun_path, &status) < 0)
-        return errno == ENOENT ? 0 : -errno;
-    if (!S_ISSOCK(status.st_mode) || status.st_uid != geteuid())
-        return -EADDRINUSE;
-    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (probe < 0)
-        return -errno;
-    int r = connect(probe, (const struct sockaddr *)name, length) < 0 && errno == ECONNREFUSED ? 0 : -EADDRINUSE;
-    close(probe);
-    if (r == 0 && unlink(name->sun_path) < 0)
-        r = -errno;
-    return r;
-}
-
 static int listen_unix(struct listen_sockets *sockets, const struct listen_address *address, int backlog)
 {
     const struct sockaddr_un *name = (const struct sockaddr_un *)&address->socket_address;
-    int r = listen_clear_path(name, address->socket_length);
+    int r = unix_socket_clear(name, address->socket_length);
     if (r < 0)
         return r;
     int descriptor = listen_bind((const struct sockaddr *)name, address->socket_length, false, backlog);

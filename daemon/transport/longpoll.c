@@ -27,15 +27,7 @@ static bool longpoll_is_on(const struct config *config)
     return config->transports.longpoll;
 }
 
-static const struct transport longpoll = {
-    .name = "longpoll",
-    .path = "/poll",
-    .carries_binary = true,
-    .flush = polling_flush,
-    .send_unnumbered = polling_send_unnumbered,
-    .tend = polling_tend,
-    .close = polling_close,
-};
+static const struct transport longpoll = POLLING_TRANSPORT("longpoll");
 
 const struct transport_front longpoll_front = {
     .transport = &longpoll,

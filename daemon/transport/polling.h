@@ -15,3 +15,7 @@ void polling_close(struct link *link, const struct fault *why, struct bytes fare
 
 /* ?wait=MS as far as it is given and a number; `fallback` otherwise. */
 uint64_t polling_wait_ms(const struct request *request, struct buf *scratch, uint64_t fallback);
+
+#define POLLING_TRANSPORT(its_name) \
+    {.name = (its_name), .path = "/poll", .carries_binary = true, .flush = polling_flush, \
+     .send_unnumbered = polling_send_unnumbered, .tend = polling_tend, .close = polling_close}

@@ -24,15 +24,7 @@ static bool shortpoll_is_on(const struct config *config)
     return config->transports.shortpoll;
 }
 
-static const struct transport shortpoll = {
-    .name = "shortpoll",
-    .path = "/poll",
-    .carries_binary = true,
-    .flush = polling_flush,
-    .send_unnumbered = polling_send_unnumbered,
-    .tend = polling_tend,
-    .close = polling_close,
-};
+static const struct transport shortpoll = POLLING_TRANSPORT("shortpoll");
 
 const struct transport_front shortpoll_front = {
     .transport = &shortpoll,
