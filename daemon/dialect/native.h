@@ -14,5 +14,8 @@ extern const struct endpoint native_endpoints[NATIVE_ENDPOINT_COUNT];
 /* dialect.receive: one envelope of a client. */
 int native_receive(struct connection *connection, struct bytes text, enum codec_id codec);
 
+/* Does this envelope of a client count (rtc-protocol(7), "Stateful reconnect")? What cannot be read does. */
+bool native_is_numbered(struct bytes text, enum codec_id codec);
+
 /* An unnumbered protocol envelope with JSON data, in the connection's codec. */
 void native_add_event(struct connection *connection, const char *event_name, struct bytes json, struct buf *out);

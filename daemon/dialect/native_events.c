@@ -169,6 +169,7 @@ static const struct protocol_event {
     {"rtc.refresh", true, native_take_unsupported},
 };
 
+/* NULL: an application's event, which is always numbered. */
 static const struct protocol_event *protocol_event_find(struct bytes name)
 {
     for (size_t i = 0; i < COUNT_OF(protocol_events); i++)
@@ -237,6 +238,18 @@ static int native_take_event(struct connection *connection, const struct envelop
     if (fault->id == FAULT_NONE)
         native_reply(&call, (struct bytes){0});
     return 0;
+}
+
+bool native_is_numbered(struct bytes text, enum codec_id codec)
+{
+    struct buf scratch = {0};
+    struct envelope envelope = {0};
+    struct fault fault;
+    const struct protocol_event *event = NULL;
+    if (codecs[codec]->decode(text, &scratch, &envelope, &fault) == DECODE_DONE)
+        event = protocol_event_find(envelope.event_name);
+    buf_done(&scratch);
+    return !event || event->is_numbered;
 }
 
 int native_receive(struct connection *connection, struct bytes text, enum codec_id codec)

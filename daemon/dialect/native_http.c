@@ -209,7 +209,7 @@ static int send_one(struct bytes text, void *argument)
     struct sending *sending = argument;
     struct connection *connection = sending->connection;
     if (sending->next != 0 && sending->next <= connection->received) {
-        sending->next++;
+        sending->next += native_is_numbered(text, sending->codec->id);
         return 0;
     }
     uint64_t before = connection->received;

@@ -122,6 +122,14 @@ class Resume(DaemonTest):
             self.assertEqual(poller.send(one, two, first=1), 2)
             self.assertEqual(poller.gather(2), [1, 2])
 
+    def test_a_retried_send_with_pings_between_is_not_taken_twice(self):
+        with Poller(self.daemon.port, wait=0, group="r8") as poller:
+            ping = {"eventName": "rtc.ping"}
+            one, two = ({"eventName": "e", "data": n, "to": {"group": "r8"}} for n in (1, 2))
+            self.assertEqual(poller.send(ping, one, first=1), 1)
+            self.assertEqual(poller.send(ping, one, ping, two, first=1), 2)
+            self.assertEqual(poller.gather(2), [1, 2])
+
     def test_a_gap_in_what_is_sent_is_refused(self):
         with Poller(self.daemon.port, wait=0) as poller:
             response = request(self.daemon.port, "POST", "/rtc/send", b'{"eventName":"e"}', token=poller.token, first=3)
