@@ -199,19 +199,22 @@ static void connection_unpark(struct connection *connection)
         atomic_fetch_sub_explicit(&connection->user->place->parked_count, 1, memory_order_relaxed);
 }
 
+void connection_release(struct connection *connection, enum fault_id id)
+{
+    struct fault why = {.id = id};
+    if (connection->link)
+        connection->transport->close(STEAL(connection->link), &why, (struct bytes){0});
+    connection->partial = 0;
+}
+
 void connection_attach(struct connection *connection, struct link *link, const struct transport *transport)
 {
     struct hub *hub = connection->hub;
-    if (connection->state == CONNECTION_OPEN) {
-        struct fault why = {.id = FAULT_TAKEN_OVER};
-        struct link *old = STEAL(connection->link);
-        metrics_add(&hub->metrics, METRIC_TRANSPORTS_TAKEN_OVER, 1);
-        connection->transport->close(old, &why, (struct bytes){0});
-    } else {
-        if (connection->state == CONNECTION_PARKED)
-            connection_unpark(connection);
+    assert(!connection->link);
+    if (connection->state == CONNECTION_PARKED)
+        connection_unpark(connection);
+    if (connection->state != CONNECTION_OPEN)
         connection_enter(connection, CONNECTION_OPEN);
-    }
     timer_stop(&hub->wheel, &connection->timer);
     connection->link = link;
     connection->transport = transport;

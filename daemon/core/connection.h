@@ -82,7 +82,11 @@ struct connection *connection_new(struct hub *hub, const struct dialect *dialect
                                   const struct identity *identity, const struct peer_address *address,
                                   struct fault *fault);
 
-/* A link takes the connection up; one that carried it before is closed (TAKEN_OVER). The state is OPEN afterwards. */
+/* The link that carries the connection, if there is one, is told why and let go. What the client is owed stays. To be followed
+ * by connection_attach or connection_detach. */
+void connection_release(struct connection *connection, enum fault_id why);
+
+/* A link takes the connection up; none carries it now. The state is OPEN afterwards. */
 void connection_attach(struct connection *connection, struct link *link, const struct transport *transport);
 
 /* The link is gone (or has been answered): PARKED, with the resume window running. */

@@ -28,7 +28,7 @@ struct transport {
     /* Time has passed: ping, give a silent peer up. Returns milliseconds until the next look (0: none needed). */
     uint64_t (*tend)(struct connection *connection, uint64_t now_ms);
     /* Ends the link, saying why where the transport has words for it. `farewell`, if not empty, is the dialect's last
-     * envelope. The connection has already let go of the link. */
+     * envelope. The connection has already let go of the link; nothing that happens to the link from now on reaches it. */
     void (*close)(struct link *link, const struct fault *why, struct bytes farewell);
 };
 

@@ -122,6 +122,10 @@ enum fault_id admission_open(struct link *link, const struct request *request, e
         fault_set(fault, FAULT_BAD_REQUEST, "received (or Last-Event-ID) must be a whole number");
         return fault->id;
     }
+    if (connection->link) {
+        metrics_add(&connection->hub->metrics, METRIC_TRANSPORTS_TAKEN_OVER, 1);
+        connection_release(connection, FAULT_TAKEN_OVER);
+    }
     if (connection_resume(connection, received) < 0) {
         struct fault why;
         fault_set(&why, FAULT_RESUME_EXPIRED, "the client came back at a number that is not held");

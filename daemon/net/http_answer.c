@@ -92,6 +92,8 @@ void http_respond(struct link *link, const struct response *response)
     if (!link->is_head_request)
         buf_add_bytes(&out, response->body);
 
+    /* From here on it is HTTP again, also where a poll was held: a link lost in sending reaches nobody else. */
+    link_set_handler(link, &http_handler);
     link->is_idle = false;
     if (buf_status(&out) < 0)
         link_free(link);

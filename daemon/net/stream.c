@@ -132,7 +132,7 @@ void stream_flush(struct connection *connection, stream_frame_fn *frame)
     connection_watch_stall(connection);
     if (connection->outbox.count > connection->outbox.unsent_count)
         connection_tend_within(connection, connection->hub->config->connection.keep_alive_ms);
-    if (link->is_paused && link_queued_bytes(link) == 0 && list_is_empty(&link->stalled_node))
+    if (link->connection && link->is_paused && link_queued_bytes(link) == 0 && list_is_empty(&link->stalled_node))
         link_resume(link);
 }
 
@@ -147,13 +147,20 @@ void stream_queue(struct connection *connection, struct bytes bytes)
     hub_mark_dirty(connection->hub, connection);
 }
 
+/* Not to a client that does not read, nor on a link that it has left for another: there it would get it twice. */
+static bool stream_sends_the_rest(enum fault_id why)
+{
+    return why != FAULT_SLOW_CONSUMER && why != FAULT_INTERNAL && why != FAULT_TAKEN_OVER && why != FAULT_TIMEOUT;
+}
+
 void stream_finish(struct link *link, stream_frame_fn *frame, const struct fault *why)
 {
-    struct connection *connection = link->connection;
-    connection->link = link;
-    if (why->id != FAULT_SLOW_CONSUMER && why->id != FAULT_INTERNAL)
+    struct connection *connection = STEAL(link->connection);
+    if (stream_sends_the_rest(why->id)) {
+        connection->link = link;
         stream_flush(connection, frame);
-    connection->link = NULL;
+        connection->link = NULL;
+    }
     if (link->is_closed || !connection->partial)
         return;
 

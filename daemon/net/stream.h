@@ -20,7 +20,8 @@ void stream_flush(struct connection *connection, stream_frame_fn *frame);
 /* Queues bytes behind what is under way; they go out at the end of the turn. Too many unread ones pause reading. */
 void stream_queue(struct connection *connection, struct bytes bytes);
 
-/* Before the last words: sends what it can, and completes the envelope that is half sent. */
+/* Before the last words: sends what it can, and completes the envelope that is half sent. The link knows the connection no
+ * more afterwards; it may be closed. */
 void stream_finish(struct link *link, stream_frame_fn *frame, const struct fault *why);
 
 /* What every lasting transport looks after when it tends: acknowledgements, forgetting, slow consumers. Milliseconds

@@ -47,7 +47,8 @@ static void sse_on_lost(struct link *link, enum fault_id why)
 {
     struct connection *connection = STEAL(link->connection);
     link_free(link);
-    connection_detach(connection);
+    if (connection)
+        connection_detach(connection);
 }
 
 static void sse_close(struct link *link, const struct fault *why, struct bytes farewell)
@@ -55,7 +56,6 @@ static void sse_close(struct link *link, const struct fault *why, struct bytes f
     stream_finish(link, sse_frame, why);
     if (link->is_closed)
         return;
-    link->connection = NULL;
     if (farewell.length)
         sse_add_event(&link->out, farewell);
     link_close_gracefully(link);

@@ -56,17 +56,12 @@ static void websocket_send_unnumbered(struct connection *connection, struct byte
 }
 
 /* The client's transport is gone, not its connection. */
-static void websocket_lose(struct link *link)
+static void websocket_on_lost(struct link *link, enum fault_id why)
 {
     struct connection *connection = STEAL(link->connection);
     link_free(link);
     if (connection)
         connection_detach(connection);
-}
-
-static void websocket_on_lost(struct link *link, enum fault_id why)
-{
-    websocket_lose(link);
 }
 
 /* From here on only the peer's Close matters; then the server ends the TCP connection (RFC 6455 section 7.1.1). */
@@ -97,14 +92,21 @@ static void websocket_close(struct link *link, const struct fault *why, struct b
         link_close_gracefully(link);
 }
 
+/* Nothing was heard for too long: in case the peer is still there, it is told that it must come back. */
+static void websocket_give_up(struct connection *connection)
+{
+    metrics_add(&connection->hub->metrics, METRIC_TIMEOUTS, 1);
+    connection_release(connection, FAULT_TIMEOUT);
+    connection_detach(connection);
+}
+
 static uint64_t websocket_tend(struct connection *connection, uint64_t now_ms)
 {
     const struct config *config = connection->hub->config;
     uint64_t keep_alive_ms = config->connection.keep_alive_ms;
     uint64_t silent_ms = now_ms - connection->heard_ms;
     if (silent_ms >= config->connection.timeout_ms) {
-        metrics_add(&connection->hub->metrics, METRIC_TIMEOUTS, 1);
-        websocket_lose(connection->link);
+        websocket_give_up(connection);
         return 0;
     }
     uint64_t next_ms = stream_tend(connection, now_ms);
@@ -144,10 +146,13 @@ static void websocket_take_close(struct link *link, struct bytes payload)
     struct bytes reason;
     uint16_t code = ws_close_code(payload, &reason);
     struct fault fault = {.id = FAULT_CLIENT_CLOSED};
-    ws_add_frame(&link->out, WS_CLOSE, payload);
-    websocket_start_closing(link);
     connection->link = NULL;
-    link_close_gracefully(link);
+    stream_finish(link, websocket_frame, &fault);
+    if (!link->is_closed) {
+        ws_add_frame(&link->out, WS_CLOSE, payload);
+        websocket_start_closing(link);
+        link_close_gracefully(link);
+    }
     if (code == 1000)
         connection_close(connection, &fault, false);
     else

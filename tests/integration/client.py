@@ -124,6 +124,12 @@ def request(port, method, path, body=None, headers=None, **query):
         return http.request(method, path, body, headers, **query)
 
 
+def reset(link):
+    """Ends a TCP connection the hard way: the peer's next write fails."""
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    link.close()
+
+
 def negotiate(port, **offer):
     response = request(port, "POST", "/rtc/negotiate", json.dumps(offer).encode() if offer else None)
     assert response.status == 200, (response.status, response.body)

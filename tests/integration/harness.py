@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import select
+import signal
 import socket
 import subprocess
 import tempfile
@@ -116,6 +117,18 @@ class Daemon:
                 self.process.kill()
                 self.process.wait()
             self.directory.cleanup()
+
+    @contextlib.contextmanager
+    def paused(self):
+        """The daemon stands still meanwhile; what is sent to it then reaches it in one turn of its loop."""
+        self.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: all(self._state(thread) in "Tt" for thread in os.listdir(f"/proc/{self.process.pid}/task")), "a stop")
+        yield
+        self.process.send_signal(signal.SIGCONT)
+
+    def _state(self, thread):
+        with open(f"/proc/{self.process.pid}/task/{thread}/stat", encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0]
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:

@@ -33,6 +33,7 @@ class KeepAlive(DaemonTest):
         with WebSocket(self.daemon.port, answers_pings=False) as ws:
             wait_until(lambda: any(c["id"] == ws.id and c["state"] == "parked" for c in self.daemon.connections()), "parked")
             self.assertGreaterEqual(self.daemon.counter("timeouts"), 1)
+            self.assertEqual(ws.closing()[0], 4408)
             with WebSocket(self.daemon.port, token=ws.token, received=0) as back:
                 self.assertTrue(back.welcome["data"]["resumed"])
 

@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from client import Closed, Http, Poller, Sse, WebSocket, negotiate, request
+from client import Closed, Http, Poller, Sse, WebSocket, negotiate, request, reset
 from harness import Daemon, DaemonTest, wait_until
 
 
@@ -134,6 +134,65 @@ class Resume(DaemonTest):
         with Poller(self.daemon.port, wait=0) as poller:
             response = request(self.daemon.port, "POST", "/rtc/send", b'{"eventName":"e"}', token=poller.token, first=3)
             self.assertEqual((response.status, response.json()["code"]), (400, "bad-request"))
+
+
+class TakeOver(DaemonTest):
+    options = {"resume.window": "20s"}
+    workers = 1
+
+    def publish(self, count):
+        for number in range(1, count + 1):
+            self.daemon.publish("n", number, group="t")
+
+    def test_what_the_first_did_not_acknowledge_goes_to_the_second_alone(self):
+        with WebSocket(self.daemon.port, group="t") as first:
+            self.publish(3)
+            for _ in range(3):
+                first.expect("n")
+            with WebSocket(self.daemon.port, token=first.token, received=1) as second:
+                self.assertEqual([second.expect("n")["data"] for _ in range(2)], [2, 3])
+                self.assertEqual(first.closing(), (4409, None))
+                self.assertEqual(first.received, 3)
+
+    def take_over_a_broken(self, link, token):
+        """In one turn of the loop a poll takes the connection over and the link that carried it turns out to be broken."""
+        with Http(self.daemon.port) as http:
+            self.assertEqual(http.request("GET", "/nothing").status, 404)
+            with self.daemon.paused():
+                http.send("GET", "/rtc/poll", token=token, received=0, wait=0)
+                reset(link)
+            answer = http.reader.response().json()
+            self.assertEqual([e["data"] for e in answer["messages"] if e["eventName"] == "n"], [1, 2, 3])
+            http.send("GET", "/rtc/poll", token=token, received=3, wait=0)
+            self.assertEqual(http.reader.response().status, 204)
+
+    def test_the_first_may_be_a_broken_websocket(self):
+        first = WebSocket(self.daemon.port, group="t")
+        self.publish(3)
+        for _ in range(3):
+            first.expect("n")
+        self.take_over_a_broken(first.link, first.token)
+
+    def test_the_first_may_be_a_broken_event_stream(self):
+        first = Sse(self.daemon.port, group="t")
+        self.publish(3)
+        for _ in range(3):
+            first.expect("n")
+        self.take_over_a_broken(first.http.link, first.token)
+
+    def test_the_first_may_be_a_broken_poll(self):
+        first = Poller(self.daemon.port, wait=0, group="t")
+        self.publish(3)
+        self.assertEqual(first.gather(3), [1, 2, 3])
+        first.received = 0
+        self.assertEqual(first.gather(3), [1, 2, 3])
+        with Http(self.daemon.port) as http:
+            http.send("GET", "/rtc/poll", token=first.token, received=3, wait=20000)
+            wait_until(lambda: any(c["id"] == first.id and c["state"] == "open" for c in self.daemon.connections()), "a held poll")
+            with self.daemon.paused():
+                first.http.send("GET", "/rtc/poll", token=first.token, received=3, wait=0)
+                reset(http.link)
+            self.assertEqual(first.answer(), [])
 
 
 class Cuts(DaemonTest):
