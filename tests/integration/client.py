@@ -320,13 +320,13 @@ class Sse:
 class Poller:
     """A client of long or short polling that keeps count."""
 
-    def __init__(self, port, token=None, codec="json", wait=None, **query):
-        self.port, self.codec, self.wait, self.received, self.sent = port, codec, wait, 0, 0
+    def __init__(self, port, token=None, codec="json", wait=None, received=0, **query):
+        self.port, self.codec, self.wait, self.received, self.sent = port, codec, wait, received, 0
         self.http = Http(port)
         self.token = token
         self.query = query
         first = self.poll()
-        self.welcome = first[0]
+        self.welcome, self.first = first[0], first[1:]
         assert self.welcome["eventName"] == "rtc.welcome"
         self.id, self.token = self.welcome["data"]["connectionId"], self.welcome["data"]["connectionToken"]
         self.query = {}

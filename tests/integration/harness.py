@@ -122,9 +122,11 @@ class Daemon:
     def paused(self):
         """The daemon stands still meanwhile; what is sent to it then reaches it in one turn of its loop."""
         self.process.send_signal(signal.SIGSTOP)
-        wait_until(lambda: all(self._state(thread) in "Tt" for thread in os.listdir(f"/proc/{self.process.pid}/task")), "a stop")
-        yield
-        self.process.send_signal(signal.SIGCONT)
+        try:
+            wait_until(lambda: all(self._state(thread) in "Tt" for thread in os.listdir(f"/proc/{self.process.pid}/task")), "a stop")
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def _state(self, thread):
         with open(f"/proc/{self.process.pid}/task/{thread}/stat", encoding="ascii") as file:
