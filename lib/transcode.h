@@ -10,6 +10,10 @@
 #pragma once
 
 #include "lib/buf.h"
+#include "lib/json.h"
+
+/* How deep the JSON may be nested that comes of a MessagePack value: the envelope around it is one level itself. */
+enum { TRANSCODE_DEPTH_MAX = JSON_DEPTH_MAX - 1 };
 
 /* Append to `out`. -EBADMSG: malformed, or not expressible (*ret_problem, if not NULL, says what); -ENOMEM.
  * After an error `out` holds what it held before. */

@@ -198,7 +198,7 @@ static int walk_next(struct walk *walk, struct msgpack_token *ret)
     unsigned extra = extra_depth(ret->type);
     if (is_key)
         return extra == 0 ? EVENT_KEY : walk_fail(walk, "a map's key is not a scalar, so JSON has no form for it; use str");
-    if (walk->depth + extra > MSGPACK_DEPTH_MAX)
+    if (walk->depth + extra > TRANSCODE_DEPTH_MAX)
         return walk_fail(walk, "arrays and maps are nested too deeply for JSON; make the value flatter");
     if (ret->type != MSGPACK_ARRAY && ret->type != MSGPACK_MAP)
         return EVENT_SCALAR;
