@@ -60,7 +60,7 @@ SCENARIOS = {
 
 def build():
     if not os.path.exists(os.path.join(ROOT, BUILD, "build.ninja")):
-        subprocess.run(["meson", "setup", "-Dtests=false", "-Dbench=true", "-Doptimization=3", BUILD], cwd=ROOT, check=True,
+        subprocess.run(["meson", "setup", "-Dtests=false", "-Dbench=true", "-Dwerror=true", "-Doptimization=3", BUILD], cwd=ROOT, check=True,
                        stdout=subprocess.DEVNULL)
     subprocess.run(["ninja", "-C", BUILD, "--quiet"], cwd=ROOT, check=True)
 

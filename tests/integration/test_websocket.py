@@ -116,6 +116,16 @@ class Framing(DaemonTest):
             self.assertEqual(ws.closing()[0], 1000)
             self.assertTrue(ws.reader.is_closed())
 
+    def test_a_close_does_not_cut_into_a_half_sent_envelope(self):
+        with WebSocket(self.daemon.port, group="large") as ws:
+            def is_half_sent():
+                self.daemon.publish("n", "x" * 50000, group="large")
+                return any(c["id"] == ws.id and c["queued"] for c in self.daemon.connections())
+            wait_until(is_half_sent, "a full socket")
+            ws.send_raw(frame(CLOSE, b"\x03\xe8"))
+            # Reads every envelope on the way, whole.
+            self.assertEqual(ws.closing()[0], 1000)
+
     def test_close_codes_are_echoed(self):
         for code in (1000, 1001, 3000, 4999):
             with WebSocket(self.daemon.port) as ws:
