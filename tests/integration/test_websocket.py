@@ -120,7 +120,8 @@ class Framing(DaemonTest):
         with WebSocket(self.daemon.port, group="large") as ws:
             def is_half_sent():
                 self.daemon.publish("n", "x" * 50000, group="large")
-                return any(c["id"] == ws.id and c["queued"] for c in self.daemon.connections())
+                self.daemon.admin("ping")       # the turn that sends is over
+                return self.daemon.admin("show.connection", connection=ws.id)["unsentBytes"]
             wait_until(is_half_sent, "a full socket")
             ws.send_raw(frame(CLOSE, b"\x03\xe8"))
             # Reads every envelope on the way, whole.
