@@ -31,6 +31,11 @@ struct ws_reader {
 };
 
 void ws_reader_init(struct ws_reader *reader, bool expects_mask, uint64_t message_max, uint32_t fragment_max);
+/* It stands between two messages: a fresh one would go on just as well. */
+static inline bool ws_reader_is_idle(const struct ws_reader *reader)
+{
+    return reader->opcode == WS_CONTINUATION && reader->frame_left == 0;
+}
 
 enum ws_event {
     WS_EVENT_DATA,                  /* a piece of a message's payload, maybe empty */

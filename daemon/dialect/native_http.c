@@ -148,7 +148,7 @@ static struct connection *negotiate_connection(struct link *link, const struct r
     struct identity identity;
     struct connection *connection = NULL;
     if (admission_identify(link, request, &scratch, &identity, fault) == FAULT_NONE)
-        connection = connection_new(link->worker->hub, request->dialect->dialect, codec, &identity, &link->address, fault);
+        connection = connection_new(link->worker->hub, request->dialect->dialect, codec, &identity, &link->work->address, fault);
     buf_done(&scratch);
     return connection;
 }

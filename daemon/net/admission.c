@@ -69,7 +69,7 @@ static enum fault_id admission_new(struct link *link, const struct request *requ
     enum fault_id refusal = admission_identify(link, request, &scratch, &identity, fault);
     if (refusal == FAULT_NONE) {
         ret->connection = connection_new(link->worker->hub, request->dialect->dialect, codec, &identity,
-                                         &link->address, fault);
+                                         &link->work->address, fault);
         refusal = ret->connection ? admission_join(ret->connection, request, fault) : fault->id;
         if (refusal != FAULT_NONE && ret->connection)
             connection_close(ret->connection, fault, false);

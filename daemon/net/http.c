@@ -83,7 +83,7 @@ static void http_serve(struct link *link, const struct request *request)
 /* Takes what there is of the body; serves the request when it is whole. */
 static size_t http_read_body(struct link *link, unsigned char *data, size_t length)
 {
-    struct upload *upload = link->upload;
+    struct upload *upload = link->work->upload;
     size_t used;
     struct fault fault = {0};
     enum decode result;
@@ -104,7 +104,7 @@ static size_t http_read_body(struct link *link, unsigned char *data, size_t leng
     if (result == DECODE_MORE)
         return used;
 
-    upload = STEAL(link->upload);
+    upload = STEAL(link->work->upload);
     upload->request.body = buf_bytes(&upload->body);
     http_serve(link, &upload->request);
     upload_free(upload);
@@ -117,21 +117,21 @@ static int http_note(struct link *link, const struct http_head *head)
     link->keeps_alive = head->keeps_alive && !link->worker->is_stopping;
     link->is_head_request = head->method == HTTP_HEAD;
     link->minor_version = head->minor_version;
-    free(link->origin);
-    link->origin = NULL;
+    free(link->work->origin);
+    link->work->origin = NULL;
     struct bytes origin = http_header(head, "origin");
     if (origin.data == NULL)
         return 0;
-    link->origin = strndup((const char *)origin.data, origin.length);
-    return link->origin ? 0 : -ENOMEM;
+    link->work->origin = strndup((const char *)origin.data, origin.length);
+    return link->work->origin ? 0 : -ENOMEM;
 }
 
 static size_t http_begin_upload(struct link *link, const struct request *request, const unsigned char *data, size_t length)
 {
     const struct config *config = link->worker->hub->config;
     struct fault fault = {.id = FAULT_INTERNAL};
-    link->upload = upload_new(request, data, config->http.body_bytes);
-    if (!link->upload) {
+    link->work->upload = upload_new(request, data, config->http.body_bytes);
+    if (!link->work->upload) {
         http_refuse(link, &fault, true, NULL);
         return length;
     }
@@ -170,7 +170,7 @@ static size_t http_take_request(struct link *link, unsigned char *data, size_t l
 
 static size_t http_on_data(struct link *link, unsigned char *data, size_t length)
 {
-    if (link->upload)
+    if (link->work->upload)
         return http_read_body(link, data, length);
 
     struct worker *worker = link->worker;
@@ -186,17 +186,17 @@ static size_t http_on_data(struct link *link, unsigned char *data, size_t length
         .body_bytes_max = config->http.body_bytes,
     };
     struct fault fault = {0};
-    size_t resume = link->head_resume;
+    size_t resume = link->work->head_resume;
     switch (http_parse_head(bytes_of(data, length), &limits, &resume, &worker->head, &fault)) {
     case DECODE_MORE:
-        link->head_resume = (uint32_t)resume;
+        link->work->head_resume = (uint32_t)resume;
         return 0;
     case DECODE_BAD:
-        link->head_resume = 0;
+        link->work->head_resume = 0;
         http_refuse(link, &fault, true, NULL);
         return length;
     default:
-        link->head_resume = 0;
+        link->work->head_resume = 0;
         return http_take_request(link, data, length);
     }
 }
@@ -219,10 +219,10 @@ static void http_on_deadline(struct link *link)
     struct fault fault = {.id = FAULT_TIMEOUT};
     if (link_queued_bytes(link))
         link_free(link);
-    else if (link->upload) {
+    else if (link->work->upload) {
         fault_set(&fault, FAULT_TIMEOUT, "the request's body did not come in time (http.body-timeout)");
         http_refuse(link, &fault, true, NULL);
-    } else if (!link->is_idle && link->in.length) {
+    } else if (!link->is_idle && link->work->in.length) {
         fault_set(&fault, FAULT_TIMEOUT, "the request's head did not come in time (http.head-timeout)");
         http_refuse(link, &fault, true, NULL);
     } else {

@@ -49,8 +49,8 @@ static void http_add_head(struct link *link, struct buf *out, unsigned status, c
                    http_date(link->worker));
     if (content_type)
         buf_add_format(out, "Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n", content_type);
-    if (link->origin)
-        buf_add_format(out, "Access-Control-Allow-Origin: %s\r\nVary: Origin\r\n", link->origin);
+    if (link->work->origin)
+        buf_add_format(out, "Access-Control-Allow-Origin: %s\r\nVary: Origin\r\n", link->work->origin);
     if (!link->keeps_alive)
         buf_add_text(out, "Connection: close\r\n");
     else if (link->minor_version == 0)
@@ -136,7 +136,7 @@ void http_begin_stream(struct link *link, const char *content_type)
     struct buf out = {0};
     /* The stream ends with the socket, so no length and no chunks; proxies are asked not to hold it back. */
     link->keeps_alive = false;
-    link->is_corked = true;
+    link->is_streaming = true;
     http_add_head(link, &out, 200, content_type, "X-Accel-Buffering: no\r\n");
     buf_add_text(&out, "\r\n");
     link_set_deadline(link, 0);
@@ -148,7 +148,7 @@ void http_switch(struct link *link, const char *extra)
 {
     struct buf out = {0};
     buf_add_format(&out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n%s\r\n", extra);
-    link->is_corked = true;
+    link->is_streaming = true;
     link_set_deadline(link, 0);
     link_send(link, buf_bytes(&out));
     buf_done(&out);

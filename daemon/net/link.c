@@ -3,6 +3,8 @@
  */
 #include "daemon/net/link.h"
 
+#include "daemon/net/http.h"
+
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -18,8 +20,44 @@ static void link_feed(struct link *link, unsigned char *data, size_t length);
 
 static void on_deadline(struct timer *timer)
 {
-    struct link *link = CONTAINER_OF(timer, struct link, timer);
+    struct link *link = CONTAINER_OF(timer, struct link_work, timer)->link;
     link->handler->on_deadline(link);
+}
+
+struct link_work *link_work(struct link *link)
+{
+    struct link_work *work = link->work;
+    if (work)
+        return work;
+    work = link->work = calloc(1, sizeof(*work));
+    if (!work)
+        return NULL;
+    work->link = link;
+    timer_init(&work->timer, on_deadline);
+    list_init(&work->stalled_node);
+    return work;
+}
+
+static void link_work_free(struct link_work *work)
+{
+    if (!work)
+        return;
+    buf_done(&work->in);
+    buf_done(&work->out);
+    upload_free(work->upload);
+    if (work->state)
+        work->free_state(work->state);
+    free(work->origin);
+    free(work);
+}
+
+void link_rest(struct link *link)
+{
+    struct link_work *work = link->work;
+    if (!work || !link->is_streaming || work->in.length || work->out.length || work->state || timer_is_set(&work->timer)
+        || !list_is_empty(&work->stalled_node))
+        return;
+    link_work_free(STEAL(link->work));
 }
 
 static void link_read(struct link *link)
@@ -27,76 +65,87 @@ static void link_read(struct link *link)
     struct worker *worker = link->worker;
     unsigned char *room = worker->buffer;
     size_t size = sizeof(worker->buffer);
-    if (link->in.length) {
-        room = buf_room(&link->in, size);
+    bool has_kept = link->work && link->work->in.length;
+    if (has_kept) {
+        room = buf_room(&link->work->in, size);
         if (!room) {
             link_lost(link, FAULT_INTERNAL);
             return;
         }
     }
-    ssize_t got = recv(link->descriptor, room, size, 0);
-    if (got < 0) {
-        if (errno != EAGAIN && errno != EINTR)
-            link_lost(link, FAULT_LINK_LOST);
+    ssize_t got = recv(link->source.descriptor, room, size, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    }
-    if (got == 0) {
+    if (got <= 0) {
         link_lost(link, FAULT_LINK_LOST);
         return;
     }
     metrics_add(&worker->hub->metrics, METRIC_BYTES_RECEIVED, (uint64_t)got);
-    if (link->in.length == 0) {
+    if (!has_kept) {
         link_feed(link, worker->buffer, (size_t)got);
-    } else {
-        struct buf in = link->in;
-        link->in = (struct buf){0};
-        in.length += (size_t)got;
-        link_feed(link, in.data, in.length);
-        buf_done(&in);
+        return;
     }
+    struct buf in = link->work->in;
+    link->work->in = (struct buf){0};
+    in.length += (size_t)got;
+    link_feed(link, in.data, in.length);
+    buf_done(&in);
 }
 
-static void on_event(evutil_socket_t descriptor, short what, void *argument)
+/* A paused link is told only of what it waits for, and that only once it has come: most pauses end before. */
+static void link_hear_paused(struct link *link, uint32_t events)
 {
-    struct link *link = argument;
-    worker_now(link->worker);
-    if (what & EV_WRITE) {
+    if (link->is_listening && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))) {
+        link_lost(link, FAULT_LINK_LOST);
+        return;
+    }
+    uint32_t wanted = (link->source.armed & EPOLLOUT) | (link->is_listening ? EPOLLRDHUP : 0);
+    if (poller_arm(&link->worker->poller, &link->source, wanted) < 0)
+        link_lost(link, FAULT_INTERNAL);
+}
+
+static void on_ready(struct poll_source *source, uint32_t events)
+{
+    struct link *link = CONTAINER_OF(source, struct link, source);
+    if (link_waits_to_write(link) && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))) {
         link_arm(link, false);
         if (link_flush(link))
             link->handler->on_drained(link);
     }
-    if (!link->is_closed && (what & EV_CLOSED))
-        link_lost(link, FAULT_LINK_LOST);
-    if (!link->is_closed && (what & EV_READ) && !link->is_paused)
-        link_read(link);
+    if (!link->is_closed && (events & ~(uint32_t)EPOLLOUT)) {
+        if (link->is_paused)
+            link_hear_paused(link, events);
+        else
+            link_read(link);
+    }
+    if (!link->is_closed)
+        link_rest(link);
 }
 
 struct link *link_new(struct worker *worker, int descriptor, const struct peer_address *address)
 {
     struct link *link = calloc(1, sizeof(*link));
-    if (!link) {
+    if (!link || !link_work(link)) {
+        free(link);
         close(descriptor);
         return NULL;
     }
     link->worker = worker;
-    link->descriptor = descriptor;
-    link->address = *address;
+    link->source = (struct poll_source){.on_ready = on_ready, .descriptor = descriptor};
+    link->work->address = *address;
     link->destination = (uint8_t)worker->index;
-    timer_init(&link->timer, on_deadline);
-    list_init(&link->stalled_node);
     list_append(&worker->links, &link->node);
     worker->link_count++;
-    event_assign(&link->event, worker->base, descriptor, EV_READ | EV_PERSIST, on_event, link);
     return link;
 }
 
-/* Leaves its worker: no event, timer or list of it knows the link afterwards. */
+/* Leaves its worker: no timer or list of it knows the link afterwards. */
 static void link_withdraw(struct link *link)
 {
-    event_del(&link->event);
-    link->armed = 0;
-    timer_stop(&link->worker->hub->wheel, &link->timer);
-    list_remove(&link->stalled_node);
+    if (link->work) {
+        timer_stop(&link->worker->hub->wheel, &link->work->timer);
+        list_remove(&link->work->stalled_node);
+    }
     list_remove(&link->node);
     link->worker->link_count--;
 }
@@ -106,9 +155,16 @@ void link_free(struct link *link)
     if (!link || link->is_closed)
         return;
     link->is_closed = true;
+    poller_forget(&link->worker->poller, &link->source);
     link_withdraw(link);
-    close(link->descriptor);
+    close(link->source.descriptor);
     list_append(&link->worker->graveyard, &link->node);
+}
+
+void link_bury(struct link *link)
+{
+    link_work_free(link->work);
+    free(link);
 }
 
 void link_lost(struct link *link, enum fault_id why)
@@ -117,46 +173,43 @@ void link_lost(struct link *link, enum fault_id why)
         link->handler->on_lost(link, why);
 }
 
+/* What a paused link waited for stays armed until it comes (link_hear_paused): that saves two system calls a poll. */
 void link_arm(struct link *link, bool wants_write)
 {
     if (link->is_closed)
         return;
-    short wanted = EV_PERSIST;
-    if (!link->is_paused)
-        wanted |= EV_READ;
-    else if (link->is_listening)
-        wanted |= EV_CLOSED;
+    uint32_t wanted = EPOLLIN | EPOLLRDHUP;
+    if (link->is_paused)
+        wanted = (link->source.armed & (EPOLLIN | EPOLLRDHUP)) | (link->is_listening ? EPOLLRDHUP : 0);
     if (wants_write)
-        wanted |= EV_WRITE;
-    if (wanted == link->armed)
-        return;
-    event_del(&link->event);
-    if (wanted != EV_PERSIST) {
-        event_assign(&link->event, link->worker->base, link->descriptor, wanted, on_event, link);
-        event_add(&link->event, NULL);
-    }
-    link->armed = wanted;
+        wanted |= EPOLLOUT;
+    if (poller_arm(&link->worker->poller, &link->source, wanted) < 0)
+        link_lost(link, FAULT_INTERNAL);
 }
 
 void link_set_handler(struct link *link, const struct link_handler *handler)
 {
     link->handler = handler;
-    link_arm(link, link->armed & EV_WRITE);
+    link_arm(link, link_waits_to_write(link));
 }
 
 void link_set_deadline(struct link *link, uint64_t ms)
 {
     struct hub *hub = link->worker->hub;
-    if (ms)
-        timer_set(&hub->wheel, &link->timer, hub->now_ms + ms);
+    if (link->is_closed || (ms == 0 && !link->work))
+        return;
+    if (!link_work(link))
+        link_lost(link, FAULT_INTERNAL);
+    else if (ms)
+        timer_set(&hub->wheel, &link->work->timer, hub->now_ms + ms);
     else
-        timer_stop(&hub->wheel, &link->timer);
+        timer_stop(&hub->wheel, &link->work->timer);
 }
 
 void link_pause(struct link *link)
 {
     link->is_paused = true;
-    link_arm(link, link->armed & EV_WRITE);
+    link_arm(link, link_waits_to_write(link));
 }
 
 void link_resume(struct link *link)
@@ -164,11 +217,12 @@ void link_resume(struct link *link)
     if (!link->is_paused || link->is_closed)
         return;
     link->is_paused = false;
-    list_remove(&link->stalled_node);
-    link_arm(link, link->armed & EV_WRITE);
-    if (link->in.length) {
-        struct buf in = link->in;
-        link->in = (struct buf){0};
+    if (link->work)
+        list_remove(&link->work->stalled_node);
+    link_arm(link, link_waits_to_write(link));
+    if (!link->is_closed && link->work && link->work->in.length) {
+        struct buf in = link->work->in;
+        link->work->in = (struct buf){0};
         link_feed(link, in.data, in.length);
         buf_done(&in);
     }
@@ -177,8 +231,19 @@ void link_resume(struct link *link)
 void link_stall(struct link *link)
 {
     link_pause(link);
-    list_remove(&link->stalled_node);
-    list_append(&link->worker->stalled, &link->stalled_node);
+    if (link->is_closed)
+        return;
+    if (!link_work(link)) {
+        link_lost(link, FAULT_INTERNAL);
+        return;
+    }
+    list_remove(&link->work->stalled_node);
+    list_append(&link->worker->stalled, &link->work->stalled_node);
+}
+
+bool link_is_stalled(const struct link *link)
+{
+    return link->work && !list_is_empty(&link->work->stalled_node);
 }
 
 void link_hand_over(struct link *link, unsigned worker)
@@ -191,6 +256,7 @@ static void link_move(struct link *link)
 {
     struct worker *worker = link->worker;
     struct letter letter = {.kind = LETTER_ADOPT, .link = link};
+    poller_remove(&worker->poller, &link->source);
     link_withdraw(link);
     if (mailbox_post(&worker->mailboxes[link->destination], &letter) < 0) {
         list_append(&worker->links, &link->node);
@@ -220,8 +286,10 @@ static void link_feed(struct link *link, unsigned char *data, size_t length)
     }
     if (link->is_closed)
         return;
-    buf_add(&link->in, data + used, length - used);
-    if (buf_status(&link->in) < 0)
+    struct link_work *work = used < length ? link_work(link) : NULL;
+    if (work)
+        buf_add(&work->in, data + used, length - used);
+    if (used < length && (!work || buf_status(&work->in) < 0))
         link_lost(link, FAULT_INTERNAL);
     else if (link->destination != link->worker->index)
         link_move(link);
@@ -230,7 +298,7 @@ static void link_feed(struct link *link, unsigned char *data, size_t length)
 ssize_t link_write(struct link *link, const struct iovec *pieces, int count)
 {
     struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count};
-    ssize_t sent = sendmsg(link->descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = sendmsg(link->source.descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) {
         metrics_add(&link->worker->hub->metrics, METRIC_BYTES_SENT, (uint64_t)sent);
         return sent;
@@ -243,8 +311,9 @@ ssize_t link_write(struct link *link, const struct iovec *pieces, int count)
 
 bool link_flush(struct link *link)
 {
+    struct link_work *work = link->work;
     while (link_queued_bytes(link)) {
-        struct iovec piece = {link->out.data + link->out_offset, link_queued_bytes(link)};
+        struct iovec piece = {work->out.data + work->out_offset, link_queued_bytes(link)};
         ssize_t sent = link_write(link, &piece, 1);
         if (sent < 0)
             return false;
@@ -252,12 +321,14 @@ bool link_flush(struct link *link)
             link_arm(link, true);
             return false;
         }
-        link->out_offset += (size_t)sent;
+        work->out_offset += (size_t)sent;
     }
-    link->out_offset = 0;
-    buf_clear(&link->out);
-    if (link->out.capacity > KEPT_BUFFER_MAX || link->connection)
-        buf_done(&link->out);
+    if (!work)
+        return true;
+    work->out_offset = 0;
+    buf_clear(&work->out);
+    if (work->out.capacity > KEPT_BUFFER_MAX || link->connection)
+        buf_done(&work->out);
     return true;
 }
 
@@ -265,12 +336,14 @@ void link_send(struct link *link, struct bytes bytes)
 {
     if (link->is_closed)
         return;
-    buf_add_bytes(&link->out, bytes);
-    if (buf_status(&link->out) < 0) {
+    struct link_work *work = link_work(link);
+    if (work)
+        buf_add_bytes(&work->out, bytes);
+    if (!work || buf_status(&work->out) < 0) {
         link_lost(link, FAULT_INTERNAL);
         return;
     }
-    if (!link->is_corked && !(link->armed & EV_WRITE) && link_flush(link))
+    if (!link->is_streaming && !link_waits_to_write(link) && link_flush(link))
         link->handler->on_drained(link);
 }
 
@@ -278,15 +351,15 @@ void link_send(struct link *link, struct bytes bytes)
 
 static size_t linger_on_data(struct link *link, unsigned char *data, size_t length)
 {
-    link->drained_bytes += (uint32_t)length;
-    if (link->drained_bytes > LINGER_BYTES_MAX)
+    link->work->drained_bytes += (uint32_t)length;
+    if (link->work->drained_bytes > LINGER_BYTES_MAX)
         link_free(link);
     return length;
 }
 
 static void linger_on_drained(struct link *link)
 {
-    if (shutdown(link->descriptor, SHUT_WR) < 0)
+    if (shutdown(link->source.descriptor, SHUT_WR) < 0)
         link_free(link);
 }
 
@@ -307,13 +380,17 @@ void link_close_gracefully(struct link *link)
 {
     if (link->is_closed)
         return;
-    buf_done(&link->in);
-    link->is_corked = false;
+    if (!link_work(link)) {
+        link_free(link);
+        return;
+    }
+    buf_done(&link->work->in);
+    link->is_streaming = false;
     link->is_listening = false;
     link->is_paused = false;
-    list_remove(&link->stalled_node);
+    list_remove(&link->work->stalled_node);
     link_set_handler(link, &linger_handler);
     link_set_deadline(link, LINGER_MS);
-    if (!(link->armed & EV_WRITE) && link_flush(link))
+    if (!link->is_closed && !link_waits_to_write(link) && link_flush(link))
         linger_on_drained(link);
 }

@@ -1,6 +1,7 @@
 /*
  * Link: one accepted socket. Reads into its worker's one buffer, and owns memory of its own only while something is
- * half read or half written. What the bytes mean is its handler's business: the HTTP front, then perhaps a transport.
+ * half done (struct link_work): an idle one of a lasting transport is this small struct alone. What the bytes mean is its
+ * handler's business: the HTTP front, then perhaps a transport.
  *
  * Closed links stay valid until the end of the turn; `is_closed` says so. One thread touches a link at a time: its
  * worker's, until it is handed over.
@@ -10,7 +11,6 @@
 #include "daemon/core/connection.h"
 #include "daemon/net/worker.h"
 
-#include <event2/event_struct.h>
 #include <sys/types.h>
 
 struct iovec;
@@ -20,7 +20,7 @@ struct upload;
 struct link_handler {
     /* Bytes came in. Returns how many are used up; the rest is kept and shown again with more. 0: more are needed. */
     size_t (*on_data)(struct link *link, unsigned char *data, size_t length);
-    /* Everything that waited in `out` has gone. */
+    /* Everything that waited to be sent has gone. */
     void (*on_drained)(struct link *link);
     /* The peer is gone or was given up; the handler lets go of the link and calls link_free. */
     void (*on_lost)(struct link *link, enum fault_id why);
@@ -30,56 +30,72 @@ struct link_handler {
     void (*on_retry)(struct link *link);
 };
 
-struct link {
-    struct worker *worker;
-    const struct link_handler *handler;
-    struct event event;
-    int descriptor;
-    short armed;                        /* what the event waits for now */
-    bool is_closed;
-    bool is_paused;                     /* the handler takes nothing now; what comes is left in the socket */
-    bool is_corked;                     /* link_send only queues */
-    bool keeps_alive;                   /* HTTP: another request may follow */
-    bool is_head_request;
-    bool is_idle;                       /* HTTP: between two requests */
-    bool is_listening;                  /* held open for a poll: a hang-up is worth knowing at once */
-    uint8_t minor_version;
-    uint8_t destination;                /* worker it must move to; its own: stays */
-    uint32_t head_resume;               /* HTTP: how far the search for the head's end has come */
-    uint32_t drained_bytes;             /* while lingering */
-    struct timer timer;
-    struct list node;                   /* in the worker's links, or its graveyard */
-    struct list stalled_node;
-    struct buf in, out;
+/* What a link needs while it speaks HTTP, and a lasting transport while something is half read or half written. */
+struct link_work {
+    struct link *link;
+    struct buf in, out;                 /* read and not used up; queued and not sent */
     size_t out_offset;
-    struct connection *connection;      /* NULL while it is only HTTP */
+    struct timer timer;
+    struct list stalled_node;
     void *state;                        /* the transport's own */
     void (*free_state)(void *state);
     struct upload *upload;              /* HTTP: a request whose body is still coming */
     char *origin;                       /* CORS: the allowed Origin to name in the answer; NULL: none */
     struct peer_address address;
+    uint32_t head_resume;               /* HTTP: how far the search for the head's end has come */
+    uint32_t drained_bytes;             /* while lingering */
+};
+
+struct link {
+    struct worker *worker;
+    const struct link_handler *handler;
+    struct poll_source source;
+    struct list node;                   /* in the worker's links, or its graveyard */
+    struct connection *connection;      /* NULL while it is only HTTP */
+    struct link_work *work;             /* NULL: nothing is half done */
+    uint8_t destination;                /* worker it must move to; its own: stays */
+    uint8_t minor_version;              /* HTTP/1.x */
+    bool is_closed;
+    bool is_paused : 1;                 /* the handler takes nothing now; what comes is left in the socket */
+    bool is_streaming : 1;              /* a lasting transport has it: link_send only queues, the turn's end sends */
+    bool keeps_alive : 1;               /* HTTP: another request may follow */
+    bool is_head_request : 1;
+    bool is_idle : 1;                   /* HTTP: between two requests */
+    bool is_listening : 1;              /* held open for a poll: a hang-up is worth knowing at once */
 };
 
 /* Takes the descriptor over in any case. NULL: out of memory (and it is closed). */
 struct link *link_new(struct worker *worker, int descriptor, const struct peer_address *address);
 /* Ends it: the socket is closed now, the memory freed at the end of the turn. */
 void link_free(struct link *link);
+/* The memory, once nobody knows the link any more. */
+void link_bury(struct link *link);
 /* Sends what waits, then says FIN and reads a little longer, so that a last answer is not lost to a reset. */
 void link_close_gracefully(struct link *link);
 
-/* Queues and, unless corked, sends what the socket takes. */
+/* What holds half done things; made if need be. NULL: out of memory. */
+struct link_work *link_work(struct link *link);
+/* Gives it back if nothing is half done and a lasting transport has the link. */
+void link_rest(struct link *link);
+
+/* Queues and, unless a lasting transport has the link, sends what the socket takes. */
 void link_send(struct link *link, struct bytes bytes);
-/* Sends what waits in `out`. False: something is left, or the link was lost. */
+/* Sends what is queued. False: something is left, or the link was lost. */
 bool link_flush(struct link *link);
-static inline size_t link_queued_bytes(const struct link *link) { return link->out.length - link->out_offset; }
+static inline size_t link_queued_bytes(const struct link *link)
+{
+    return link->work ? link->work->out.length - link->work->out_offset : 0;
+}
 /* Calls on_lost from a safe place. */
 void link_lost(struct link *link, enum fault_id why);
 
 /* Waits for readability (unless paused), and for writability if asked. */
 void link_arm(struct link *link, bool wants_write);
+static inline bool link_waits_to_write(const struct link *link) { return link->source.armed & EPOLLOUT; }
 void link_pause(struct link *link);
 void link_resume(struct link *link);                    /* also feeds what was kept */
 void link_stall(struct link *link);                     /* paused until on_retry */
+bool link_is_stalled(const struct link *link);
 
 void link_set_deadline(struct link *link, uint64_t ms); /* 0: none */
 void link_set_handler(struct link *link, const struct link_handler *handler);

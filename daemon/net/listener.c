@@ -22,9 +22,8 @@ enum {
 struct listener {
     struct list node;
     struct worker *worker;
-    struct event *event;
+    struct poll_source source;
     struct timer pause;
-    int descriptor;
 };
 
 static void listener_read_address(const struct sockaddr_storage *from, struct peer_address *ret)
@@ -67,23 +66,24 @@ static void listener_pause(struct listener *listener, int reason)
     log_warning(LOG_AREA_NET, NULL, "cannot accept: %s; trying again in %d ms (raise LimitNOFILE or lower "
                 "limits.connections)", strerror(reason), PAUSE_MS);
     metrics_add(&hub->metrics, METRIC_ACCEPT_PAUSED, 1);
-    event_del(listener->event);
+    poller_remove(&listener->worker->poller, &listener->source);
     timer_set(&hub->wheel, &listener->pause, hub->now_ms + PAUSE_MS);
 }
 
 static void on_pause_over(struct timer *timer)
 {
-    event_add(CONTAINER_OF(timer, struct listener, pause)->event, NULL);
+    struct listener *listener = CONTAINER_OF(timer, struct listener, pause);
+    if (poller_arm(&listener->worker->poller, &listener->source, EPOLLIN) < 0)
+        timer_set(&listener->worker->hub->wheel, timer, listener->worker->hub->now_ms + PAUSE_MS);
 }
 
-static void on_acceptable(evutil_socket_t descriptor, short what, void *argument)
+static void on_acceptable(struct poll_source *source, uint32_t events)
 {
-    struct listener *listener = argument;
-    worker_now(listener->worker);
+    struct listener *listener = CONTAINER_OF(source, struct listener, source);
     for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
         struct sockaddr_storage from = {0};
         socklen_t length = sizeof(from);
-        int accepted = accept4(descriptor, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int accepted = accept4(source->descriptor, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (accepted >= 0) {
             listener_welcome(listener, accepted, &from);
             continue;
@@ -103,11 +103,10 @@ static int listener_add(struct worker *worker, int descriptor)
     if (!listener)
         return -ENOMEM;
     listener->worker = worker;
-    listener->descriptor = descriptor;
+    listener->source = (struct poll_source){.on_ready = on_acceptable, .descriptor = descriptor};
     timer_init(&listener->pause, on_pause_over);
-    listener->event = event_new(worker->base, descriptor, EV_READ | EV_PERSIST, on_acceptable, listener);
     list_append(&worker->listeners, &listener->node);
-    return listener->event && event_add(listener->event, NULL) == 0 ? 0 : -ENOMEM;
+    return poller_arm(&worker->poller, &listener->source, EPOLLIN);
 }
 
 int listener_add_all(struct worker *worker, const struct listen_sockets *sockets)
@@ -128,8 +127,7 @@ void listener_free_all(struct worker *worker)
         struct listener *listener = CONTAINER_OF(node, struct listener, node);
         list_remove(&listener->node);
         timer_stop(&worker->hub->wheel, &listener->pause);
-        if (listener->event)
-            event_free(listener->event);
+        poller_remove(&worker->poller, &listener->source);
         free(listener);
     }
 }

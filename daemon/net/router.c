@@ -32,10 +32,10 @@ static bool origin_is_own(const struct http_head *head, const char *origin)
 static bool origin_is_allowed(const struct link *link, const struct http_head *head)
 {
     const struct text_list *allowed = &link->worker->hub->config->http.origins;
-    if (origin_is_own(head, link->origin))
+    if (origin_is_own(head, link->work->origin))
         return true;
     for (size_t i = 0; i < allowed->count; i++)
-        if (strcmp(allowed->items[i], "*") == 0 || strcmp(allowed->items[i], link->origin) == 0)
+        if (strcmp(allowed->items[i], "*") == 0 || strcmp(allowed->items[i], link->work->origin) == 0)
             return true;
     return false;
 }
@@ -105,7 +105,7 @@ static enum route route_options(struct link *link, struct request *request, unsi
     char names[64], extra[400];
     methods_print(methods, names, sizeof(names));
     int length = snprintf(extra, sizeof(extra), "Allow: %s\r\n", names);
-    if (link->origin && http_header(request->head, "access-control-request-method").data)
+    if (link->work->origin && http_header(request->head, "access-control-request-method").data)
         snprintf(extra + length, sizeof(extra) - (size_t)length,
                  "Access-Control-Allow-Methods: %s\r\n"
                  "Access-Control-Allow-Headers: Authorization, Content-Type, Last-Event-ID\r\n"
@@ -145,9 +145,9 @@ static enum route route_by_token(struct link *link, struct request *request)
 enum route router_route(struct link *link, struct request *request)
 {
     const struct http_head *head = request->head;
-    if (link->origin && !origin_is_allowed(link, head)) {
-        free(link->origin);
-        link->origin = NULL;
+    if (link->work->origin && !origin_is_allowed(link, head)) {
+        free(link->work->origin);
+        link->work->origin = NULL;
         return route_refuse(link, request, FAULT_FORBIDDEN,
                             "pages from this origin may not connect; allow it in http.origins", NULL);
     }

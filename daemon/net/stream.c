@@ -58,7 +58,7 @@ static void batch_add_queued(struct batch *batch, struct link *link)
     batch->queued_bytes = link_queued_bytes(link);
     if (batch->queued_bytes == 0)
         return;
-    batch->pieces[batch->piece_count++] = (struct iovec){link->out.data + link->out_offset, batch->queued_bytes};
+    batch->pieces[batch->piece_count++] = (struct iovec){link->work->out.data + link->work->out_offset, batch->queued_bytes};
     batch->bytes += batch->queued_bytes;
 }
 
@@ -98,11 +98,13 @@ static void batch_account(const struct batch *batch, struct connection *connecti
         done = 1;
     }
     size_t queued = MIN(sent, batch->queued_bytes);
-    link->out_offset += queued;
     sent -= queued;
-    if (link_queued_bytes(link) == 0) {
-        buf_done(&link->out);
-        link->out_offset = 0;
+    if (queued) {
+        link->work->out_offset += queued;
+        if (link_queued_bytes(link) == 0) {
+            buf_done(&link->work->out);
+            link->work->out_offset = 0;
+        }
     }
     while (done < batch->envelope_count && sent >= batch->sizes[done])
         sent -= batch->sizes[done++];
@@ -114,7 +116,7 @@ void stream_flush(struct connection *connection, stream_frame_fn *frame)
 {
     struct link *link = connection->link;
     struct batch batch;
-    while (!(link->armed & EV_WRITE) && (connection->outbox.unsent_count || link_queued_bytes(link))) {
+    while (!link_waits_to_write(link) && (connection->outbox.unsent_count || link_queued_bytes(link))) {
         if (batch_gather(&batch, connection, frame) < 0) {
             connection_doom(connection, FAULT_INTERNAL);
             return;
@@ -132,8 +134,10 @@ void stream_flush(struct connection *connection, stream_frame_fn *frame)
     connection_watch_stall(connection);
     if (connection->outbox.count > connection->outbox.unsent_count)
         connection_tend_within(connection, connection->hub->config->connection.keep_alive_ms);
-    if (link->connection && link->is_paused && link_queued_bytes(link) == 0 && list_is_empty(&link->stalled_node))
+    if (link->connection && link->is_paused && link_queued_bytes(link) == 0 && !link_is_stalled(link))
         link_resume(link);
+    if (!link->is_closed)
+        link_rest(link);
 }
 
 void stream_queue(struct connection *connection, struct bytes bytes)
@@ -173,10 +177,15 @@ void stream_finish(struct link *link, stream_frame_fn *frame, const struct fault
     batch_skip(pieces, count, connection->partial);
     for (int i = 0; i < count; i++)
         buf_add(&rest, pieces[i].iov_base, pieces[i].iov_len);
-    buf_add(&rest, link->out.data + link->out_offset, link_queued_bytes(link));
-    buf_done(&link->out);
-    link->out = rest;
-    link->out_offset = 0;
+    struct link_work *work = link_work(link);
+    if (!work) {
+        buf_done(&rest);
+        return;
+    }
+    buf_add(&rest, work->out.data + work->out_offset, link_queued_bytes(link));
+    buf_done(&work->out);
+    work->out = rest;
+    work->out_offset = 0;
 }
 
 uint64_t stream_tend(struct connection *connection, uint64_t now_ms)

@@ -14,6 +14,7 @@
 
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     LETTERS_PER_TURN = 256,
@@ -33,23 +34,27 @@ uint64_t worker_now(struct worker *worker)
     return worker->hub->now_ms;
 }
 
-static void on_mailbox(evutil_socket_t descriptor, short what, void *argument)
+static void on_mailbox(struct poll_source *source, uint32_t events)
 {
-    struct worker *worker = argument;
+    struct worker *worker = CONTAINER_OF(source, struct worker, mailbox_source);
     mailbox_hear(&worker->mailboxes[worker->index]);
 }
 
-static void on_tick(evutil_socket_t descriptor, short what, void *argument)
+/* Timers run, and stalled links try again. */
+static void worker_tick(struct worker *worker)
 {
-    struct worker *worker = argument;
-    wheel_run(&worker->hub->wheel, worker_now(worker));
+    if (worker->hub->now_ms < worker->tick_ms)
+        return;
+    worker->tick_ms = worker->hub->now_ms + WHEEL_TICK_MS;
+    wheel_run(&worker->hub->wheel, worker->hub->now_ms);
 
     struct list retried;
     list_init(&retried);
     list_move_all(&retried, &worker->stalled);
     while (!list_is_empty(&retried)) {
-        struct link *link = CONTAINER_OF(retried.next, struct link, stalled_node);
-        list_remove(&link->stalled_node);
+        struct link_work *work = CONTAINER_OF(retried.next, struct link_work, stalled_node);
+        struct link *link = work->link;
+        list_remove(&work->stalled_node);
         link->handler->on_retry(link);
     }
 }
@@ -66,21 +71,12 @@ int worker_init(struct worker *worker, unsigned index, struct exchange *exchange
     list_init(&worker->stalled);
     list_init(&worker->listeners);
 
-    struct event_config *base_config = event_config_new();
-    if (base_config) {
-        event_config_set_flag(base_config, EVENT_BASE_FLAG_NOLOCK);
-        event_config_set_flag(base_config, EVENT_BASE_FLAG_NO_CACHE_TIME);
-        worker->base = event_base_new_with_config(base_config);
-        event_config_free(base_config);
-    }
     worker->hub = hub_new(index, exchange, config, clock_now_ms());
-    if (!worker->base || !worker->hub)
+    if (!worker->hub)
         return -ENOMEM;
-    worker->mailbox_event = event_new(worker->base, mailboxes[index].event_fd, EV_READ | EV_PERSIST, on_mailbox, worker);
-    worker->tick_event = event_new(worker->base, -1, EV_PERSIST, on_tick, worker);
-    if (!worker->mailbox_event || !worker->tick_event || event_add(worker->mailbox_event, NULL) < 0)
-        return -ENOMEM;
-    return 0;
+    worker->mailbox_source = (struct poll_source){.on_ready = on_mailbox, .descriptor = mailboxes[index].event_fd};
+    int r = poller_init(&worker->poller);
+    return r < 0 ? r : poller_arm(&worker->poller, &worker->mailbox_source, EPOLLIN);
 }
 
 static void worker_bury(struct worker *worker)
@@ -88,13 +84,7 @@ static void worker_bury(struct worker *worker)
     while (!list_is_empty(&worker->graveyard)) {
         struct link *link = CONTAINER_OF(worker->graveyard.next, struct link, node);
         list_remove(&link->node);
-        buf_done(&link->in);
-        buf_done(&link->out);
-        upload_free(link->upload);
-        if (link->state)
-            link->free_state(link->state);
-        free(link->origin);
-        free(link);
+        link_bury(link);
     }
 }
 
@@ -115,10 +105,8 @@ static void worker_drop_letter(struct worker *worker, const struct letter *lette
         message_unref(letter->message);
         break;
     case LETTER_ADOPT:
-        evutil_closesocket(letter->link->descriptor);
-        buf_done(&letter->link->in);
-        free(letter->link->origin);
-        free(letter->link);
+        close(letter->link->source.descriptor);
+        link_bury(letter->link);
         break;
     case LETTER_CONFIG:
         config_unref(letter->config);
@@ -142,13 +130,8 @@ void worker_done(struct worker *worker)
         link_free(CONTAINER_OF(node, struct link, node));
     worker_bury(worker);
     listener_free_all(worker);
-    if (worker->mailbox_event)
-        event_free(worker->mailbox_event);
-    if (worker->tick_event)
-        event_free(worker->tick_event);
     hub_free(worker->hub);
-    if (worker->base)
-        event_base_free(worker->base);
+    poller_done(&worker->poller);
     buf_done(&worker->scratch);
 }
 
@@ -200,16 +183,14 @@ static void worker_take_letters(struct worker *worker)
             return;
 }
 
-/* The tick runs only while a timer or a stalled link needs it: an idle daemon sleeps. */
-static void worker_set_tick(struct worker *worker)
+/* How long a turn may wait: the tick runs only while a timer or a stalled link needs it, so an idle daemon sleeps. */
+static int worker_wait_ms(struct worker *worker)
 {
-    static const struct timeval tick = {0, WHEEL_TICK_MS * 1000};
-    bool is_needed = worker->hub->wheel.count || !list_is_empty(&worker->stalled) || worker->is_stopping;
-    bool is_set = event_pending(worker->tick_event, EV_TIMEOUT, NULL);
-    if (is_needed && !is_set)
-        event_add(worker->tick_event, &tick);
-    else if (!is_needed && is_set)
-        event_del(worker->tick_event);
+    if (worker->hub->has_fanout || !mailbox_is_empty(&worker->mailboxes[worker->index]))
+        return 0;
+    if (!worker->hub->wheel.count && list_is_empty(&worker->stalled) && !worker->is_stopping)
+        return -1;
+    return worker->tick_ms > worker->hub->now_ms ? (int)(worker->tick_ms - worker->hub->now_ms) : 0;
 }
 
 static bool worker_is_finished(struct worker *worker)
@@ -222,13 +203,13 @@ static void *worker_run(void *argument)
     struct worker *worker = argument;
     mailbox_own(&worker->mailboxes[worker->index]);
     while (!worker_is_finished(worker)) {
-        bool is_busy = worker->hub->has_fanout || !mailbox_is_empty(&worker->mailboxes[worker->index]);
-        event_base_loop(worker->base, EVLOOP_ONCE | (is_busy ? EVLOOP_NONBLOCK : 0));
+        poller_wait(&worker->poller, worker_wait_ms(worker));
         worker_now(worker);
+        poller_tell(&worker->poller);
+        worker_tick(worker);
         worker_take_letters(worker);
         hub_finish_turn(worker->hub);
         worker_bury(worker);
-        worker_set_tick(worker);
     }
     return NULL;
 }

@@ -6,8 +6,8 @@
 #include "daemon/core/hub.h"
 #include "daemon/net/http_parse.h"
 #include "daemon/net/mailbox.h"
+#include "daemon/net/poller.h"
 
-#include <event2/event.h>
 #include <pthread.h>
 
 struct exchange;
@@ -20,8 +20,9 @@ struct worker {
     unsigned index;
     pthread_t thread;
     bool is_running;
-    struct event_base *base;
-    struct event *mailbox_event, *tick_event;
+    struct poller poller;
+    struct poll_source mailbox_source;
+    uint64_t tick_ms;                   /* when timers and stalled links are looked at next */
     struct hub *hub;
     const struct router *router;
     struct mailbox *mailboxes;          /* of all workers; its own is at `index` */

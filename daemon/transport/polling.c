@@ -26,7 +26,7 @@ static void poll_free_state(void *state)
 
 static void poll_free(struct link *link)
 {
-    poll_free_state(STEAL(link->state));
+    poll_free_state(STEAL(link->work->state));
 }
 
 static void poll_add(struct connection *connection, struct poll *poll, struct bytes text)
@@ -39,12 +39,12 @@ static void poll_add(struct connection *connection, struct poll *poll, struct by
 void polling_send_unnumbered(struct connection *connection, struct bytes text)
 {
     struct link *link = connection->link;
-    if (!link->state)
-        link->state = calloc(1, sizeof(struct poll));
-    if (!link->state)
+    if (!link->work->state)
+        link->work->state = calloc(1, sizeof(struct poll));
+    if (!link->work->state)
         return;
-    link->free_state = poll_free_state;
-    poll_add(connection, link->state, text);
+    link->work->free_state = poll_free_state;
+    poll_add(connection, link->work->state, text);
     hub_mark_dirty(connection->hub, connection);
 }
 
@@ -71,7 +71,7 @@ static uint32_t poll_add_envelopes(struct connection *connection, struct buf *bo
 static void poll_answer(struct connection *connection)
 {
     struct link *link = STEAL(connection->link);
-    struct poll *poll = link->state;
+    struct poll *poll = link->work->state;
     struct buf texts = {0}, body = {0};
     uint64_t first = outbox_sent(&connection->outbox) + 1;
     size_t unnumbered = poll ? poll->count : 0;
@@ -104,7 +104,7 @@ static void poll_answer(struct connection *connection)
 
 void polling_flush(struct connection *connection)
 {
-    if (connection->outbox.unsent_count || connection->link->state)
+    if (connection->outbox.unsent_count || connection->link->work->state)
         poll_answer(connection);
 }
 
@@ -200,7 +200,7 @@ void polling_open(struct link *link, const struct request *request, const struct
     link->connection = connection;
     if (is_first)
         connection_welcome(connection, admission.is_resumed);
-    if (wait_ms == 0 || connection->outbox.unsent_count || link->state) {
+    if (wait_ms == 0 || connection->outbox.unsent_count || link->work->state) {
         poll_answer(connection);
         return;
     }

@@ -56,8 +56,12 @@ static void sse_close(struct link *link, const struct fault *why, struct bytes f
     stream_finish(link, sse_frame, why);
     if (link->is_closed)
         return;
-    if (farewell.length)
-        sse_add_event(&link->out, farewell);
+    if (farewell.length) {
+        struct buf event = {0};
+        sse_add_event(&event, farewell);
+        link_send(link, buf_bytes(&event));
+        buf_done(&event);
+    }
     link_close_gracefully(link);
 }
 

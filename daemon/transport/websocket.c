@@ -16,6 +16,7 @@ enum { CLOSE_WAIT_MS = 3000 };          /* for the peer's half of the closing ha
 
 static const struct link_handler websocket_handler, closing_handler;
 
+/* Kept only while a message is half read: between two messages there is nothing to remember. */
 struct websocket {
     struct ws_reader reader;
     struct buf message;                 /* a message in several pieces, or one that met back-pressure */
@@ -27,6 +28,52 @@ static void websocket_free_state(void *state)
     struct websocket *ws = state;
     buf_done(&ws->message);
     free(ws);
+}
+
+/* What the link remembers; NULL: nothing. */
+static struct websocket *websocket_state(const struct link *link)
+{
+    return link->work ? link->work->state : NULL;
+}
+
+static struct ws_reader websocket_reader(const struct link *link)
+{
+    const struct config *config = link->worker->hub->config;
+    const struct websocket *ws = websocket_state(link);
+    struct ws_reader reader;
+    if (ws)
+        return ws->reader;
+    ws_reader_init(&reader, true, config->connection.message_bytes, (uint32_t)config->connection.message_fragments);
+    return reader;
+}
+
+/* Remembers where the reader is; false: no memory for that. */
+static bool websocket_keep(struct link *link, const struct ws_reader *reader)
+{
+    struct websocket *ws = websocket_state(link);
+    if (!ws) {
+        struct link_work *work = link_work(link);
+        ws = work ? calloc(1, sizeof(*ws)) : NULL;
+        if (!ws)
+            return false;
+        work->state = ws;
+        work->free_state = websocket_free_state;
+    }
+    ws->reader = *reader;
+    return true;
+}
+
+/* Between two messages nothing needs to be remembered. */
+static bool websocket_remember(struct link *link, const struct ws_reader *reader)
+{
+    bool is_needed = websocket_state(link) || !ws_reader_is_idle(reader);
+    return !is_needed || websocket_keep(link, reader);
+}
+
+static void websocket_forget(struct link *link)
+{
+    if (websocket_state(link))
+        websocket_free_state(STEAL(link->work->state));
 }
 
 static int websocket_frame(const struct connection *connection, uint64_t number, const struct encoding *encoding,
@@ -68,11 +115,11 @@ static void websocket_on_lost(struct link *link, enum fault_id why)
 static void websocket_start_closing(struct link *link)
 {
     link->connection = NULL;
-    link->is_corked = false;
+    link->is_streaming = false;
     link_set_handler(link, &closing_handler);
     link_set_deadline(link, CLOSE_WAIT_MS);
     link_resume(link);
-    if (!link->is_closed && !(link->armed & EV_WRITE))
+    if (!link->is_closed && !link_waits_to_write(link))
         link_flush(link);
 }
 
@@ -82,10 +129,13 @@ static void websocket_close(struct link *link, const struct fault *why, struct b
     stream_finish(link, websocket_frame, why);
     if (link->is_closed)
         return;
+    struct buf frames = {0};
     if (farewell.length)
-        ws_add_frame(&link->out, is_binary ? WS_BINARY : WS_TEXT, farewell);
+        ws_add_frame(&frames, is_binary ? WS_BINARY : WS_TEXT, farewell);
     uint16_t code = fault_rows[why->id].close;
-    ws_add_close(&link->out, code, fault_message(why));
+    ws_add_close(&frames, code, fault_message(why));
+    link_send(link, buf_bytes(&frames));
+    buf_done(&frames);
     websocket_start_closing(link);
     /* Who broke the protocol is not waited for (RFC 6455 section 7.1.7). */
     if (code > 1001 && code < 3000)
@@ -149,7 +199,10 @@ static void websocket_take_close(struct link *link, struct bytes payload)
     connection->link = NULL;
     stream_finish(link, websocket_frame, &fault);
     if (!link->is_closed) {
-        ws_add_frame(&link->out, WS_CLOSE, payload);
+        struct buf frame = {0};
+        ws_add_frame(&frame, WS_CLOSE, payload);
+        link_send(link, buf_bytes(&frame));
+        buf_done(&frame);
         websocket_start_closing(link);
         link_close_gracefully(link);
     }
@@ -170,26 +223,46 @@ static void websocket_take_control(struct link *link, const struct ws_piece *pie
         websocket_take_close(link, payload);
 }
 
+static void websocket_fail_memory(struct link *link)
+{
+    struct fault fault;
+    fault_set(&fault, FAULT_INTERNAL, "out of memory");
+    websocket_fail(link, &fault);
+}
+
+/* The message met back-pressure: it is kept, and nothing more is read until it is taken. */
+static void websocket_wait(struct link *link, struct bytes message)
+{
+    struct ws_reader reader = websocket_reader(link);
+    if (!websocket_keep(link, &reader)) {
+        websocket_fail_memory(link);
+        return;
+    }
+    struct websocket *ws = websocket_state(link);
+    if (!ws->is_waiting && ws->message.length == 0)
+        buf_add_bytes(&ws->message, message);
+    ws->is_waiting = true;
+    if (buf_status(&ws->message) < 0)
+        websocket_fail_memory(link);
+    else
+        link_stall(link);
+}
+
 /* Hands a whole message to the dialect; false: it met back-pressure or ended the connection. */
 static bool websocket_deliver(struct link *link, struct bytes message)
 {
-    struct websocket *ws = link->state;
     int r = link->connection->dialect->receive(link->connection, message, link->connection->codec);
     if (r == -EAGAIN) {
-        if (!ws->is_waiting && ws->message.length == 0)
-            buf_add_bytes(&ws->message, message);
-        ws->is_waiting = true;
-        link_stall(link);
+        websocket_wait(link, message);
         return false;
     }
-    ws->is_waiting = false;
-    buf_done(&ws->message);
+    websocket_forget(link);
     return r == 0;
 }
 
 static void websocket_take_piece(struct link *link, const struct ws_piece *piece)
 {
-    struct websocket *ws = link->state;
+    struct websocket *ws = websocket_state(link);
     struct fault fault;
     bool is_binary = piece->opcode == WS_BINARY;
     if (is_binary != codecs[link->connection->codec]->is_binary) {
@@ -198,27 +271,25 @@ static void websocket_take_piece(struct link *link, const struct ws_piece *piece
         websocket_fail(link, &fault);
         return;
     }
-    if (piece->is_last && ws->message.length == 0) {
+    if (piece->is_last && (!ws || ws->message.length == 0)) {
         websocket_deliver(link, bytes_of(piece->data, piece->length));
         return;
     }
     buf_add(&ws->message, piece->data, piece->length);
-    if (buf_status(&ws->message) < 0) {
-        fault_set(&fault, FAULT_INTERNAL, "out of memory");
-        websocket_fail(link, &fault);
-    } else if (piece->is_last) {
+    if (buf_status(&ws->message) < 0)
+        websocket_fail_memory(link);
+    else if (piece->is_last)
         websocket_deliver(link, buf_bytes(&ws->message));
-    }
 }
 
 static size_t websocket_on_data(struct link *link, unsigned char *data, size_t length)
 {
-    struct websocket *ws = link->state;
+    struct ws_reader reader = websocket_reader(link);
     struct ws_piece piece;
     struct fault fault = {0};
     size_t used;
     link->connection->heard_ms = link->worker->hub->now_ms;
-    switch (ws_read(&ws->reader, data, length, &used, &piece, &fault)) {
+    switch (ws_read(&reader, data, length, &used, &piece, &fault)) {
     case DECODE_MORE:
         return 0;
     case DECODE_BAD:
@@ -227,7 +298,9 @@ static size_t websocket_on_data(struct link *link, unsigned char *data, size_t l
     default:
         break;
     }
-    if (piece.event == WS_EVENT_CONTROL)
+    if (!websocket_remember(link, &reader))
+        websocket_fail_memory(link);
+    else if (piece.event == WS_EVENT_CONTROL)
         websocket_take_control(link, &piece);
     else
         websocket_take_piece(link, &piece);
@@ -242,8 +315,8 @@ static void websocket_on_drained(struct link *link)
 
 static void websocket_on_retry(struct link *link)
 {
-    struct websocket *ws = link->state;
-    if (!ws->is_waiting || websocket_deliver(link, buf_bytes(&ws->message)))
+    struct websocket *ws = websocket_state(link);
+    if (!ws || !ws->is_waiting || websocket_deliver(link, buf_bytes(&ws->message)))
         link_resume(link);
 }
 
@@ -258,13 +331,13 @@ static const struct link_handler websocket_handler = {
 /* After our Close: what still comes is ignored (RFC 6455 section 1.4) until the peer's Close. */
 static size_t closing_on_data(struct link *link, unsigned char *data, size_t length)
 {
-    struct websocket *ws = link->state;
+    struct ws_reader reader = websocket_reader(link);
     struct ws_piece piece;
     size_t used;
-    enum decode result = ws_read(&ws->reader, data, length, &used, &piece, NULL);
+    enum decode result = ws_read(&reader, data, length, &used, &piece, NULL);
     if (result == DECODE_MORE)
         return 0;
-    if (result == DECODE_BAD || (piece.event == WS_EVENT_CONTROL && piece.opcode == WS_CLOSE)) {
+    if (result == DECODE_BAD || !websocket_remember(link, &reader) || (piece.event == WS_EVENT_CONTROL && piece.opcode == WS_CLOSE)) {
         link_close_gracefully(link);
         return length;
     }
@@ -344,18 +417,10 @@ static void websocket_open(struct link *link, const struct request *request)
         http_refuse(link, &fault, true, NULL);
         return;
     }
-    struct websocket *ws = calloc(1, sizeof(*ws));
-    if (!ws || admission_open(link, request, codec, &admission, &fault) != FAULT_NONE) {
-        if (!ws)
-            fault_set(&fault, FAULT_INTERNAL, "out of memory");
-        free(ws);
+    if (admission_open(link, request, codec, &admission, &fault) != FAULT_NONE) {
         http_refuse(link, &fault, true, NULL);
         return;
     }
-    const struct config *config = link->worker->hub->config;
-    ws_reader_init(&ws->reader, true, config->connection.message_bytes, (uint32_t)config->connection.message_fragments);
-    link->state = ws;
-    link->free_state = websocket_free_state;
     snprintf(extra, sizeof(extra), "Sec-WebSocket-Accept: %s\r\n%s%s%s", accept,
              is_named ? "Sec-WebSocket-Protocol: rtc.v1." : "", is_named ? codecs[codec]->name : "", is_named ? "\r\n" : "");
     http_switch(link, extra);
@@ -363,7 +428,7 @@ static void websocket_open(struct link *link, const struct request *request)
     link->connection = admission.connection;
     connection_attach(admission.connection, link, websocket_front.transport);
     connection_welcome(admission.connection, admission.is_resumed);
-    connection_tend_within(admission.connection, config->connection.keep_alive_ms);
+    connection_tend_within(admission.connection, link->worker->hub->config->connection.keep_alive_ms);
 }
 
 static bool websocket_is_on(const struct config *config)
