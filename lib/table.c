@@ -138,7 +138,7 @@ int table_insert_hashed(struct table *table, void *entry, uint64_t hash)
 {
     if (table_find_hashed(table, table->key_of(entry), hash))
         return -EEXIST;
-    if ((table->count + 1) * 4 > table->capacity * 3) {
+    if ((table->count + 1) * 8 > table->capacity * 7) {
         int r = table_resize(table, table->capacity ? table->capacity * 2 : SMALLEST_TABLE);
         if (r < 0)
             return r;

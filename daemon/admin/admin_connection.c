@@ -121,11 +121,11 @@ static void show_outbox(struct json_writer *json, const struct connection *conne
     json_key(json, "acknowledged");
     json_add_uint(json, outbox->first - 1);
     json_key(json, "unsent");
-    json_add_uint(json, outbox->unsent_count);
+    json_add_uint(json, outbox_unsent_count(outbox));
     json_key(json, "unsentBytes");
-    json_add_uint(json, outbox->unsent_bytes);
+    json_add_uint(json, outbox_unsent_bytes(outbox));
     json_key(json, "keptBytes");
-    json_add_uint(json, outbox->kept_bytes);
+    json_add_uint(json, outbox_kept_bytes(outbox));
 }
 
 static void act_show(struct errand *errand, struct hub *hub)
@@ -155,14 +155,14 @@ static void act_show(struct errand *errand, struct hub *hub)
     json_key(&json, "worker");
     json_add_uint(&json, hub->worker);
     json_key(&json, "ageMs");
-    json_add_uint(&json, hub->now_ms - connection->opened_ms);
+    json_add_uint(&json, hub->now_ms - connection->opened_s * UINT64_C(1000));
     json_key(&json, "silentMs");
-    json_add_uint(&json, hub->now_ms - connection->heard_ms);
+    json_add_uint(&json, connection_age_ms(hub->now_ms, connection->heard_ms));
     show_outbox(&json, connection);
     json_key(&json, "groups");
     json_begin_array(&json);
     for (unsigned i = 0; i < connection->membership_count; i++)
-        json_add_string(&json, connection->memberships[i].roster->place->name);
+        json_add_string(&json, place_name(connection_memberships(connection)[i].roster->place));
     json_end_array(&json);
     json_end_object(&json);
 }
@@ -233,7 +233,7 @@ static void act_disconnect_user(struct errand *errand, struct hub *hub)
         directory_unlock(stripe);
         if (!roster)
             return;
-        connection_close(roster->members[0].connection, &errand->why, errand->reconnect);
+        connection_close(hub->slots[roster_members(roster)[0].slot], &errand->why, errand->reconnect);
         errand->ended_count++;
     }
 }

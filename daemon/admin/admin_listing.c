@@ -44,8 +44,8 @@ static void listing_add(struct listing *listing, const struct connection *connec
     json_add_text(json, codecs[connection->codec]->name);
     json_add_text(json, address);
     json_add_uint(json, connection->membership_count);
-    json_add_uint(json, connection->outbox.kept_bytes + connection->outbox.unsent_bytes);
-    json_add_uint(json, connection->hub->now_ms - connection->opened_ms);
+    json_add_uint(json, outbox_kept_bytes(&connection->outbox) + outbox_unsent_bytes(&connection->outbox));
+    json_add_uint(json, connection->hub->now_ms - connection->opened_s * UINT64_C(1000));
     json_end_array(json);
     listing->rows_left--;
 }

@@ -81,10 +81,6 @@ static void on_timer(struct timer *timer)
         why.id = FAULT_NEVER_OPENED;
         connection_close(connection, &why, true);
         break;
-    case CONNECTION_PARKED:
-        why.id = FAULT_RESUME_EXPIRED;
-        connection_close(connection, &why, true);
-        break;
     case CONNECTION_OPEN:
         connection->is_tending = true;
         uint64_t next_ms = connection->transport->tend(connection, hub->now_ms);
@@ -100,6 +96,7 @@ static void on_timer(struct timer *timer)
 void connection_tend_within(struct connection *connection, uint64_t ms)
 {
     struct hub *hub = connection->hub;
+    assert(connection->state == CONNECTION_OPEN);
     uint64_t due_ms = hub->now_ms + ms;
     if (!timer_is_set(&connection->timer) || due_ms < connection->timer.due_ms)
         timer_set(&hub->wheel, &connection->timer, due_ms);
@@ -117,9 +114,9 @@ static int connection_identify(struct connection *connection)
     return 0;
 }
 
-static void on_user_moved(struct roster *roster, uint32_t index)
+static void on_user_moved(struct hub *hub, struct roster *roster, uint32_t index)
 {
-    roster->members[index].connection->user_index = index;
+    hub->slots[roster_members(roster)[index].slot]->user_index = index;
 }
 
 static int connection_set_user(struct connection *connection, struct bytes user)
@@ -128,8 +125,8 @@ static int connection_set_user(struct connection *connection, struct bytes user)
         return 0;
     uint64_t joined_at;
     struct hub *hub = connection->hub;
-    connection->user = roster_add(hub->exchange->directory, SPACE_USER, user, hub->worker,
-        (struct member){.connection = connection}, &connection->user_index, &joined_at);
+    connection->user = roster_add(hub, SPACE_USER, user, (struct member){.slot = connection_slot(connection)},
+                                  &connection->user_index, &joined_at);
     return connection->user ? 0 : -ENOMEM;
 }
 
@@ -137,7 +134,7 @@ static void connection_unset_user(struct connection *connection)
 {
     struct hub *hub = connection->hub;
     if (connection->user)
-        roster_remove(hub->exchange->directory, connection->user, connection->user_index, hub->worker, on_user_moved);
+        roster_remove(hub, connection->user, connection->user_index, on_user_moved);
     connection->user = NULL;
 }
 
@@ -176,9 +173,9 @@ struct connection *connection_new(struct hub *hub, const struct dialect *dialect
         connection->dialect = dialect;
         connection->codec = (uint8_t)codec;
         connection->address = *address;
-        connection->opened_ms = connection->heard_ms = hub->now_ms;
+        connection->opened_s = (uint32_t)(hub->now_ms / 1000);
+        connection->heard_ms = (uint32_t)hub->now_ms;
         outbox_init(&connection->outbox);
-        list_init(&connection->parked_node);
         timer_init(&connection->timer, on_timer);
     }
     if (!connection || connection_register(connection, identity) < 0) {
@@ -194,7 +191,7 @@ struct connection *connection_new(struct hub *hub, const struct dialect *dialect
 
 static void connection_unpark(struct connection *connection)
 {
-    list_remove(&connection->parked_node);
+    list_remove(&connection->timer.node);
     if (connection->user)
         atomic_fetch_sub_explicit(&connection->user->place->parked_count, 1, memory_order_relaxed);
 }
@@ -204,7 +201,7 @@ void connection_release(struct connection *connection, enum fault_id id)
     struct fault why = {.id = id};
     if (connection->link)
         connection->transport->close(STEAL(connection->link), &why, (struct bytes){0});
-    connection->partial = 0;
+    outbox_restart(&connection->outbox);
 }
 
 void connection_attach(struct connection *connection, struct link *link, const struct transport *transport)
@@ -218,9 +215,9 @@ void connection_attach(struct connection *connection, struct link *link, const s
     timer_stop(&hub->wheel, &connection->timer);
     connection->link = link;
     connection->transport = transport;
-    connection->partial = 0;
-    connection->heard_ms = connection->sent_ms = hub->now_ms;
-    connection->ping_ms = connection->stall_number = 0;
+    outbox_restart(&connection->outbox);
+    connection->heard_ms = connection->sent_ms = (uint32_t)hub->now_ms;
+    connection->ping_ms = (uint32_t)(hub->now_ms - hub->config->connection.keep_alive_ms);
     if (!connection->was_opened) {
         connection->was_opened = true;
         metrics_add(&hub->metrics, METRIC_CONNECTIONS_OPENED, 1);
@@ -250,19 +247,19 @@ static void connection_limit_parked(struct connection *connection)
     }
     uint64_t share = hub->config->resume.parked / hub->exchange->worker_count + 1;
     if (atomic_load_explicit(&hub->state_counts[CONNECTION_PARKED], memory_order_relaxed) > share)
-        connection_evict(CONTAINER_OF(hub->parked.next, struct connection, parked_node));
+        connection_evict(CONTAINER_OF(hub->parked.next, struct connection, timer.node));
 }
 
 void connection_detach(struct connection *connection)
 {
     struct hub *hub = connection->hub;
     connection->link = NULL;
-    connection->partial = 0;
+    outbox_restart(&connection->outbox);
     connection_enter(connection, CONNECTION_PARKED);
-    list_append(&hub->parked, &connection->parked_node);
+    timer_stop(&hub->wheel, &connection->timer);
+    hub_park(hub, connection);
     if (connection->user)
         atomic_fetch_add_explicit(&connection->user->place->parked_count, 1, memory_order_relaxed);
-    timer_set(&hub->wheel, &connection->timer, hub->now_ms + hub->config->resume.window_ms);
     connection_limit_parked(connection);
 }
 
@@ -271,8 +268,7 @@ int connection_resume(struct connection *connection, uint64_t received)
     int r = outbox_rewind(&connection->outbox, received);
     if (r < 0)
         return r;
-    connection->stall_number = connection->forget_number = 0;
-    if (connection->outbox.unsent_count)
+    if (outbox_unsent_count(&connection->outbox))
         hub_mark_dirty(connection->hub, connection);
     return 0;
 }
@@ -280,7 +276,7 @@ int connection_resume(struct connection *connection, uint64_t received)
 void connection_welcome(struct connection *connection, bool is_resumed)
 {
     struct buf text = {0};
-    connection->received_told = connection->received;
+    connection->received_untold = 0;
     if (is_resumed)
         metrics_add(&connection->hub->metrics, METRIC_CONNECTIONS_RESUMED, 1);
     connection->dialect->add_welcome(connection, is_resumed, &text);
@@ -321,13 +317,13 @@ void connection_close(struct connection *connection, const struct fault *why, bo
     while (connection->membership_count)
         connection_leave_last(connection);
     connection_unset_user(connection);
-    free(connection->memberships);
-    connection->memberships = NULL;
+    if (connection->membership_capacity)
+        free(STEAL(connection->memberships.many));
     outbox_done(&connection->outbox);
     directory_remove_connection(hub->exchange->directory, connection);
     limits_leave(hub->exchange->limits, &connection->address);
     hub_remove(hub, connection);
-    list_append(&hub->graveyard, &connection->parked_node);
+    list_append(&hub->graveyard, &connection->timer.node);
 }
 
 void connection_doom(struct connection *connection, enum fault_id why)
@@ -339,7 +335,7 @@ void connection_doom(struct connection *connection, enum fault_id why)
 
 struct bytes connection_user(const struct connection *connection)
 {
-    return connection->user ? connection->user->place->name : (struct bytes){0};
+    return connection->user ? place_name(connection->user->place) : (struct bytes){0};
 }
 
 void connection_token(const struct connection *connection, char ret_text[static TOKEN_TEXT + 1])
@@ -348,7 +344,7 @@ void connection_token(const struct connection *connection, char ret_text[static 
     raw[0] = 1;
     raw[1] = (unsigned char)hub_handle_worker(connection->handle);
     for (unsigned i = 0; i < 4; i++)
-        raw[2 + i] = (unsigned char)(connection->slot >> (8 * i));
+        raw[2 + i] = (unsigned char)(connection->handle >> (8 * i));
     memcpy(raw + 6, connection->secret, TOKEN_SECRET_BYTES);
     struct buf text = {0};
     text_add_base64url(&text, bytes_of(raw, sizeof(raw)));

@@ -33,41 +33,53 @@ struct peer_address {           /* family AF_INET, AF_INET6 or AF_UNIX; IPv4 as 
 enum { PEER_TEXT_MAX = 64 };
 void peer_address_print(const struct peer_address *address, char ret_text[static PEER_TEXT_MAX]);
 
+/*
+ * Small, since an idle daemon is mostly these: what only matters while something is owed is in the outbox, what only
+ * matters while something is half read or written is in the link. Times are milliseconds of the hub's clock; the short ones
+ * wrap, and only their distance to now means something.
+ */
 struct connection {
     struct hub *hub;
     const struct dialect *dialect;
     const struct transport *transport;  /* the present one, or the last; NULL before the first */
     struct link *link;                  /* NULL unless open */
     struct roster *user;                /* NULL: anonymous */
+    uint64_t handle;                    /* worker, generation, slot */
+    struct outbox outbox;
+    uint64_t received;                  /* numbered envelopes that came from the client */
+    /* By state: open timeout, the transport's tending. Parked, its node stands in the hub's list of parked ones, closed in the
+     * graveyard. */
+    struct timer timer;
+    union {                             /* most connections have one group */
+        struct membership one;
+        struct membership *many;        /* once there have been more: `membership_capacity` of them */
+    } memberships;
+
     uint32_t user_index;
-    uint32_t slot;
-    uint64_t handle;
+    uint32_t received_untold;           /* the last so many of them the client does not know of */
+    uint32_t opened_s;                  /* since when, by the hub's clock */
+    uint32_t heard_ms, sent_ms;         /* last sign of life, last byte written */
+    uint32_t ping_ms;                   /* when the last ping was sent */
+    uint16_t membership_count, membership_capacity;
+    struct peer_address address;
     struct uuid id;
     unsigned char secret[TOKEN_SECRET_BYTES];
     uint8_t state;
     uint8_t codec;                      /* enum codec_id */
     uint8_t doom;                       /* enum fault_id: to be closed at the end of the turn */
-    bool is_dirty;                      /* stands in the hub's list of those with something to send */
-    bool was_opened;
-    bool is_tending;                    /* the transport looks at it right now */
-
-    struct outbox outbox;
-    uint32_t partial;                   /* bytes of the first unsent envelope that the socket has taken */
-    uint64_t received;                  /* numbered envelopes that came from the client */
-    uint64_t received_told;             /* what the client knows of that */
-
-    struct membership *memberships;
-    uint16_t membership_count, membership_capacity;
-
-    struct timer timer;                 /* by state: open timeout, the transport's tending, the resume window */
-    struct list parked_node;            /* in the hub's list of parked ones, oldest first */
-    uint64_t opened_ms;                 /* since when, by the hub's clock */
-    uint64_t heard_ms, sent_ms;         /* last sign of life, last byte written */
-    uint64_t ping_ms;                   /* when the last ping was sent */
-    uint64_t stall_number, stall_ms;    /* slow consumers: this number must be sent by then; 0: nothing waits */
-    uint64_t forget_number, forget_ms;  /* sent before then and not acknowledged: forgotten */
-    struct peer_address address;
+    bool is_dirty : 1;                  /* stands in the hub's list of those with something to send */
+    bool was_opened : 1;
+    bool is_tending : 1;                /* the transport looks at it right now */
 };
+
+/* How long ago one of its short times was. */
+static inline uint32_t connection_age_ms(uint64_t now_ms, uint32_t then_ms) { return (uint32_t)now_ms - then_ms; }
+/* Its groups: `membership_count` of them. */
+static inline struct membership *connection_memberships(const struct connection *connection)
+{
+    return connection->membership_capacity ? connection->memberships.many : (struct membership *)&connection->memberships.one;
+}
+static inline uint32_t connection_slot(const struct connection *connection) { return (uint32_t)connection->handle; }
 
 /* What a client proved or may do; handed in when a connection is made. */
 struct identity {
@@ -116,11 +128,10 @@ void connection_count_received(struct connection *connection);
 /* Sends rtc.ack if the client does not know yet what has come. */
 void connection_tell_received(struct connection *connection);
 
-/* Sent messages move to the waiting part, and the oldest may be forgotten. */
-void connection_mark_sent(struct connection *connection, uint32_t count);
+/* Sent messages move to the waiting part, and the oldest may be forgotten. `partial` bytes of the next one have gone too. */
+void connection_mark_sent(struct connection *connection, uint32_t count, uint32_t partial);
 /* The socket takes no more: starts the slow consumer's clock. Without unsent messages it stops. */
 void connection_watch_stall(struct connection *connection);
-bool connection_is_stalled(const struct connection *connection);
 /* Forgets what was sent more than a resume window ago. Call now and then. */
 void connection_forget_old(struct connection *connection);
 

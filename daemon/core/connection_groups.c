@@ -12,9 +12,10 @@
 
 static struct membership *connection_membership(const struct connection *connection, struct bytes group)
 {
+    struct membership *memberships = connection_memberships(connection);
     for (unsigned i = 0; i < connection->membership_count; i++)
-        if (bytes_equal(connection->memberships[i].roster->place->name, group))
-            return &connection->memberships[i];
+        if (bytes_equal(place_name(memberships[i].roster->place), group))
+            return &memberships[i];
     return NULL;
 }
 
@@ -25,13 +26,16 @@ bool connection_is_member(const struct connection *connection, struct bytes grou
 
 static int connection_grow_memberships(struct connection *connection)
 {
-    unsigned capacity = connection->membership_capacity ? connection->membership_capacity * 2u : 1;
+    unsigned capacity = connection->membership_capacity ? connection->membership_capacity * 2u : 2;
     if (capacity > UINT16_MAX)
         return -E2BIG;
-    struct membership *memberships = realloc(connection->memberships, capacity * sizeof(*memberships));
+    struct membership *old = connection->membership_capacity ? connection->memberships.many : NULL;
+    struct membership *memberships = realloc(old, capacity * sizeof(*memberships));
     if (!memberships)
         return -ENOMEM;
-    connection->memberships = memberships;
+    if (!old)
+        memberships[0] = connection->memberships.one;
+    connection->memberships.many = memberships;
     connection->membership_capacity = (uint16_t)capacity;
     return 0;
 }
@@ -43,36 +47,34 @@ int connection_join(struct connection *connection, struct bytes group)
         return -EALREADY;
     if (connection->membership_count >= hub->config->connection.groups)
         return -E2BIG;
-    if (connection->membership_count == connection->membership_capacity) {
+    if (connection->membership_count == MAX(connection->membership_capacity, 1)) {
         int r = connection_grow_memberships(connection);
         if (r < 0)
             return r;
     }
-    struct membership *membership = &connection->memberships[connection->membership_count];
-    struct member member = {.connection = connection, .membership = connection->membership_count};
-    membership->roster = roster_add(hub->exchange->directory, SPACE_GROUP, group, hub->worker, member,
-                                    &membership->index, &membership->joined_at);
+    struct membership *membership = &connection_memberships(connection)[connection->membership_count];
+    struct member member = {.slot = connection_slot(connection), .membership = connection->membership_count};
+    membership->roster = roster_add(hub, SPACE_GROUP, group, member, &membership->index, &membership->joined_at);
     if (!membership->roster)
         return -ENOMEM;
     connection->membership_count++;
     return 0;
 }
 
-static void on_member_moved(struct roster *roster, uint32_t index)
+static void on_member_moved(struct hub *hub, struct roster *roster, uint32_t index)
 {
-    struct member *member = &roster->members[index];
-    member->connection->memberships[member->membership].index = index;
+    struct member *member = &roster_members(roster)[index];
+    connection_memberships(hub->slots[member->slot])[member->membership].index = index;
 }
 
 static void connection_leave_at(struct connection *connection, unsigned position)
 {
-    struct membership *membership = &connection->memberships[position];
-    roster_remove(connection->hub->exchange->directory, membership->roster, membership->index,
-                  connection->hub->worker, on_member_moved);
+    struct membership *memberships = connection_memberships(connection), *membership = &memberships[position];
+    roster_remove(connection->hub, membership->roster, membership->index, on_member_moved);
     connection->membership_count--;
     if (position != connection->membership_count) {
-        *membership = connection->memberships[connection->membership_count];
-        membership->roster->members[membership->index].membership = position;
+        *membership = memberships[connection->membership_count];
+        roster_members(membership->roster)[membership->index].membership = position;
     }
 }
 
@@ -81,7 +83,7 @@ int connection_leave(struct connection *connection, struct bytes group)
     struct membership *membership = connection_membership(connection, group);
     if (!membership)
         return -ENOENT;
-    connection_leave_at(connection, (unsigned)(membership - connection->memberships));
+    connection_leave_at(connection, (unsigned)(membership - connection_memberships(connection)));
     return 0;
 }
 

@@ -30,7 +30,8 @@ void connection_push(struct connection *connection, struct message *message)
 bool connection_is_over_limits(const struct connection *connection)
 {
     const struct config *config = connection->hub->config;
-    return connection->outbox.unsent_bytes > config->queue.bytes || connection->outbox.unsent_count > config->queue.envelopes;
+    return outbox_unsent_bytes(&connection->outbox) > config->queue.bytes
+        || outbox_unsent_count(&connection->outbox) > config->queue.envelopes;
 }
 
 int connection_acknowledge(struct connection *connection, uint64_t number)
@@ -42,28 +43,29 @@ void connection_count_received(struct connection *connection)
 {
     struct hub *hub = connection->hub;
     connection->received++;
+    connection->received_untold++;
     metrics_add(&hub->metrics, METRIC_MESSAGES_RECEIVED, 1);
-    if (connection->received - connection->received_told >= ACK_EVERY_ENVELOPES)
+    if (connection->received_untold >= ACK_EVERY_ENVELOPES)
         connection_tell_received(connection);
 }
 
 void connection_tell_received(struct connection *connection)
 {
-    if (!connection->link || !connection->transport->is_lasting || connection->received_told == connection->received)
+    if (!connection->link || !connection->transport->is_lasting || connection->received_untold == 0)
         return;
     struct buf text = {0};
     connection->dialect->add_ack(connection, &text);
     if (text.length && buf_status(&text) == 0) {
         connection->transport->send_unnumbered(connection, buf_bytes(&text));
-        connection->received_told = connection->received;
+        connection->received_untold = 0;
     }
     buf_done(&text);
 }
 
-void connection_mark_sent(struct connection *connection, uint32_t count)
+void connection_mark_sent(struct connection *connection, uint32_t count, uint32_t partial)
 {
     struct hub *hub = connection->hub;
-    outbox_mark_sent(&connection->outbox, count);
+    outbox_mark_sent(&connection->outbox, count, partial);
     uint32_t forgotten = outbox_forget(&connection->outbox, (uint32_t)hub->config->resume.envelopes,
                                        (uint32_t)hub->config->resume.bytes, 0);
     metrics_add(&hub->metrics, METRIC_ENVELOPES_FORGOTTEN, forgotten);
@@ -72,31 +74,13 @@ void connection_mark_sent(struct connection *connection, uint32_t count)
 void connection_watch_stall(struct connection *connection)
 {
     struct hub *hub = connection->hub;
-    struct outbox *outbox = &connection->outbox;
-    if (outbox->unsent_count == 0) {
-        connection->stall_number = 0;
-        return;
-    }
-    if (connection->stall_number && outbox_sent(outbox) < connection->stall_number)
-        return;
-    connection->stall_number = outbox_last(outbox);
-    connection->stall_ms = hub->now_ms + hub->config->queue.time_ms;
-    connection_tend_within(connection, hub->config->queue.time_ms);
-}
-
-bool connection_is_stalled(const struct connection *connection)
-{
-    return connection->stall_number && outbox_sent(&connection->outbox) < connection->stall_number
-        && connection->hub->now_ms >= connection->stall_ms;
+    if (outbox_watch(&connection->outbox, hub->now_ms, hub->config->queue.time_ms))
+        connection_tend_within(connection, hub->config->queue.time_ms);
 }
 
 void connection_forget_old(struct connection *connection)
 {
     struct hub *hub = connection->hub;
-    if (hub->now_ms < connection->forget_ms)
-        return;
     metrics_add(&hub->metrics, METRIC_ENVELOPES_FORGOTTEN,
-                outbox_forget(&connection->outbox, UINT32_MAX, UINT32_MAX, connection->forget_number));
-    connection->forget_number = outbox_sent(&connection->outbox);
-    connection->forget_ms = hub->now_ms + hub->config->resume.window_ms;
+                outbox_forget_old(&connection->outbox, hub->now_ms, hub->config->resume.window_ms));
 }

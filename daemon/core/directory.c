@@ -10,7 +10,7 @@
 
 static struct bytes place_key(const void *entry)
 {
-    return ((const struct place *)entry)->name;
+    return place_name(entry);
 }
 
 static struct bytes connection_key(const void *entry)
@@ -71,18 +71,19 @@ static struct stripe *stripe_of(struct stripe stripes[DIRECTORY_STRIPES], uint64
     return &stripes[(hash >> 32) % DIRECTORY_STRIPES];
 }
 
-static struct place *place_new(enum space space, struct bytes name, uint64_t hash, unsigned worker_count)
+static struct place *place_new(enum space space, struct bytes name, unsigned worker_count)
 {
+    assert(name.length <= NAME_MAX_BYTES);
     size_t rosters = worker_count * sizeof(struct roster *);
     struct place *place = calloc(1, sizeof(*place) + rosters + name.length);
     if (!place)
         return NULL;
     atomic_init(&place->references, 1);
-    place->space = space;
-    place->hash = hash;
+    place->space = (uint8_t)space;
+    place->name_bytes = (uint8_t)name.length;
     unsigned char *text = (unsigned char *)place->rosters + rosters;
     memcpy(text, name.data, name.length);
-    place->name = bytes_of(text, name.length);
+    place->name = text;
     return place;
 }
 
@@ -103,7 +104,7 @@ static struct place *place_find_or_make(struct directory *directory, struct stri
     struct place *place = table_find_hashed(&stripe->table, name, hash);
     if (place)
         return place;
-    place = place_new(space, name, hash, directory->worker_count);
+    place = place_new(space, name, directory->worker_count);
     if (place && table_insert_hashed(&stripe->table, place, hash) < 0) {
         place_unref(place);
         return NULL;
@@ -128,12 +129,13 @@ struct place *directory_enter(struct directory *directory, enum space space, str
 
 void directory_leave(struct directory *directory, struct place *place, unsigned worker)
 {
-    struct stripe *stripe = stripe_of(directory->places[place->space], place->hash);
+    uint64_t hash = directory_hash(directory, place_name(place));
+    struct stripe *stripe = stripe_of(directory->places[place->space], hash);
     pthread_mutex_lock(&stripe->lock);
     place->workers &= ~(UINT64_C(1) << worker);
     bool is_empty = place->workers == 0;
     if (is_empty)
-        table_remove_hashed(&stripe->table, place->name, place->hash);
+        table_remove_hashed(&stripe->table, place_name(place), hash);
     pthread_mutex_unlock(&stripe->lock);
     if (is_empty)
         place_unref(place);

@@ -24,15 +24,17 @@ enum { DIRECTORY_STRIPES = 64 };
 
 struct place {
     atomic_uint references;
-    enum space space;
-    uint64_t hash;
     atomic_uint member_count;
     atomic_uint parked_count;           /* of a user: connections without a transport */
+    uint8_t space;                      /* enum space */
+    uint8_t name_bytes;
     _Atomic uint64_t sequence;          /* of the last message published here; written under the stripe's lock */
     uint64_t workers;                   /* bit per worker with members; under the stripe's lock */
-    struct bytes name;                  /* points behind `rosters` */
+    const unsigned char *name;          /* behind `rosters` */
     struct roster *rosters[];           /* one per worker, each touched by that worker alone */
 };
+
+static inline struct bytes place_name(const struct place *place) { return bytes_of(place->name, place->name_bytes); }
 
 struct stripe {
     pthread_mutex_t lock;

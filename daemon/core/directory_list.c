@@ -14,7 +14,7 @@ static int name_compare(struct bytes a, struct bytes b)
 
 static int place_compare(const void *a, const void *b)
 {
-    return name_compare((*(struct place *const *)a)->name, (*(struct place *const *)b)->name);
+    return name_compare(place_name(*(struct place *const *)a), place_name(*(struct place *const *)b));
 }
 
 /* The places of one stripe behind `after`, sorted, each with a reference. */
@@ -26,7 +26,7 @@ static int stripe_snapshot(struct stripe *stripe, struct bytes after, struct pla
     size_t slot = 0;
     struct place *place;
     while (places && (place = table_each(&stripe->table, &slot))) {
-        if (after.length && name_compare(place->name, after) <= 0)
+        if (after.length && name_compare(place_name(place), after) <= 0)
             continue;
         place_ref(place);
         places[count++] = place;
@@ -60,10 +60,10 @@ int directory_list(struct directory *directory, enum space space, struct bytes a
         for (size_t i = 0; i < count; i++) {
             struct place *place = places[i];
             if (limit > 0) {
-                on_place(place->name, atomic_load_explicit(&place->member_count, memory_order_relaxed),
+                on_place(place_name(place), atomic_load_explicit(&place->member_count, memory_order_relaxed),
                          atomic_load_explicit(&place->sequence, memory_order_relaxed), argument);
                 buf_clear(ret_last);
-                buf_add_bytes(ret_last, place->name);
+                buf_add_bytes(ret_last, place_name(place));
                 limit--;
             }
             place_unref(place);

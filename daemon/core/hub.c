@@ -11,6 +11,28 @@
 
 enum { SMALLEST_SLOTS = 64 };
 
+static void on_parked_due(struct timer *timer)
+{
+    struct hub *hub = CONTAINER_OF(timer, struct hub, parked_timer);
+    struct fault why = {.id = FAULT_RESUME_EXPIRED};
+    while (!list_is_empty(&hub->parked)) {
+        struct connection *oldest = CONTAINER_OF(hub->parked.next, struct connection, timer.node);
+        if (oldest->timer.due_ms > hub->now_ms) {
+            timer_set(&hub->wheel, &hub->parked_timer, oldest->timer.due_ms);
+            return;
+        }
+        connection_close(oldest, &why, true);
+    }
+}
+
+void hub_park(struct hub *hub, struct connection *connection)
+{
+    connection->timer.due_ms = hub->now_ms + hub->config->resume.window_ms;
+    list_append(&hub->parked, &connection->timer.node);
+    if (!timer_is_set(&hub->parked_timer))
+        timer_set(&hub->wheel, &hub->parked_timer, connection->timer.due_ms);
+}
+
 struct hub *hub_new(unsigned worker, struct exchange *exchange, struct config *config, uint64_t now_ms)
 {
     struct hub *hub = calloc(1, sizeof(*hub));
@@ -22,6 +44,7 @@ struct hub *hub_new(unsigned worker, struct exchange *exchange, struct config *c
     hub->now_ms = now_ms;
     wheel_init(&hub->wheel, now_ms);
     list_init(&hub->parked);
+    timer_init(&hub->parked_timer, on_parked_due);
     list_init(&hub->graveyard);
     return hub;
 }
@@ -29,8 +52,8 @@ struct hub *hub_new(unsigned worker, struct exchange *exchange, struct config *c
 static void hub_bury(struct hub *hub)
 {
     while (!list_is_empty(&hub->graveyard)) {
-        struct connection *connection = CONTAINER_OF(hub->graveyard.next, struct connection, parked_node);
-        list_remove(&connection->parked_node);
+        struct connection *connection = CONTAINER_OF(hub->graveyard.next, struct connection, timer.node);
+        list_remove(&connection->timer.node);
         free(connection);
     }
 }
@@ -83,19 +106,19 @@ int hub_add(struct hub *hub, struct connection *connection)
 {
     if (hub->free_count == 0 && hub->slot_count == hub->slot_capacity && hub_grow_slots(hub) < 0)
         return -ENOMEM;
-    connection->slot = hub->free_count ? hub->free_slots[--hub->free_count] : hub->slot_count++;
-    hub->slots[connection->slot] = connection;
+    uint32_t slot = hub->free_count ? hub->free_slots[--hub->free_count] : hub->slot_count++;
+    hub->slots[slot] = connection;
     /* Generation 0 is left out, so that no handle is 0. */
     if ((++hub->generation & 0xffffff) == 0)
         hub->generation = 1;
-    connection->handle = (uint64_t)hub->worker << 56 | (uint64_t)(hub->generation & 0xffffff) << 32 | connection->slot;
+    connection->handle = (uint64_t)hub->worker << 56 | (uint64_t)(hub->generation & 0xffffff) << 32 | slot;
     return 0;
 }
 
 void hub_remove(struct hub *hub, struct connection *connection)
 {
-    hub->slots[connection->slot] = NULL;
-    hub->free_slots[hub->free_count++] = connection->slot;
+    hub->slots[connection_slot(connection)] = NULL;
+    hub->free_slots[hub->free_count++] = connection_slot(connection);
 }
 
 struct connection *hub_find(struct hub *hub, uint64_t handle)
@@ -194,9 +217,9 @@ void hub_finish_turn(struct hub *hub)
 }
 
 /* A member that came in after this message was numbered is not owed it. */
-static bool member_is_too_new(const struct member *member, uint64_t sequence)
+static bool member_is_too_new(const struct connection *connection, const struct member *member, uint64_t sequence)
 {
-    return member->connection->memberships[member->membership].joined_at >= sequence;
+    return connection_memberships(connection)[member->membership].joined_at >= sequence;
 }
 
 /* Serves up to a slice of the place's members here; true: all have it. */
@@ -208,10 +231,11 @@ static bool hub_deliver_place(struct hub *hub, const struct letter *letter)
     bool look = letter->place->space == SPACE_GROUP && roster->newest_join >= letter->sequence;
     uint32_t end = (uint32_t)MIN((uint64_t)roster->count, roster->cursor + hub->config->limits.fanout_slice);
     for (; roster->cursor < end; roster->cursor++) {
-        struct member *member = &roster->members[roster->cursor];
-        if (member->connection->handle == letter->except || (look && member_is_too_new(member, letter->sequence)))
+        const struct member *member = &roster_members(roster)[roster->cursor];
+        struct connection *connection = hub->slots[member->slot];
+        if (connection->handle == letter->except || (look && member_is_too_new(connection, member, letter->sequence)))
             continue;
-        connection_push(member->connection, letter->message);
+        connection_push(connection, letter->message);
     }
     if (roster->cursor < roster->count)
         return false;

@@ -27,8 +27,9 @@ struct hub {
     struct connection **dirty;          /* those with something to send, each once */
     uint32_t dirty_count, dirty_capacity;
     bool is_pressed;                    /* some queue is over its limits: flush before more is delivered */
-    struct list parked;                 /* oldest first */
-    struct list graveyard;              /* closed ones, freed at the end of the turn (linked by parked_node) */
+    struct list parked;                 /* oldest first, each with the end of its resume window in timer.due_ms */
+    struct timer parked_timer;          /* for the oldest: one for them all */
+    struct list graveyard;              /* closed ones, freed at the end of the turn */
     _Atomic uint32_t state_counts[CONNECTION_STATE_COUNT];
 
     struct letter fanout;               /* the delivery under way, in slices */
@@ -59,6 +60,8 @@ void hub_finish_turn(struct hub *hub);
 void hub_close_all(struct hub *hub, enum fault_id why);
 
 void hub_count_state(struct hub *hub, enum connection_state from, enum connection_state to);
+/* The connection has no transport from now on: it is closed when its resume window is over. */
+void hub_park(struct hub *hub, struct connection *connection);
 void hub_mark_dirty(struct hub *hub, struct connection *connection);
 MUST_CHECK int hub_add(struct hub *hub, struct connection *connection);        /* gives it a slot and a handle; -ENOMEM */
 void hub_remove(struct hub *hub, struct connection *connection);

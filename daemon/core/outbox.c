@@ -14,77 +14,83 @@ void outbox_init(struct outbox *outbox)
     *outbox = (struct outbox){.first = 1};
 }
 
-static struct message **outbox_slot(const struct outbox *outbox, uint32_t index)
+static struct message **owed_slot(struct owed *owed, uint32_t index)
 {
-    return &outbox->ring[(outbox->head + index) & (outbox->capacity - 1)];
+    return &owed->ring[(owed->head + index) & (owed->capacity - 1)];
 }
 
 static void outbox_drop_front(struct outbox *outbox, uint32_t count)
 {
+    struct owed *owed = outbox->owed;
     for (uint32_t i = 0; i < count; i++) {
-        struct message *message = *outbox_slot(outbox, 0);
-        outbox->kept_bytes -= message->size;
-        outbox->head = (outbox->head + 1) & (outbox->capacity - 1);
-        outbox->count--;
+        struct message *message = *owed_slot(owed, 0);
+        owed->kept_bytes -= message->size;
+        owed->head = (owed->head + 1) & (owed->capacity - 1);
+        owed->count--;
         outbox->first++;
         message_unref(message);
     }
-    if (outbox->count == 0) {
-        free(outbox->ring);
-        outbox->ring = NULL;
-        outbox->capacity = outbox->head = 0;
+    if (owed && owed->count == 0) {
+        free(owed);
+        outbox->owed = NULL;
     }
 }
 
 void outbox_done(struct outbox *outbox)
 {
-    outbox_mark_sent(outbox, outbox->unsent_count);
-    outbox_drop_front(outbox, outbox->count);
+    outbox_mark_sent(outbox, outbox_unsent_count(outbox), 0);
+    outbox_drop_front(outbox, outbox_count(outbox));
 }
 
 static int outbox_grow(struct outbox *outbox)
 {
-    uint32_t capacity = outbox->capacity ? outbox->capacity * 2 : SMALLEST_RING;
-    struct message **ring = malloc(capacity * sizeof(*ring));
-    if (!ring)
+    struct owed *old = outbox->owed;
+    uint32_t capacity = old ? old->capacity * 2 : SMALLEST_RING;
+    struct owed *owed = malloc(sizeof(*owed) + capacity * sizeof(owed->ring[0]));
+    if (!owed)
         return -ENOMEM;
-    for (uint32_t i = 0; i < outbox->count; i++)
-        ring[i] = *outbox_slot(outbox, i);
-    free(outbox->ring);
-    outbox->ring = ring;
-    outbox->capacity = capacity;
-    outbox->head = 0;
+    *owed = old ? *old : (struct owed){0};
+    owed->capacity = capacity;
+    owed->head = 0;
+    for (uint32_t i = 0; i < owed->count; i++)
+        owed->ring[i] = *owed_slot(old, i);
+    free(old);
+    outbox->owed = owed;
     return 0;
 }
 
 int outbox_push(struct outbox *outbox, struct message *message)
 {
-    if (outbox->count == outbox->capacity && outbox_grow(outbox) < 0)
+    if ((!outbox->owed || outbox->owed->count == outbox->owed->capacity) && outbox_grow(outbox) < 0)
         return -ENOMEM;
+    struct owed *owed = outbox->owed;
     message_ref_many(message, 1);
-    *outbox_slot(outbox, outbox->count) = message;
-    outbox->count++;
-    outbox->unsent_count++;
-    outbox->unsent_bytes += message->size;
+    *owed_slot(owed, owed->count) = message;
+    owed->count++;
+    owed->unsent_count++;
+    owed->unsent_bytes += message->size;
     return 0;
 }
 
 struct message *outbox_peek(const struct outbox *outbox, uint32_t index)
 {
-    if (index >= outbox->unsent_count)
+    if (index >= outbox_unsent_count(outbox))
         return NULL;
-    return *outbox_slot(outbox, outbox->count - outbox->unsent_count + index);
+    return *owed_slot(outbox->owed, outbox->owed->count - outbox->owed->unsent_count + index);
 }
 
-void outbox_mark_sent(struct outbox *outbox, uint32_t count)
+void outbox_mark_sent(struct outbox *outbox, uint32_t count, uint32_t partial)
 {
-    assert(count <= outbox->unsent_count);
+    struct owed *owed = outbox->owed;
+    assert(count <= outbox_unsent_count(outbox) && (partial == 0 || count < owed->unsent_count));
     for (uint32_t i = 0; i < count; i++) {
         uint32_t size = outbox_peek(outbox, 0)->size;
-        outbox->unsent_bytes -= size;
-        outbox->kept_bytes += size;
-        outbox->unsent_count--;
+        owed->unsent_bytes -= size;
+        owed->kept_bytes += size;
+        owed->unsent_count--;
     }
+    if (owed)
+        owed->partial = partial;
 }
 
 int outbox_acknowledge(struct outbox *outbox, uint64_t number)
@@ -102,20 +108,64 @@ int outbox_rewind(struct outbox *outbox, uint64_t number)
         return -ERANGE;
     if (number >= outbox->first)
         outbox_drop_front(outbox, (uint32_t)(number - outbox->first + 1));
-    outbox->unsent_bytes += outbox->kept_bytes;
-    outbox->kept_bytes = 0;
-    outbox->unsent_count = outbox->count;
+    struct owed *owed = outbox->owed;
+    if (owed) {
+        owed->unsent_bytes += owed->kept_bytes;
+        owed->kept_bytes = 0;
+        owed->unsent_count = owed->count;
+        owed->forget_number = 0;
+        outbox_restart(outbox);
+    }
     return 0;
 }
 
 uint32_t outbox_forget(struct outbox *outbox, uint32_t count_max, uint32_t bytes_max, uint64_t number)
 {
     uint32_t forgotten = 0;
-    while (outbox->count > outbox->unsent_count
-           && (outbox->count - outbox->unsent_count > count_max || outbox->kept_bytes > bytes_max
+    while (outbox_has_kept(outbox)
+           && (outbox->owed->count - outbox->owed->unsent_count > count_max || outbox->owed->kept_bytes > bytes_max
                || outbox->first <= number)) {
         outbox_drop_front(outbox, 1);
         forgotten++;
     }
     return forgotten;
+}
+
+bool outbox_watch(struct outbox *outbox, uint64_t now_ms, uint64_t patience_ms)
+{
+    struct owed *owed = outbox->owed;
+    if (!owed)
+        return false;
+    if (owed->unsent_count == 0) {
+        owed->stall_number = 0;
+        return false;
+    }
+    if (owed->stall_number && outbox_sent(outbox) < owed->stall_number)
+        return false;
+    owed->stall_number = outbox_last(outbox);
+    owed->stall_ms = now_ms + patience_ms;
+    return true;
+}
+
+bool outbox_is_stalled(const struct outbox *outbox, uint64_t now_ms)
+{
+    const struct owed *owed = outbox->owed;
+    return owed && owed->stall_number && outbox_sent(outbox) < owed->stall_number && now_ms >= owed->stall_ms;
+}
+
+void outbox_restart(struct outbox *outbox)
+{
+    if (outbox->owed)
+        outbox->owed->stall_number = outbox->owed->partial = 0;
+}
+
+uint32_t outbox_forget_old(struct outbox *outbox, uint64_t now_ms, uint64_t age_ms)
+{
+    struct owed *owed = outbox->owed;
+    if (!owed || now_ms < owed->forget_ms)
+        return 0;
+    uint64_t number = owed->forget_number;
+    owed->forget_number = outbox_sent(outbox);
+    owed->forget_ms = now_ms + age_ms;
+    return outbox_forget(outbox, UINT32_MAX, UINT32_MAX, number);
 }

@@ -13,12 +13,20 @@
 
 struct message;
 
-struct outbox {
-    struct message **ring;              /* `capacity` slots, a power of two; NULL while empty */
-    uint32_t capacity, head;            /* slot of number `first` */
+/* The ring and all that is only worth knowing while something is owed. */
+struct owed {
+    uint32_t capacity, head;            /* slots, a power of two; the slot of number `first` */
     uint32_t count, unsent_count;
     uint32_t kept_bytes, unsent_bytes;  /* of the front part, of the back part */
-    uint64_t first;                     /* number of the oldest one held; count == 0: of the next one pushed */
+    uint32_t partial;                   /* bytes of the first unsent one that the socket has taken */
+    uint64_t stall_number, stall_ms;    /* slow consumers: this number must be sent by then; 0: nothing waits */
+    uint64_t forget_number, forget_ms;  /* sent before then and not acknowledged: forgotten */
+    struct message *ring[];
+};
+
+struct outbox {
+    struct owed *owed;                  /* NULL while empty */
+    uint64_t first;                     /* number of the oldest one held; of the next one pushed while empty */
 };
 
 void outbox_init(struct outbox *outbox);
@@ -27,13 +35,20 @@ void outbox_done(struct outbox *outbox);
 /* Takes its own reference. -ENOMEM: nothing was queued. */
 MUST_CHECK int outbox_push(struct outbox *outbox, struct message *message);
 
-static inline uint64_t outbox_last(const struct outbox *outbox) { return outbox->first + outbox->count - 1; }
-static inline uint64_t outbox_sent(const struct outbox *outbox) { return outbox_last(outbox) - outbox->unsent_count; }
+static inline uint32_t outbox_count(const struct outbox *outbox) { return outbox->owed ? outbox->owed->count : 0; }
+static inline uint32_t outbox_unsent_count(const struct outbox *outbox) { return outbox->owed ? outbox->owed->unsent_count : 0; }
+static inline uint32_t outbox_unsent_bytes(const struct outbox *outbox) { return outbox->owed ? outbox->owed->unsent_bytes : 0; }
+static inline uint32_t outbox_kept_bytes(const struct outbox *outbox) { return outbox->owed ? outbox->owed->kept_bytes : 0; }
+static inline uint32_t outbox_partial(const struct outbox *outbox) { return outbox->owed ? outbox->owed->partial : 0; }
+/* Something was sent and is not acknowledged. */
+static inline bool outbox_has_kept(const struct outbox *outbox) { return outbox_count(outbox) > outbox_unsent_count(outbox); }
+static inline uint64_t outbox_last(const struct outbox *outbox) { return outbox->first + outbox_count(outbox) - 1; }
+static inline uint64_t outbox_sent(const struct outbox *outbox) { return outbox_last(outbox) - outbox_unsent_count(outbox); }
 
 /* The unsent message number outbox_sent() + 1 + index; NULL beyond the end. Borrowed. */
 struct message *outbox_peek(const struct outbox *outbox, uint32_t index);
-/* The next `count` unsent ones have gone out. */
-void outbox_mark_sent(struct outbox *outbox, uint32_t count);
+/* The next `count` unsent ones have gone out, and `partial` bytes of the one behind them. */
+void outbox_mark_sent(struct outbox *outbox, uint32_t count, uint32_t partial);
 
 /* The peer has everything up to `number`. -ERANGE: it was never sent. Numbers acknowledged before are fine. */
 MUST_CHECK int outbox_acknowledge(struct outbox *outbox, uint64_t number);
@@ -44,3 +59,12 @@ MUST_CHECK int outbox_rewind(struct outbox *outbox, uint64_t number);
 
 /* Forgets the oldest sent ones until the limits hold, and those up to `number` (0: none). Returns how many. */
 uint32_t outbox_forget(struct outbox *outbox, uint32_t count_max, uint32_t bytes_max, uint64_t number);
+
+/* The clock of slow consumers: when something is left unsent, all there is now must have gone within `patience_ms`. True: the clock
+ * began to run just now. */
+bool outbox_watch(struct outbox *outbox, uint64_t now_ms, uint64_t patience_ms);
+bool outbox_is_stalled(const struct outbox *outbox, uint64_t now_ms);
+/* A new link: the clock starts anew, and nothing is half sent. */
+void outbox_restart(struct outbox *outbox);
+/* Forgets what was sent more than `age_ms` ago; to be called now and then. Returns how many. */
+uint32_t outbox_forget_old(struct outbox *outbox, uint64_t now_ms, uint64_t age_ms);

@@ -6,36 +6,44 @@
 
 #include "daemon/core/directory.h"
 
-struct connection;
+struct hub;
 
 struct member {
-    struct connection *connection;
+    uint32_t slot;                      /* of the connection in its hub */
     uint32_t membership;                /* index in the connection's memberships (groups only) */
 };
 
 struct roster {
     struct place *place;
-    struct member *members;
+    union {                             /* most users have one connection */
+        struct member one;
+        struct member *many;            /* once there have been more: `capacity` of them */
+    } members;
     uint32_t count, capacity;
     uint32_t cursor;                    /* members before it had their copy of the fan-out under way */
     uint64_t newest_join;               /* the place's sequence at the latest join: older letters need a look */
 };
 
+static inline struct member *roster_members(struct roster *roster)
+{
+    return roster->capacity ? roster->members.many : &roster->members.one;
+}
+
 /*
  * Adds a member to this worker's roster of that name, making it if need be. *ret_index is where it stands, until
  * roster_remove moves another there. NULL: out of memory.
  */
-struct roster *roster_add(struct directory *directory, enum space space, struct bytes name, unsigned worker,
-                          struct member member, uint32_t *ret_index, uint64_t *ret_joined_at);
+struct roster *roster_add(struct hub *hub, enum space space, struct bytes name, struct member member, uint32_t *ret_index,
+                          uint64_t *ret_joined_at);
 
 /* Takes out the member at `index`; `on_moved` is told of each member that stands elsewhere now. The roster is freed
  * with its last member. */
-void roster_remove(struct directory *directory, struct roster *roster, uint32_t index, unsigned worker,
-                   void (*on_moved)(struct roster *roster, uint32_t index));
+typedef void roster_moved_fn(struct hub *hub, struct roster *roster, uint32_t index);
+void roster_remove(struct hub *hub, struct roster *roster, uint32_t index, roster_moved_fn *on_moved);
 
 /* What a connection holds for each group it is in. */
 struct membership {
     struct roster *roster;
-    uint32_t index;                     /* in roster->members */
     uint64_t joined_at;                 /* the place's sequence: older messages are not its business */
+    uint32_t index;                     /* among the roster's members */
 };

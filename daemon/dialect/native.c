@@ -26,7 +26,7 @@ static void native_add_groups(struct connection *connection, struct json_writer 
     json_key(json, "groups");
     json_begin_array(json);
     for (unsigned i = 0; i < connection->membership_count; i++)
-        json_add_string(json, connection->memberships[i].roster->place->name);
+        json_add_string(json, place_name(connection_memberships(connection)[i].roster->place));
     json_end_array(json);
 }
 

@@ -258,7 +258,7 @@ int native_receive(struct connection *connection, struct bytes text, enum codec_
     struct envelope envelope = {0};
     struct fault fault = {0};
     int r = 0;
-    connection->heard_ms = connection->hub->now_ms;
+    connection->heard_ms = (uint32_t)connection->hub->now_ms;
 
     if (codecs[codec]->decode(text, &scratch, &envelope, &fault) == DECODE_DONE) {
         const struct protocol_event *event = protocol_event_find(envelope.event_name);

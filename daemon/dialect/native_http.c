@@ -267,7 +267,7 @@ static void native_send(struct link *link, const struct request *request)
         fault_set(&fault, FAULT_BACK_PRESSURE, "the daemon is busy: %llu envelopes were received; send the rest again",
                   (unsigned long long)sending.connection->received);
     if (r == 0 || r == -ECONNRESET) {
-        sending.connection->received_told = sending.connection->received;
+        sending.connection->received_untold = 0;
         send_answer(link, request, sending.connection->received);
     } else {
         http_refuse(link, &fault, false, r == -EAGAIN ? "Retry-After: 1\r\n" : NULL);

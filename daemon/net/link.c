@@ -107,19 +107,17 @@ static void link_hear_paused(struct link *link, uint32_t events)
 static void on_ready(struct poll_source *source, uint32_t events)
 {
     struct link *link = CONTAINER_OF(source, struct link, source);
+    /* Each branch may end with the link closed, or on another worker: it is not looked at afterwards. What else has come is
+     * told in the next turn. */
     if (link_waits_to_write(link) && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))) {
         link_arm(link, false);
         if (link_flush(link))
             link->handler->on_drained(link);
+    } else if (link->is_paused) {
+        link_hear_paused(link, events);
+    } else {
+        link_read(link);
     }
-    if (!link->is_closed && (events & ~(uint32_t)EPOLLOUT)) {
-        if (link->is_paused)
-            link_hear_paused(link, events);
-        else
-            link_read(link);
-    }
-    if (!link->is_closed)
-        link_rest(link);
 }
 
 struct link *link_new(struct worker *worker, int descriptor, const struct peer_address *address)
@@ -293,6 +291,8 @@ static void link_feed(struct link *link, unsigned char *data, size_t length)
         link_lost(link, FAULT_INTERNAL);
     else if (link->destination != link->worker->index)
         link_move(link);
+    else
+        link_rest(link);
 }
 
 ssize_t link_write(struct link *link, const struct iovec *pieces, int count)

@@ -69,12 +69,12 @@ static int batch_gather(struct batch *batch, struct connection *connection, stre
     batch->envelope_count = 0;
     batch->bytes = 0;
     int r = 0;
-    if (connection->partial) {
+    if (outbox_partial(&connection->outbox)) {
         r = batch_add_envelope(batch, connection, frame);
         if (r < 0)
             return r;
-        batch_skip(batch->pieces, batch->piece_count, connection->partial);
-        batch->bytes -= connection->partial;
+        batch_skip(batch->pieces, batch->piece_count, outbox_partial(&connection->outbox));
+        batch->bytes -= outbox_partial(&connection->outbox);
     }
     batch_add_queued(batch, connection->link);
     while (r == 0 && batch->envelope_count < BATCH_ENVELOPES)
@@ -86,15 +86,14 @@ static int batch_gather(struct batch *batch, struct connection *connection, stre
 static void batch_account(const struct batch *batch, struct connection *connection, size_t sent)
 {
     struct link *link = connection->link;
-    uint32_t done = 0;
-    if (connection->partial) {
-        size_t rest = batch->sizes[0] - connection->partial;
+    uint32_t done = 0, partial = outbox_partial(&connection->outbox);
+    if (partial) {
+        size_t rest = batch->sizes[0] - partial;
         if (sent < rest) {
-            connection->partial += (uint32_t)sent;
+            connection_mark_sent(connection, 0, partial + (uint32_t)sent);
             return;
         }
         sent -= rest;
-        connection->partial = 0;
         done = 1;
     }
     size_t queued = MIN(sent, batch->queued_bytes);
@@ -108,15 +107,14 @@ static void batch_account(const struct batch *batch, struct connection *connecti
     }
     while (done < batch->envelope_count && sent >= batch->sizes[done])
         sent -= batch->sizes[done++];
-    connection->partial = (uint32_t)sent;
-    connection_mark_sent(connection, done);
+    connection_mark_sent(connection, done, (uint32_t)sent);
 }
 
 void stream_flush(struct connection *connection, stream_frame_fn *frame)
 {
     struct link *link = connection->link;
     struct batch batch;
-    while (!link_waits_to_write(link) && (connection->outbox.unsent_count || link_queued_bytes(link))) {
+    while (!link_waits_to_write(link) && (outbox_unsent_count(&connection->outbox) || link_queued_bytes(link))) {
         if (batch_gather(&batch, connection, frame) < 0) {
             connection_doom(connection, FAULT_INTERNAL);
             return;
@@ -125,14 +123,14 @@ void stream_flush(struct connection *connection, stream_frame_fn *frame)
         if (sent < 0)
             return;
         if (sent > 0) {
-            connection->sent_ms = connection->hub->now_ms;
+            connection->sent_ms = (uint32_t)connection->hub->now_ms;
             batch_account(&batch, connection, (size_t)sent);
         }
         if ((size_t)sent < batch.bytes)
             link_arm(link, true);
     }
     connection_watch_stall(connection);
-    if (connection->outbox.count > connection->outbox.unsent_count)
+    if (outbox_has_kept(&connection->outbox))
         connection_tend_within(connection, connection->hub->config->connection.keep_alive_ms);
     if (link->connection && link->is_paused && link_queued_bytes(link) == 0 && !link_is_stalled(link))
         link_resume(link);
@@ -165,7 +163,7 @@ void stream_finish(struct link *link, stream_frame_fn *frame, const struct fault
         stream_flush(connection, frame);
         connection->link = NULL;
     }
-    if (link->is_closed || !connection->partial)
+    if (link->is_closed || !outbox_partial(&connection->outbox))
         return;
 
     struct buf rest = {0};
@@ -174,7 +172,7 @@ void stream_finish(struct link *link, stream_frame_fn *frame, const struct fault
     struct message *message = outbox_peek(&connection->outbox, 0);
     const struct encoding *encoding = message_encoding(message, connection->dialect, connection->codec);
     int count = encoding ? frame(connection, outbox_sent(&connection->outbox) + 1, encoding, pieces, scratch) : 0;
-    batch_skip(pieces, count, connection->partial);
+    batch_skip(pieces, count, outbox_partial(&connection->outbox));
     for (int i = 0; i < count; i++)
         buf_add(&rest, pieces[i].iov_base, pieces[i].iov_len);
     struct link_work *work = link_work(link);
@@ -191,7 +189,7 @@ void stream_finish(struct link *link, stream_frame_fn *frame, const struct fault
 uint64_t stream_tend(struct connection *connection, uint64_t now_ms)
 {
     const struct config *config = connection->hub->config;
-    if (connection_is_stalled(connection)) {
+    if (outbox_is_stalled(&connection->outbox, now_ms)) {
         struct fault why = {.id = FAULT_SLOW_CONSUMER};
         connection_close(connection, &why, true);
         return 0;
@@ -200,7 +198,8 @@ uint64_t stream_tend(struct connection *connection, uint64_t now_ms)
     connection_tell_received(connection);
     connection_forget_old(connection);
     uint64_t next_ms = config->connection.keep_alive_ms;
-    if (connection->stall_number)
-        next_ms = MIN(next_ms, connection->stall_ms > now_ms ? connection->stall_ms - now_ms : 1);
+    const struct owed *owed = connection->outbox.owed;
+    if (owed && owed->stall_number)
+        next_ms = MIN(next_ms, owed->stall_ms > now_ms ? owed->stall_ms - now_ms : 1);
     return next_ms;
 }

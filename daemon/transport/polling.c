@@ -90,8 +90,8 @@ static void poll_answer(struct connection *connection)
         response = (struct response){.status = 200, .body = buf_bytes(&body),
                                      .content_type = connection->dialect->poll_content_type(connection)};
     if (buf_status(&texts) == 0 && buf_status(&body) == 0) {
-        connection_mark_sent(connection, count);
-        connection->sent_ms = connection->hub->now_ms;
+        connection_mark_sent(connection, count, 0);
+        connection->sent_ms = (uint32_t)connection->hub->now_ms;
         connection_detach(connection);
         http_respond(link, &response);
     } else {
@@ -104,7 +104,7 @@ static void poll_answer(struct connection *connection)
 
 void polling_flush(struct connection *connection)
 {
-    if (connection->outbox.unsent_count || connection->link->work->state)
+    if (outbox_unsent_count(&connection->outbox) || connection->link->work->state)
         poll_answer(connection);
 }
 
@@ -200,7 +200,7 @@ void polling_open(struct link *link, const struct request *request, const struct
     link->connection = connection;
     if (is_first)
         connection_welcome(connection, admission.is_resumed);
-    if (wait_ms == 0 || connection->outbox.unsent_count || link->work->state) {
+    if (wait_ms == 0 || outbox_unsent_count(&connection->outbox) || link->work->state) {
         poll_answer(connection);
         return;
     }

@@ -72,7 +72,7 @@ static uint64_t sse_tend(struct connection *connection, uint64_t now_ms)
     uint64_t next_ms = stream_tend(connection, now_ms);
     if (next_ms == 0)
         return 0;
-    uint64_t quiet_ms = now_ms - connection->sent_ms;
+    uint64_t quiet_ms = connection_age_ms(now_ms, connection->sent_ms);
     if (quiet_ms >= keep_alive_ms) {
         struct buf ping = {0};
         connection->dialect->add_ping(connection, &ping);

@@ -154,7 +154,7 @@ static uint64_t websocket_tend(struct connection *connection, uint64_t now_ms)
 {
     const struct config *config = connection->hub->config;
     uint64_t keep_alive_ms = config->connection.keep_alive_ms;
-    uint64_t silent_ms = now_ms - connection->heard_ms;
+    uint64_t silent_ms = connection_age_ms(now_ms, connection->heard_ms);
     if (silent_ms >= config->connection.timeout_ms) {
         websocket_give_up(connection);
         return 0;
@@ -162,13 +162,13 @@ static uint64_t websocket_tend(struct connection *connection, uint64_t now_ms)
     uint64_t next_ms = stream_tend(connection, now_ms);
     if (next_ms == 0)
         return 0;
-    bool is_owed = connection->outbox.count > connection->outbox.unsent_count;
-    bool may_ping = now_ms - connection->ping_ms >= keep_alive_ms;
+    bool is_owed = outbox_has_kept(&connection->outbox);
+    bool may_ping = connection_age_ms(now_ms, connection->ping_ms) >= keep_alive_ms;
     if (may_ping && (silent_ms >= keep_alive_ms || is_owed)) {
         char number[24];
         snprintf(number, sizeof(number), "%llu", (unsigned long long)outbox_sent(&connection->outbox));
         websocket_send_control(connection, WS_PING, bytes_text(number));
-        connection->ping_ms = now_ms;
+        connection->ping_ms = (uint32_t)now_ms;
     }
     return MIN(next_ms, silent_ms < keep_alive_ms ? keep_alive_ms - silent_ms
                                                   : config->connection.timeout_ms - silent_ms);
@@ -288,7 +288,7 @@ static size_t websocket_on_data(struct link *link, unsigned char *data, size_t l
     struct ws_piece piece;
     struct fault fault = {0};
     size_t used;
-    link->connection->heard_ms = link->worker->hub->now_ms;
+    link->connection->heard_ms = (uint32_t)link->worker->hub->now_ms;
     switch (ws_read(&reader, data, length, &used, &piece, &fault)) {
     case DECODE_MORE:
         return 0;

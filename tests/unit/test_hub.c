@@ -36,7 +36,7 @@ static bool fake_has_room(void *argument, unsigned worker)
 
 static void fake_flush(struct connection *connection)
 {
-    connection_mark_sent(connection, connection->outbox.unsent_count);
+    connection_mark_sent(connection, outbox_unsent_count(&connection->outbox), 0);
 }
 
 static void fake_send_unnumbered(struct connection *connection, struct bytes text)
