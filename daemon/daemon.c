@@ -53,6 +53,11 @@ static bool on_has_room(void *argument, unsigned worker)
     return mailbox_has_room(daemon_mailbox(argument, worker));
 }
 
+static void on_settle(void *argument, unsigned worker)
+{
+    worker_settle(&((struct daemon *)argument)->workers[worker]);
+}
+
 static void daemon_take_letters(struct daemon *daemon)
 {
     struct letter letter;
@@ -269,7 +274,7 @@ static void daemon_stop_mailboxes(struct daemon *daemon)
 
 static int daemon_start_exchange(struct daemon *daemon)
 {
-    struct ports ports = {.post = on_post, .has_room = on_has_room, .argument = daemon};
+    struct ports ports = {.post = on_post, .has_room = on_has_room, .settle = on_settle, .argument = daemon};
     daemon->router = (struct router){.dialects = dialect_fronts, .dialect_count = DIALECT_COUNT,
                                      .transports = transport_fronts, .transport_count = TRANSPORT_COUNT};
     daemon->exchange = exchange_new(daemon->worker_count, &ports);

@@ -16,6 +16,7 @@ struct text_list {
     size_t count;
 };
 
+enum config_flush { FLUSH_WRITE, FLUSH_URING };                /* how bytes reach the sockets */
 enum config_who { WHO_NOBODY, WHO_MEMBERS, WHO_ANYONE };      /* who may publish to a group */
 
 struct config {
@@ -38,6 +39,9 @@ struct config {
         uint64_t head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
         uint64_t backlog;
     } http;
+    struct {
+        enum config_flush flush;
+    } net;
     struct {
         bool websocket, sse, longpoll, shortpoll;
         uint64_t poll_wait_ms;          /* default and cap of a long poll */

@@ -16,6 +16,7 @@
 #define TEXT(member) .kind = OPTION_TEXT, MEMBER(member, char *)
 #define LIST(member) .kind = OPTION_LIST, MEMBER(member, struct text_list)
 #define LEVEL(member) .kind = OPTION_CHOICE, MEMBER(member, enum log_level), .choices = "error warning info debug"
+#define FLUSH(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_flush), .choices = "write uring"
 #define WHO(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_who), .choices = "nobody members anyone"
 
 enum { KIB = 1024, MIB = 1024 * 1024, SECOND = 1000, MINUTE = 60 * 1000, HOUR = 3600 * 1000 };
@@ -105,6 +106,11 @@ const struct config_option options[] = {
     { .path = "http.backlog", NUMBER(http.backlog), .fallback = "4096", .min = 1, .max = 65535, .reload = RELOAD_RESTART,
       .summary = "How many new clients the kernel holds until they are accepted.",
       .details = "The kernel caps it at net.core.somaxconn." },
+
+    { .path = "net.flush", FLUSH(net.flush), .fallback = "write", .reload = RELOAD_RESTART,
+      .summary = "How bytes reach the sockets.",
+      .details = "write: one system call for each connection and turn. uring: many connections in one system call, by "
+                 "io_uring, where the kernel has it and allows it; else write is used, and the log says why." },
 
     { .path = "transports.websocket", FLAG(transports.websocket), .fallback = "true", .reload = RELOAD_NEW,
       .summary = "Offer WebSocket.", .details = "" },

@@ -9,7 +9,11 @@
 
 #include <stdlib.h>
 
-enum { SMALLEST_SLOTS = 64 };
+enum {
+    SMALLEST_SLOTS = 64,
+    FLUSH_WINDOW = 128,                 /* so many are flushed before they are looked at once more, still warm in the caches */
+    PREFETCH = 2,                       /* connections ahead: the kernel's part of a send leaves little of ours in the caches */
+};
 
 static void on_parked_due(struct timer *timer)
 {
@@ -189,22 +193,40 @@ void hub_mark_dirty(struct hub *hub, struct connection *connection)
     hub->dirty[hub->dirty_count++] = connection;
 }
 
+static void hub_flush_one(struct connection *connection)
+{
+    connection->is_dirty = false;
+    if (connection->link && connection->doom == FAULT_NONE)
+        connection->transport->flush(connection);
+}
+
+/* After the flush: who still has too much waiting, or was doomed on the way, is closed. */
+static void hub_judge_one(struct connection *connection)
+{
+    if (connection->state == CONNECTION_CLOSED)
+        return;
+    if (connection->doom == FAULT_NONE && connection_is_over_limits(connection))
+        connection->doom = FAULT_SLOW_CONSUMER;
+    if (connection->doom != FAULT_NONE) {
+        struct fault why = {.id = connection->doom};
+        connection_close(connection, &why, fault_rows[why.id].reconnect);
+    }
+}
+
 void hub_finish_turn(struct hub *hub)
 {
+    const struct ports *ports = &hub->exchange->ports;
     /* Closing may mark others; so the end is looked at anew each time. */
-    for (uint32_t i = 0; i < hub->dirty_count; i++) {
-        struct connection *connection = hub->dirty[i];
-        connection->is_dirty = false;
-        if (connection->state == CONNECTION_CLOSED)
-            continue;
-        if (connection->doom == FAULT_NONE && connection->link)
-            connection->transport->flush(connection);
-        if (connection->doom == FAULT_NONE && connection_is_over_limits(connection))
-            connection->doom = FAULT_SLOW_CONSUMER;
-        if (connection->doom != FAULT_NONE) {
-            struct fault why = {.id = connection->doom};
-            connection_close(connection, &why, fault_rows[why.id].reconnect);
+    for (uint32_t start = 0, end; start < hub->dirty_count; start = end) {
+        end = MIN(hub->dirty_count, start + FLUSH_WINDOW);
+        for (uint32_t i = start; i < end; i++) {
+            if (i + PREFETCH < end)
+                connection_prefetch(hub->dirty[i + PREFETCH]);
+            hub_flush_one(hub->dirty[i]);
         }
+        ports->settle(ports->argument, hub->worker);
+        for (uint32_t i = start; i < end; i++)
+            hub_judge_one(hub->dirty[i]);
     }
     hub->dirty_count = 0;
     hub->is_pressed = false;

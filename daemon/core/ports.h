@@ -21,7 +21,8 @@ struct transport {
     bool is_lasting;            /* the link stays while the connection is open; else each answer ends it */
     bool carries_binary;
 
-    /* Sends what is owed, as much as the socket takes now; asks to be called again when it takes more. */
+    /* Sends what is owed, as much as the socket takes now, or leaves that to the port `settle`; asks to be called again when
+     * the socket takes more. */
     void (*flush)(struct connection *connection);
     /* An unnumbered protocol envelope (rtc-protocol(7), "Stateful reconnect"), in order with the rest. */
     void (*send_unnumbered)(struct connection *connection, struct bytes text);
@@ -65,6 +66,8 @@ struct ports {
     int (*post)(void *argument, unsigned worker, const struct letter *letter);
     /* Is there room for more in that mailbox? */
     bool (*has_room)(void *argument, unsigned worker);
+    /* On the worker's own thread: sends what the transports' flush left for now. */
+    void (*settle)(void *argument, unsigned worker);
     void *argument;
 };
 

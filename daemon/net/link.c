@@ -295,15 +295,21 @@ static void link_feed(struct link *link, unsigned char *data, size_t length)
         link_rest(link);
 }
 
-ssize_t link_write(struct link *link, const struct iovec *pieces, int count)
+ssize_t link_try(struct link *link, const struct iovec *pieces, size_t count)
 {
-    struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count};
-    ssize_t sent = sendmsg(link->source.descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent >= 0) {
-        metrics_add(&link->worker->hub->metrics, METRIC_BYTES_SENT, (uint64_t)sent);
-        return sent;
+    struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = count};
+    ssize_t sent = count == 1 ? send(link->source.descriptor, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
+        : sendmsg(link->source.descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sent < 0 ? -errno : sent;
+}
+
+ssize_t link_count_sent(struct link *link, ssize_t result)
+{
+    if (result >= 0) {
+        metrics_add(&link->worker->hub->metrics, METRIC_BYTES_SENT, (uint64_t)result);
+        return result;
     }
-    if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+    if (result == -EAGAIN || result == -EINTR || result == -ENOBUFS)
         return 0;
     link_lost(link, FAULT_LINK_LOST);
     return -1;
@@ -314,7 +320,7 @@ bool link_flush(struct link *link)
     struct link_work *work = link->work;
     while (link_queued_bytes(link)) {
         struct iovec piece = {work->out.data + work->out_offset, link_queued_bytes(link)};
-        ssize_t sent = link_write(link, &piece, 1);
+        ssize_t sent = link_count_sent(link, link_try(link, &piece, 1));
         if (sent < 0)
             return false;
         if (sent == 0) {

@@ -105,5 +105,7 @@ void link_hand_over(struct link *link, unsigned worker);
 /* On the new worker: take it up, and feed it what it brought. */
 void link_adopt(struct link *link, struct worker *worker);
 
-/* For writers that gather themselves (stream.c): bytes written, 0: would block, -1: lost (on_lost was called). */
-ssize_t link_write(struct link *link, const struct iovec *pieces, int count);
+/* For writers that gather themselves (stream.c). link_try: what sendmsg(2) says, negative errno if it fails. link_count_sent
+ * makes of such a result: bytes written, 0: would block, -1: lost (on_lost was called). */
+ssize_t link_try(struct link *link, const struct iovec *pieces, size_t count);
+ssize_t link_count_sent(struct link *link, ssize_t result);

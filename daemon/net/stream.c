@@ -1,6 +1,6 @@
 /*
- * Stream: see stream.h. A batch is gathered into one sendmsg: first the rest of a half sent envelope, then what is
- * unnumbered, then whole envelopes. Afterwards the bytes taken are dealt out in that order.
+ * Stream: see stream.h. A parcel is one send: first the rest of a half sent envelope, then what is unnumbered, then whole
+ * envelopes. Afterwards the bytes taken are dealt out in that order.
  */
 #include "daemon/net/stream.h"
 
@@ -8,22 +8,12 @@
 #include "daemon/core/hub.h"
 
 enum {
-    BATCH_ENVELOPES = 64,
     QUEUE_BYTES_MAX = 64 * 1024,        /* unnumbered bytes a peer may leave unread before it is read no more */
 };
 
-struct batch {
-    struct iovec pieces[BATCH_ENVELOPES * STREAM_PIECES_MAX + 1];
-    uint32_t sizes[BATCH_ENVELOPES];    /* of each envelope, all its pieces */
-    char scratch[BATCH_ENVELOPES][STREAM_SCRATCH];
-    int piece_count;
-    uint32_t envelope_count;
-    size_t bytes, queued_bytes;
-};
-
-static void batch_skip(struct iovec *pieces, int count, size_t bytes)
+static void pieces_skip(struct iovec *pieces, size_t count, size_t bytes)
 {
-    for (int i = 0; i < count && bytes; i++) {
+    for (size_t i = 0; i < count && bytes; i++) {
         size_t part = MIN(bytes, pieces[i].iov_len);
         pieces[i].iov_base = (char *)pieces[i].iov_base + part;
         pieces[i].iov_len -= part;
@@ -31,73 +21,73 @@ static void batch_skip(struct iovec *pieces, int count, size_t bytes)
     }
 }
 
-static int batch_add_envelope(struct batch *batch, struct connection *connection, stream_frame_fn *frame)
+static size_t pieces_bytes(const struct iovec *pieces, int count)
 {
-    uint32_t index = batch->envelope_count;
+    size_t bytes = 0;
+    for (int i = 0; i < count; i++)
+        bytes += pieces[i].iov_len;
+    return bytes;
+}
+
+/* The unsent envelope at `index` as it looks on the wire. How many pieces; 0: there is none; -ENOMEM: it cannot be encoded. */
+static int stream_frame_one(const struct connection *connection, stream_frame_fn *frame, uint32_t index,
+                            struct iovec pieces[static STREAM_PIECES_MAX], char scratch[static STREAM_SCRATCH])
+{
     struct message *message = outbox_peek(&connection->outbox, index);
     if (!message)
-        return -ENOENT;
+        return 0;
     const struct encoding *encoding = message_encoding(message, connection->dialect, connection->codec);
     if (!encoding)
         return -ENOMEM;
-    struct iovec *pieces = batch->pieces + batch->piece_count;
-    uint64_t number = outbox_sent(&connection->outbox) + 1 + index;
-    int count = frame(connection, number, encoding, pieces, batch->scratch[index]);
-    uint32_t size = 0;
-    for (int i = 0; i < count; i++)
-        size += (uint32_t)pieces[i].iov_len;
-    batch->sizes[index] = size;
-    batch->envelope_count++;
-    batch->piece_count += count;
-    batch->bytes += size;
-    return 0;
+    return frame(connection, outbox_sent(&connection->outbox) + 1 + index, encoding, pieces, scratch);
 }
 
-static void batch_add_queued(struct batch *batch, struct link *link)
+static int parcel_add_envelope(struct parcel *parcel)
 {
-    batch->queued_bytes = link_queued_bytes(link);
-    if (batch->queued_bytes == 0)
+    struct iovec *pieces = parcel->head.msg_iov + parcel->head.msg_iovlen;
+    uint32_t index = parcel->envelope_count;
+    int count = stream_frame_one(parcel->connection, parcel->frame, index, pieces, parcel->scratches[index]);
+    if (count <= 0)
+        return count;
+    parcel->bytes += pieces_bytes(pieces, count);
+    parcel->head.msg_iovlen += (size_t)count;
+    parcel->envelope_count++;
+    return count;
+}
+
+static void parcel_add_queued(struct parcel *parcel)
+{
+    const struct link *link = parcel->connection->link;
+    parcel->queued_bytes = link_queued_bytes(link);
+    if (parcel->queued_bytes == 0)
         return;
-    batch->pieces[batch->piece_count++] = (struct iovec){link->work->out.data + link->work->out_offset, batch->queued_bytes};
-    batch->bytes += batch->queued_bytes;
+    parcel->head.msg_iov[parcel->head.msg_iovlen++] = (struct iovec){link->work->out.data + link->work->out_offset, parcel->queued_bytes};
+    parcel->bytes += parcel->queued_bytes;
 }
 
 /* -ENOMEM: an envelope could not be encoded. */
-static int batch_gather(struct batch *batch, struct connection *connection, stream_frame_fn *frame)
+static int parcel_gather(struct parcel *parcel, struct connection *connection, stream_frame_fn *frame)
 {
-    batch->piece_count = 0;
-    batch->envelope_count = 0;
-    batch->bytes = 0;
-    int r = 0;
-    if (outbox_partial(&connection->outbox)) {
-        r = batch_add_envelope(batch, connection, frame);
-        if (r < 0)
-            return r;
-        batch_skip(batch->pieces, batch->piece_count, outbox_partial(&connection->outbox));
-        batch->bytes -= outbox_partial(&connection->outbox);
+    uint32_t partial = outbox_partial(&connection->outbox);
+    parcel->connection = connection;
+    parcel->frame = frame;
+    int r = 1;
+    if (partial) {
+        r = parcel_add_envelope(parcel);
+        pieces_skip(parcel->head.msg_iov, parcel->head.msg_iovlen, partial);
+        parcel->bytes -= r > 0 ? partial : 0;
     }
-    batch_add_queued(batch, connection->link);
-    while (r == 0 && batch->envelope_count < BATCH_ENVELOPES)
-        r = batch_add_envelope(batch, connection, frame);
-    return r == -ENOENT ? 0 : r;
+    parcel_add_queued(parcel);
+    while (r > 0 && parcel->envelope_count < PARCEL_ENVELOPES)
+        r = parcel_add_envelope(parcel);
+    return MIN(r, 0);
 }
 
-/* Deals `sent` bytes out in the order in which they were gathered. */
-static void batch_account(const struct batch *batch, struct connection *connection, size_t sent)
+/* Deals out what was sent of the parcel to the link's queue. Returns the rest. */
+static size_t parcel_deal_queued(const struct parcel *parcel, size_t sent)
 {
-    struct link *link = connection->link;
-    uint32_t done = 0, partial = outbox_partial(&connection->outbox);
-    if (partial) {
-        size_t rest = batch->sizes[0] - partial;
-        if (sent < rest) {
-            connection_mark_sent(connection, 0, partial + (uint32_t)sent);
-            return;
-        }
-        sent -= rest;
-        done = 1;
-    }
-    size_t queued = MIN(sent, batch->queued_bytes);
-    sent -= queued;
+    struct link *link = parcel->connection->link;
+    size_t queued = MIN(sent, parcel->queued_bytes);
     if (queued) {
         link->work->out_offset += queued;
         if (link_queued_bytes(link) == 0) {
@@ -105,30 +95,64 @@ static void batch_account(const struct batch *batch, struct connection *connecti
             link->work->out_offset = 0;
         }
     }
-    while (done < batch->envelope_count && sent >= batch->sizes[done])
-        sent -= batch->sizes[done++];
+    return sent - queued;
+}
+
+/* The socket took only a part: the envelopes are measured once more, to see where it ended. */
+static void parcel_deal_part(const struct parcel *parcel, size_t sent)
+{
+    struct connection *connection = parcel->connection;
+    struct iovec pieces[STREAM_PIECES_MAX];
+    char scratch[STREAM_SCRATCH];
+    uint32_t done = 0, partial = outbox_partial(&connection->outbox);
+    bool has_queued_before = partial == 0;
+    if (has_queued_before)
+        sent = parcel_deal_queued(parcel, sent);
+    for (sent += partial; done < parcel->envelope_count; done++) {
+        int count = stream_frame_one(connection, parcel->frame, done, pieces, scratch);
+        size_t bytes = pieces_bytes(pieces, count);
+        if (sent < bytes)
+            break;
+        sent -= bytes;
+        if (!has_queued_before) {
+            sent = parcel_deal_queued(parcel, sent);
+            has_queued_before = true;
+        }
+    }
     connection_mark_sent(connection, done, (uint32_t)sent);
 }
 
-void stream_flush(struct connection *connection, stream_frame_fn *frame)
+/* False: the link was lost, or takes no more now. */
+static bool parcel_deal(const struct parcel *parcel, ssize_t result)
+{
+    struct connection *connection = parcel->connection;
+    struct link *link = connection->link;
+    ssize_t sent = link_count_sent(link, result);
+    if (sent < 0)
+        return false;
+    if (sent > 0)
+        connection->sent_ms = (uint32_t)connection->hub->now_ms;
+    if ((size_t)sent == parcel->bytes) {
+        parcel_deal_queued(parcel, parcel->queued_bytes);
+        connection_mark_sent(connection, parcel->envelope_count, 0);
+        return true;
+    }
+    parcel_deal_part(parcel, (size_t)sent);
+    link_arm(link, true);
+    return false;
+}
+
+static bool stream_has_more(const struct connection *connection)
+{
+    return outbox_unsent_count(&connection->outbox) || link_queued_bytes(connection->link);
+}
+
+/* What is looked after once a connection's turn to send is over. */
+static void stream_settle(struct connection *connection)
 {
     struct link *link = connection->link;
-    struct batch batch;
-    while (!link_waits_to_write(link) && (outbox_unsent_count(&connection->outbox) || link_queued_bytes(link))) {
-        if (batch_gather(&batch, connection, frame) < 0) {
-            connection_doom(connection, FAULT_INTERNAL);
-            return;
-        }
-        ssize_t sent = link_write(link, batch.pieces, batch.piece_count);
-        if (sent < 0)
-            return;
-        if (sent > 0) {
-            connection->sent_ms = (uint32_t)connection->hub->now_ms;
-            batch_account(&batch, connection, (size_t)sent);
-        }
-        if ((size_t)sent < batch.bytes)
-            link_arm(link, true);
-    }
+    if (!link || link->is_closed)
+        return;
     connection_watch_stall(connection);
     if (outbox_has_kept(&connection->outbox))
         connection_tend_within(connection, connection->hub->config->connection.keep_alive_ms);
@@ -136,6 +160,49 @@ void stream_flush(struct connection *connection, stream_frame_fn *frame)
         link_resume(link);
     if (!link->is_closed)
         link_rest(link);
+}
+
+/* The parcel with what goes out next; NULL: nothing does. */
+static struct parcel *stream_gather(struct connection *connection, stream_frame_fn *frame)
+{
+    struct link *link = connection->link;
+    if (link_waits_to_write(link) || !stream_has_more(connection))
+        return NULL;
+    struct parcel *parcel = flusher_parcel(&link->worker->flusher);
+    if (parcel_gather(parcel, connection, frame) == 0)
+        return parcel;
+    connection_doom(connection, FAULT_INTERNAL);
+    return NULL;
+}
+
+void stream_flush(struct connection *connection, stream_frame_fn *frame)
+{
+    struct link *link = connection->link;
+    struct parcel *parcel;
+    while (!link->is_closed && (parcel = stream_gather(connection, frame))
+           && parcel_deal(parcel, link_try(link, parcel->head.msg_iov, parcel->head.msg_iovlen)))
+        ;
+    stream_settle(connection);
+}
+
+void stream_flush_turn(struct connection *connection, stream_frame_fn *frame)
+{
+    struct link *link = connection->link;
+    struct flusher *flusher = &link->worker->flusher;
+    struct parcel *parcel = flusher->uring ? stream_gather(connection, frame) : NULL;
+    if (parcel)
+        flusher_wait(flusher, parcel, link->source.descriptor);
+    else
+        stream_flush(connection, frame);
+}
+
+void stream_on_sent(struct parcel *parcel, ssize_t result)
+{
+    struct connection *connection = parcel->connection;
+    if (parcel_deal(parcel, result))
+        stream_flush(connection, parcel->frame);
+    else
+        stream_settle(connection);
 }
 
 void stream_queue(struct connection *connection, struct bytes bytes)
@@ -169,10 +236,8 @@ void stream_finish(struct link *link, stream_frame_fn *frame, const struct fault
     struct buf rest = {0};
     struct iovec pieces[STREAM_PIECES_MAX];
     char scratch[STREAM_SCRATCH];
-    struct message *message = outbox_peek(&connection->outbox, 0);
-    const struct encoding *encoding = message_encoding(message, connection->dialect, connection->codec);
-    int count = encoding ? frame(connection, outbox_sent(&connection->outbox) + 1, encoding, pieces, scratch) : 0;
-    batch_skip(pieces, count, outbox_partial(&connection->outbox));
+    int count = stream_frame_one(connection, frame, 0, pieces, scratch);
+    pieces_skip(pieces, (size_t)MAX(count, 0), outbox_partial(&connection->outbox));
     for (int i = 0; i < count; i++)
         buf_add(&rest, pieces[i].iov_base, pieces[i].iov_len);
     struct link_work *work = link_work(link);

@@ -5,17 +5,15 @@
 #pragma once
 
 #include "daemon/core/message.h"
+#include "daemon/net/flusher.h"
 #include "daemon/net/link.h"
 
-#include <sys/uio.h>
-
-enum { STREAM_PIECES_MAX = 3, STREAM_SCRATCH = 48 };
-
-/* How one numbered envelope looks on this transport: fills `pieces`, returns how many. `scratch` lives as long as they do. */
-typedef int stream_frame_fn(const struct connection *connection, uint64_t number, const struct encoding *encoding,
-                            struct iovec pieces[static STREAM_PIECES_MAX], char scratch[static STREAM_SCRATCH]);
-
+/* Sends now what the socket takes. */
 void stream_flush(struct connection *connection, stream_frame_fn *frame);
+/* The same at the end of the turn, where it may be left to the flusher. */
+void stream_flush_turn(struct connection *connection, stream_frame_fn *frame);
+/* Of the flusher: what came of a parcel that waited. */
+void stream_on_sent(struct parcel *parcel, ssize_t result);
 
 /* Queues bytes behind what is under way; they go out at the end of the turn. Too many unread ones pause reading. */
 void stream_queue(struct connection *connection, struct bytes bytes);

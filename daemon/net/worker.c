@@ -10,6 +10,7 @@
 #include "daemon/net/http.h"
 #include "daemon/net/link.h"
 #include "daemon/net/listener.h"
+#include "daemon/net/stream.h"
 #include "lib/log.h"
 
 #include <stdlib.h>
@@ -193,6 +194,11 @@ static int worker_wait_ms(struct worker *worker)
     return worker->tick_ms > worker->hub->now_ms ? (int)(worker->tick_ms - worker->hub->now_ms) : 0;
 }
 
+void worker_settle(struct worker *worker)
+{
+    flusher_run(&worker->flusher);
+}
+
 static bool worker_is_finished(struct worker *worker)
 {
     return worker->is_stopping && (worker->link_count == 0 || worker_now(worker) >= worker->stop_ms);
@@ -202,6 +208,7 @@ static void *worker_run(void *argument)
 {
     struct worker *worker = argument;
     mailbox_own(&worker->mailboxes[worker->index]);
+    flusher_init(&worker->flusher, worker->hub->config, stream_on_sent);
     while (!worker_is_finished(worker)) {
         poller_wait(&worker->poller, worker_wait_ms(worker));
         worker_now(worker);
@@ -211,6 +218,7 @@ static void *worker_run(void *argument)
         hub_finish_turn(worker->hub);
         worker_bury(worker);
     }
+    flusher_done(&worker->flusher);
     return NULL;
 }
 

@@ -5,6 +5,7 @@
 
 #include "daemon/core/hub.h"
 #include "daemon/net/http_parse.h"
+#include "daemon/net/flusher.h"
 #include "daemon/net/mailbox.h"
 #include "daemon/net/poller.h"
 
@@ -38,6 +39,7 @@ struct worker {
 
     struct http_head head;              /* the request being looked at */
     struct buf scratch;                 /* for decoders; nothing lives in it across calls */
+    struct flusher flusher;
     char date[40];                      /* of the Date header, renewed each second */
     uint64_t date_s;
     unsigned char buffer[READ_BUFFER_BYTES];
@@ -48,6 +50,8 @@ MUST_CHECK int worker_init(struct worker *worker, unsigned index, struct exchang
                            const struct router *router, struct mailbox *mailboxes, unsigned worker_count);
 void worker_done(struct worker *worker);
 MUST_CHECK int worker_start(struct worker *worker);
+/* The hub's port: what a turn left to the flusher goes out. */
+void worker_settle(struct worker *worker);
 void worker_join(struct worker *worker);            /* after LETTER_STOP */
 
 /* Milliseconds of a clock that never jumps; also refreshes the hub's. */

@@ -104,6 +104,8 @@ static void poll_answer(struct connection *connection)
 
 void polling_flush(struct connection *connection)
 {
+    /* The next request on the link may be served with the answer, and touch any connection: none may be half sent then. */
+    flusher_run(&connection->link->worker->flusher);
     if (outbox_unsent_count(&connection->outbox) || connection->link->work->state)
         poll_answer(connection);
 }

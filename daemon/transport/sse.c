@@ -25,7 +25,7 @@ static int sse_frame(const struct connection *connection, uint64_t number, const
 
 static void sse_flush(struct connection *connection)
 {
-    stream_flush(connection, sse_frame);
+    stream_flush_turn(connection, sse_frame);
 }
 
 static void sse_add_event(struct buf *out, struct bytes text)
@@ -93,7 +93,7 @@ static size_t sse_on_data(struct link *link, unsigned char *data, size_t length)
 static void sse_on_drained(struct link *link)
 {
     if (link->connection)
-        sse_flush(link->connection);
+        stream_flush(link->connection, sse_frame);
 }
 
 static const struct link_handler sse_handler = {

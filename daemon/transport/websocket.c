@@ -86,7 +86,7 @@ static int websocket_frame(const struct connection *connection, uint64_t number,
 
 static void websocket_flush(struct connection *connection)
 {
-    stream_flush(connection, websocket_frame);
+    stream_flush_turn(connection, websocket_frame);
 }
 
 static void websocket_send_control(struct connection *connection, enum ws_opcode opcode, struct bytes payload)
@@ -310,7 +310,7 @@ static size_t websocket_on_data(struct link *link, unsigned char *data, size_t l
 static void websocket_on_drained(struct link *link)
 {
     if (link->connection)
-        websocket_flush(link->connection);
+        stream_flush(link->connection, websocket_frame);
 }
 
 static void websocket_on_retry(struct link *link)

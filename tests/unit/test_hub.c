@@ -34,6 +34,10 @@ static bool fake_has_room(void *argument, unsigned worker)
     return world->mail_count < world->room;
 }
 
+static void fake_settle(void *argument, unsigned worker)
+{
+}
+
 static void fake_flush(struct connection *connection)
 {
     connection_mark_sent(connection, outbox_unsent_count(&connection->outbox), 0);
@@ -73,7 +77,7 @@ static int start(void **state)
     assert_int_equal(config_load(NULL, overrides, COUNT_OF(overrides), &world->config, &problems), 0);
     buf_done(&problems);
     world->room = COUNT_OF(world->mail);
-    struct ports ports = {fake_post, fake_has_room, world};
+    struct ports ports = {fake_post, fake_has_room, fake_settle, world};
     world->exchange = exchange_new(1, &ports);
     world->hub = hub_new(0, world->exchange, world->config, 1000);
     *state = the_world = world;

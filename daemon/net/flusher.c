@@ -1,0 +1,80 @@
+/*
+ * Flusher: see flusher.h.
+ */
+#include "daemon/net/flusher.h"
+
+#include "daemon/config/config.h"
+#include "lib/log.h"
+
+#include <string.h>
+
+static void flusher_empty(struct flusher *flusher)
+{
+    flusher->parcel_count = flusher->piece_count = flusher->envelope_count = 0;
+}
+
+void flusher_init(struct flusher *flusher, const struct config *config, void (*on_sent)(struct parcel *parcel, ssize_t result))
+{
+    flusher->on_sent = on_sent;
+    flusher_empty(flusher);
+    int r = config->net.flush == FLUSH_URING ? uring_new(FLUSH_PARCELS, &flusher->uring) : 0;
+    if (r < 0)
+        log_warning(LOG_AREA_NET, NULL, "net.flush: io_uring cannot be had here (%s); using write, which costs more processor time "
+                    "and loses nothing", r == -ENOSYS ? "this kernel or this build has none" : strerror(-r));
+}
+
+void flusher_done(struct flusher *flusher)
+{
+    uring_free(flusher->uring);
+    flusher->uring = NULL;
+}
+
+struct parcel *flusher_parcel(struct flusher *flusher)
+{
+    struct parcel *parcel = &flusher->parcels[flusher->parcel_count];
+    parcel->head = (struct msghdr){.msg_iov = flusher->pieces + flusher->piece_count};
+    parcel->scratches = flusher->scratches + flusher->envelope_count;
+    parcel->bytes = parcel->queued_bytes = 0;
+    parcel->envelope_count = 0;
+    return parcel;
+}
+
+static bool flusher_is_full(const struct flusher *flusher)
+{
+    return flusher->parcel_count == FLUSH_PARCELS || flusher->piece_count + PARCEL_PIECES > FLUSH_PIECES
+        || flusher->envelope_count + PARCEL_ENVELOPES > FLUSH_ENVELOPES;
+}
+
+void flusher_wait(struct flusher *flusher, struct parcel *parcel, int descriptor)
+{
+    assert(flusher->uring && parcel == &flusher->parcels[flusher->parcel_count]);
+    uring_add(flusher->uring, descriptor, &parcel->head);
+    flusher->parcel_count++;
+    flusher->piece_count += (unsigned)parcel->head.msg_iovlen;
+    flusher->envelope_count += parcel->envelope_count;
+    if (flusher_is_full(flusher))
+        flusher_run(flusher);
+}
+
+/* The ring broke. What is not known to have gone out is tried again by write: the ring sent nothing of it. */
+static void flusher_fall_back(struct flusher *flusher, int reason)
+{
+    log_warning(LOG_AREA_NET, NULL, "net.flush: io_uring failed (%s); using write from now on", strerror(-reason));
+    flusher_done(flusher);
+    for (unsigned i = 0; i < flusher->parcel_count; i++)
+        if (flusher->results[i] == -ECANCELED)
+            flusher->results[i] = -EAGAIN;
+}
+
+void flusher_run(struct flusher *flusher)
+{
+    if (flusher->parcel_count == 0)
+        return;
+    int r = uring_run(flusher->uring, flusher->results);
+    if (r < 0)
+        flusher_fall_back(flusher, r);
+    /* What is sent meanwhile uses the room behind these. */
+    for (unsigned i = 0; i < flusher->parcel_count; i++)
+        flusher->on_sent(&flusher->parcels[i], flusher->results[i]);
+    flusher_empty(flusher);
+}
