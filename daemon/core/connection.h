@@ -81,13 +81,6 @@ static inline struct membership *connection_memberships(const struct connection 
 }
 static inline uint32_t connection_slot(const struct connection *connection) { return (uint32_t)connection->handle; }
 
-/* It will be touched soon. */
-static inline void connection_prefetch(const struct connection *connection)
-{
-    for (size_t at = 0; at < sizeof(*connection); at += 64)
-        __builtin_prefetch((const char *)connection + at, 1);
-}
-
 /* What a client proved or may do; handed in when a connection is made. */
 struct identity {
     struct bytes user;                  /* empty: anonymous */
@@ -117,7 +110,7 @@ MUST_CHECK int connection_resume(struct connection *connection, uint64_t receive
 /* Sends rtc.welcome on the present transport. */
 void connection_welcome(struct connection *connection, bool is_resumed);
 
-/* Queues a message; marks the connection to be flushed at the end of the turn. */
+/* Queues a message, taking the caller's reference over; marks the connection to be flushed at the end of the turn. */
 void connection_push(struct connection *connection, struct message *message);
 /* More waits to be sent than queue.bytes or queue.envelopes allow. */
 bool connection_is_over_limits(const struct connection *connection);

@@ -16,13 +16,15 @@ void connection_push(struct connection *connection, struct message *message)
     struct hub *hub = connection->hub;
     struct outbox *outbox = &connection->outbox;
     if (outbox_push(outbox, message) < 0) {
+        message_unref(message);
         connection_doom(connection, FAULT_INTERNAL);
         return;
     }
     metrics_add(&hub->metrics, METRIC_MESSAGES_DELIVERED, 1);
     /* Whether it is too much shows only after the flush at the end of the turn, which therefore comes soon. */
     bool is_pressed = connection_is_over_limits(connection);
-    hub->is_pressed = hub->is_pressed || is_pressed;
+    if (is_pressed)
+        hub->is_pressed = true;
     if (!connection->is_dirty && (connection->link || is_pressed))
         hub_mark_dirty(hub, connection);
 }
@@ -30,8 +32,8 @@ void connection_push(struct connection *connection, struct message *message)
 bool connection_is_over_limits(const struct connection *connection)
 {
     const struct config *config = connection->hub->config;
-    return outbox_unsent_bytes(&connection->outbox) > config->queue.bytes
-        || outbox_unsent_count(&connection->outbox) > config->queue.envelopes;
+    const struct owed *owed = connection->outbox.owed;
+    return owed && (owed->unsent_bytes > config->queue.bytes || owed->unsent_count > config->queue.envelopes);
 }
 
 int connection_acknowledge(struct connection *connection, uint64_t number)
@@ -65,10 +67,10 @@ void connection_tell_received(struct connection *connection)
 void connection_mark_sent(struct connection *connection, uint32_t count, uint32_t partial)
 {
     struct hub *hub = connection->hub;
+    uint32_t count_max = (uint32_t)hub->config->resume.envelopes, bytes_max = (uint32_t)hub->config->resume.bytes;
     outbox_mark_sent(&connection->outbox, count, partial);
-    uint32_t forgotten = outbox_forget(&connection->outbox, (uint32_t)hub->config->resume.envelopes,
-                                       (uint32_t)hub->config->resume.bytes, 0);
-    metrics_add(&hub->metrics, METRIC_ENVELOPES_FORGOTTEN, forgotten);
+    if (outbox_keeps_more(&connection->outbox, count_max, bytes_max))
+        metrics_add(&hub->metrics, METRIC_ENVELOPES_FORGOTTEN, outbox_forget(&connection->outbox, count_max, bytes_max, 0));
 }
 
 void connection_watch_stall(struct connection *connection)

@@ -11,8 +11,9 @@
 
 enum {
     SMALLEST_SLOTS = 64,
+    PREFETCH = 4,                       /* so many connections ahead */
+    CACHE_LINE = 64, LINK_BYTES = 72,   /* core does not know what a link is, but that it will be looked at */
     FLUSH_WINDOW = 128,                 /* so many are flushed before they are looked at once more, still warm in the caches */
-    PREFETCH = 2,                       /* connections ahead: the kernel's part of a send leaves little of ours in the caches */
 };
 
 static void on_parked_due(struct timer *timer)
@@ -193,6 +194,22 @@ void hub_mark_dirty(struct hub *hub, struct connection *connection)
     hub->dirty[hub->dirty_count++] = connection;
 }
 
+static void prefetch_bytes(const void *start, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += CACHE_LINE)
+        __builtin_prefetch((const char *)start + at, 1);
+}
+
+/* The kernel's part of a send leaves little of ours in the caches, and a large group does not fit in them; so what the next
+ * ones need is fetched meanwhile: first the connection, then what it points at, then what that points at. */
+static void prefetch_connection(const struct connection *far, const struct connection *near, const struct connection *next)
+{
+    prefetch_bytes(far, sizeof(*far));
+    prefetch_bytes(near->outbox.owed, sizeof(*near->outbox.owed));
+    prefetch_bytes(near->link, LINK_BYTES);
+    outbox_prefetch(&next->outbox);
+}
+
 static void hub_flush_one(struct connection *connection)
 {
     connection->is_dirty = false;
@@ -220,8 +237,8 @@ void hub_finish_turn(struct hub *hub)
     for (uint32_t start = 0, end; start < hub->dirty_count; start = end) {
         end = MIN(hub->dirty_count, start + FLUSH_WINDOW);
         for (uint32_t i = start; i < end; i++) {
-            if (i + PREFETCH < end)
-                connection_prefetch(hub->dirty[i + PREFETCH]);
+            if (i + PREFETCH < hub->dirty_count)
+                prefetch_connection(hub->dirty[i + PREFETCH], hub->dirty[i + PREFETCH / 2], hub->dirty[i + PREFETCH / 4]);
             hub_flush_one(hub->dirty[i]);
         }
         ports->settle(ports->argument, hub->worker);
@@ -252,17 +269,32 @@ static bool hub_deliver_place(struct hub *hub, const struct letter *letter)
         return true;
     bool look = letter->place->space == SPACE_GROUP && roster->newest_join >= letter->sequence;
     uint32_t end = (uint32_t)MIN((uint64_t)roster->count, roster->cursor + hub->config->limits.fanout_slice);
+    uint32_t left_out = 0;
+    message_ref_many(letter->message, end - roster->cursor);
+    const struct member *members = roster_members(roster);
     for (; roster->cursor < end; roster->cursor++) {
-        const struct member *member = &roster_members(roster)[roster->cursor];
+        const struct member *member = &members[roster->cursor];
+        if (roster->cursor + PREFETCH < end)
+            prefetch_connection(hub->slots[member[PREFETCH].slot], hub->slots[member[PREFETCH / 2].slot],
+                                hub->slots[member[PREFETCH / 4].slot]);
         struct connection *connection = hub->slots[member->slot];
         if (connection->handle == letter->except || (look && member_is_too_new(connection, member, letter->sequence)))
-            continue;
-        connection_push(connection, letter->message);
+            left_out++;
+        else
+            connection_push(connection, letter->message);
     }
+    if (left_out)
+        message_unref_many(letter->message, left_out);
     if (roster->cursor < roster->count)
         return false;
     roster->cursor = 0;
     return true;
+}
+
+static void hub_deliver_one(struct connection *connection, struct message *message)
+{
+    message_ref_many(message, 1);
+    connection_push(connection, message);
 }
 
 static bool hub_deliver_all(struct hub *hub, const struct letter *letter)
@@ -271,7 +303,7 @@ static bool hub_deliver_all(struct hub *hub, const struct letter *letter)
     for (; hub->fanout_slot < end; hub->fanout_slot++) {
         struct connection *connection = hub->slots[hub->fanout_slot];
         if (connection && connection->was_opened && connection->handle != letter->except)
-            connection_push(connection, letter->message);
+            hub_deliver_one(connection, letter->message);
     }
     return hub->fanout_slot >= hub->slot_count;
 }
@@ -287,7 +319,7 @@ static bool hub_deliver(struct hub *hub, const struct letter *letter)
     case LETTER_CONNECTION:
         connection = hub_find(hub, letter->handle);
         if (connection)
-            connection_push(connection, letter->message);
+            hub_deliver_one(connection, letter->message);
         return true;
     default:
         return !letter->visit->run(letter->visit, hub);

@@ -4,24 +4,10 @@
  */
 #include "daemon/core/message.h"
 
-#include "daemon/core/ports.h"
-#include "lib/ws_frame.h"
-
 #include <stdlib.h>
 
 /* What a queued message costs beside its name and data. */
 enum { MESSAGE_FIXED_CHARGE = 64 };
-
-struct bytes encoding_payload(const struct encoding *encoding)
-{
-    return bytes_of(encoding->bytes + WS_SERVER_HEADER_MAX, encoding->length);
-}
-
-struct bytes encoding_frame(const struct encoding *encoding)
-{
-    return bytes_of(encoding->bytes + WS_SERVER_HEADER_MAX - encoding->header_length,
-                    encoding->header_length + (size_t)encoding->length);
-}
 
 static struct bytes message_copy(unsigned char **at, struct bytes bytes)
 {
@@ -61,9 +47,9 @@ void message_ref_many(struct message *message, unsigned count)
     atomic_fetch_add_explicit(&message->references, count, memory_order_relaxed);
 }
 
-void message_unref(struct message *message)
+void message_unref_many(struct message *message, unsigned count)
 {
-    if (!message || atomic_fetch_sub_explicit(&message->references, 1, memory_order_acq_rel) != 1)
+    if (!message || atomic_fetch_sub_explicit(&message->references, count, memory_order_acq_rel) != count)
         return;
     for (size_t dialect = 0; dialect < MESSAGE_DIALECTS_MAX; dialect++)
         for (size_t codec = 0; codec < CODEC_COUNT; codec++)
@@ -100,16 +86,12 @@ static struct encoding *encoding_new(const struct message *message, const struct
     return encoding;
 }
 
-const struct encoding *message_encoding(struct message *message, const struct dialect *dialect, enum codec_id codec)
+const struct encoding *message_encode(struct message *message, const struct dialect *dialect, enum codec_id codec)
 {
-    struct encoding *_Atomic *slot = &message->encodings[dialect->index][codec];
-    struct encoding *present = atomic_load_explicit(slot, memory_order_acquire);
-    if (present)
-        return present;
-    struct encoding *made = encoding_new(message, dialect, codec);
+    struct encoding *made = encoding_new(message, dialect, codec), *present = NULL;
     if (!made)
         return NULL;
-    if (atomic_compare_exchange_strong(slot, &present, made))
+    if (atomic_compare_exchange_strong(&message->encodings[dialect->index][codec], &present, made))
         return made;
     free(made);
     return present;

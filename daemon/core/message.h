@@ -6,11 +6,10 @@
  */
 #pragma once
 
-#include "lib/envelope.h"
+#include "daemon/core/ports.h"
+#include "lib/ws_frame.h"
 
 #include <stdatomic.h>
-
-struct dialect;
 
 enum { MESSAGE_DIALECTS_MAX = 4 };
 
@@ -22,8 +21,16 @@ struct encoding {
 };
 
 /* The payload alone, and with its WebSocket header. */
-struct bytes encoding_payload(const struct encoding *encoding);
-struct bytes encoding_frame(const struct encoding *encoding);
+static inline struct bytes encoding_payload(const struct encoding *encoding)
+{
+    return bytes_of(encoding->bytes + WS_SERVER_HEADER_MAX, encoding->length);
+}
+
+static inline struct bytes encoding_frame(const struct encoding *encoding)
+{
+    return bytes_of(encoding->bytes + WS_SERVER_HEADER_MAX - encoding->header_length,
+                    encoding->header_length + (size_t)encoding->length);
+}
 
 struct message {
     atomic_uint references;
@@ -35,9 +42,16 @@ struct message {
 /* Copies all that the envelope points at. One reference is the caller's. NULL: out of memory. */
 struct message *message_new(const struct envelope *envelope);
 void message_ref_many(struct message *message, unsigned count);
-void message_unref(struct message *message);        /* NULL is fine */
+void message_unref_many(struct message *message, unsigned count);
+static inline void message_unref(struct message *message) { message_unref_many(message, 1); }      /* NULL is fine */
 static inline void message_free(struct message *message) { message_unref(message); }
 DEFINE_SCOPED(message)
 
 /* Any thread; NULL: out of memory. Owned by the message. */
-const struct encoding *message_encoding(struct message *message, const struct dialect *dialect, enum codec_id codec);
+const struct encoding *message_encode(struct message *message, const struct dialect *dialect, enum codec_id codec);
+/* The same, cheap where it has been made before: for each member but the first. */
+static inline const struct encoding *message_encoding(struct message *message, const struct dialect *dialect, enum codec_id codec)
+{
+    const struct encoding *present = atomic_load_explicit(&message->encodings[dialect->index][codec], memory_order_acquire);
+    return present ? present : message_encode(message, dialect, codec);
+}

@@ -64,7 +64,6 @@ int outbox_push(struct outbox *outbox, struct message *message)
     if ((!outbox->owed || outbox->owed->count == outbox->owed->capacity) && outbox_grow(outbox) < 0)
         return -ENOMEM;
     struct owed *owed = outbox->owed;
-    message_ref_many(message, 1);
     *owed_slot(owed, owed->count) = message;
     owed->count++;
     owed->unsent_count++;
@@ -72,25 +71,22 @@ int outbox_push(struct outbox *outbox, struct message *message)
     return 0;
 }
 
-struct message *outbox_peek(const struct outbox *outbox, uint32_t index)
-{
-    if (index >= outbox_unsent_count(outbox))
-        return NULL;
-    return *owed_slot(outbox->owed, outbox->owed->count - outbox->owed->unsent_count + index);
-}
-
 void outbox_mark_sent(struct outbox *outbox, uint32_t count, uint32_t partial)
 {
     struct owed *owed = outbox->owed;
     assert(count <= outbox_unsent_count(outbox) && (partial == 0 || count < owed->unsent_count));
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t size = outbox_peek(outbox, 0)->size;
-        owed->unsent_bytes -= size;
-        owed->kept_bytes += size;
-        owed->unsent_count--;
+    if (!owed)
+        return;
+    uint32_t bytes = owed->unsent_bytes;
+    if (count < owed->unsent_count) {
+        bytes = 0;
+        for (uint32_t i = 0; i < count; i++)
+            bytes += outbox_peek(outbox, i)->size;
     }
-    if (owed)
-        owed->partial = partial;
+    owed->unsent_count -= count;
+    owed->unsent_bytes -= bytes;
+    owed->kept_bytes += bytes;
+    owed->partial = partial;
 }
 
 int outbox_acknowledge(struct outbox *outbox, uint64_t number)
@@ -122,9 +118,7 @@ int outbox_rewind(struct outbox *outbox, uint64_t number)
 uint32_t outbox_forget(struct outbox *outbox, uint32_t count_max, uint32_t bytes_max, uint64_t number)
 {
     uint32_t forgotten = 0;
-    while (outbox_has_kept(outbox)
-           && (outbox->owed->count - outbox->owed->unsent_count > count_max || outbox->owed->kept_bytes > bytes_max
-               || outbox->first <= number)) {
+    while (outbox_has_kept(outbox) && (outbox_keeps_more(outbox, count_max, bytes_max) || outbox->first <= number)) {
         outbox_drop_front(outbox, 1);
         forgotten++;
     }

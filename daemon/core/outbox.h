@@ -29,10 +29,20 @@ struct outbox {
     uint64_t first;                     /* number of the oldest one held; of the next one pushed while empty */
 };
 
+/* Its ends will be touched soon. */
+static inline void outbox_prefetch(const struct outbox *outbox)
+{
+    const struct owed *owed = outbox->owed;
+    if (!owed)
+        return;
+    __builtin_prefetch(&owed->ring[owed->head], 1);
+    __builtin_prefetch(&owed->ring[(owed->head + owed->count) & (owed->capacity - 1)], 1);
+}
+
 void outbox_init(struct outbox *outbox);
 void outbox_done(struct outbox *outbox);
 
-/* Takes its own reference. -ENOMEM: nothing was queued. */
+/* Takes the caller's reference over. -ENOMEM: nothing was queued, and the reference is still the caller's. */
 MUST_CHECK int outbox_push(struct outbox *outbox, struct message *message);
 
 static inline uint32_t outbox_count(const struct outbox *outbox) { return outbox->owed ? outbox->owed->count : 0; }
@@ -46,7 +56,13 @@ static inline uint64_t outbox_last(const struct outbox *outbox) { return outbox-
 static inline uint64_t outbox_sent(const struct outbox *outbox) { return outbox_last(outbox) - outbox_unsent_count(outbox); }
 
 /* The unsent message number outbox_sent() + 1 + index; NULL beyond the end. Borrowed. */
-struct message *outbox_peek(const struct outbox *outbox, uint32_t index);
+static inline struct message *outbox_peek(const struct outbox *outbox, uint32_t index)
+{
+    const struct owed *owed = outbox->owed;
+    if (!owed || index >= owed->unsent_count)
+        return NULL;
+    return owed->ring[(owed->head + owed->count - owed->unsent_count + index) & (owed->capacity - 1)];
+}
 /* The next `count` unsent ones have gone out, and `partial` bytes of the one behind them. */
 void outbox_mark_sent(struct outbox *outbox, uint32_t count, uint32_t partial);
 
@@ -57,6 +73,11 @@ MUST_CHECK int outbox_acknowledge(struct outbox *outbox, uint64_t number);
  * sent; nothing changes. */
 MUST_CHECK int outbox_rewind(struct outbox *outbox, uint64_t number);
 
+static inline bool outbox_keeps_more(const struct outbox *outbox, uint32_t count_max, uint32_t bytes_max)
+{
+    const struct owed *owed = outbox->owed;
+    return owed && (owed->count - owed->unsent_count > count_max || owed->kept_bytes > bytes_max);
+}
 /* Forgets the oldest sent ones until the limits hold, and those up to `number` (0: none). Returns how many. */
 uint32_t outbox_forget(struct outbox *outbox, uint32_t count_max, uint32_t bytes_max, uint64_t number);
 

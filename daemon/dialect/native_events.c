@@ -29,7 +29,7 @@ static void native_push(struct connection *connection, const char *event_name, u
                                 .data = json, .data_codec = CODEC_JSON};
     SCOPED(message) message = message_new(&envelope);
     if (message)
-        connection_push(connection, message);
+        connection_push(connection, STEAL(message));
     else
         connection_doom(connection, FAULT_INTERNAL);
 }

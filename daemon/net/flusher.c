@@ -32,7 +32,8 @@ void flusher_done(struct flusher *flusher)
 struct parcel *flusher_parcel(struct flusher *flusher)
 {
     struct parcel *parcel = &flusher->parcels[flusher->parcel_count];
-    parcel->head = (struct msghdr){.msg_iov = flusher->pieces + flusher->piece_count};
+    parcel->head.msg_iov = flusher->pieces + flusher->piece_count;
+    parcel->head.msg_iovlen = 0;
     parcel->scratches = flusher->scratches + flusher->envelope_count;
     parcel->bytes = parcel->queued_bytes = 0;
     parcel->envelope_count = 0;

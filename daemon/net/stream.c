@@ -29,58 +29,51 @@ static size_t pieces_bytes(const struct iovec *pieces, int count)
     return bytes;
 }
 
-/* The unsent envelope at `index` as it looks on the wire. How many pieces; 0: there is none; -ENOMEM: it cannot be encoded. */
+/* The unsent envelope at `index` as it looks on the wire. How many pieces; -ENOMEM: it cannot be encoded. */
 static int stream_frame_one(const struct connection *connection, stream_frame_fn *frame, uint32_t index,
                             struct iovec pieces[static STREAM_PIECES_MAX], char scratch[static STREAM_SCRATCH])
 {
     struct message *message = outbox_peek(&connection->outbox, index);
-    if (!message)
-        return 0;
     const struct encoding *encoding = message_encoding(message, connection->dialect, connection->codec);
     if (!encoding)
         return -ENOMEM;
     return frame(connection, outbox_sent(&connection->outbox) + 1 + index, encoding, pieces, scratch);
 }
 
-static int parcel_add_envelope(struct parcel *parcel)
-{
-    struct iovec *pieces = parcel->head.msg_iov + parcel->head.msg_iovlen;
-    uint32_t index = parcel->envelope_count;
-    int count = stream_frame_one(parcel->connection, parcel->frame, index, pieces, parcel->scratches[index]);
-    if (count <= 0)
-        return count;
-    parcel->bytes += pieces_bytes(pieces, count);
-    parcel->head.msg_iovlen += (size_t)count;
-    parcel->envelope_count++;
-    return count;
-}
-
 static void parcel_add_queued(struct parcel *parcel)
 {
     const struct link *link = parcel->connection->link;
-    parcel->queued_bytes = link_queued_bytes(link);
-    if (parcel->queued_bytes == 0)
+    size_t bytes = link_queued_bytes(link);
+    if (bytes == 0)
         return;
-    parcel->head.msg_iov[parcel->head.msg_iovlen++] = (struct iovec){link->work->out.data + link->work->out_offset, parcel->queued_bytes};
-    parcel->bytes += parcel->queued_bytes;
+    parcel->head.msg_iov[parcel->head.msg_iovlen++] = (struct iovec){link->work->out.data + link->work->out_offset, bytes};
+    parcel->queued_bytes = bytes;
+    parcel->bytes += bytes;
 }
 
 /* -ENOMEM: an envelope could not be encoded. */
 static int parcel_gather(struct parcel *parcel, struct connection *connection, stream_frame_fn *frame)
 {
     uint32_t partial = outbox_partial(&connection->outbox);
+    uint32_t count = MIN(outbox_unsent_count(&connection->outbox), (uint32_t)PARCEL_ENVELOPES);
     parcel->connection = connection;
     parcel->frame = frame;
-    int r = 1;
-    if (partial) {
-        r = parcel_add_envelope(parcel);
-        pieces_skip(parcel->head.msg_iov, parcel->head.msg_iovlen, partial);
-        parcel->bytes -= r > 0 ? partial : 0;
+    if (!partial)
+        parcel_add_queued(parcel);
+    for (; parcel->envelope_count < count; parcel->envelope_count++) {
+        uint32_t index = parcel->envelope_count;
+        struct iovec *pieces = parcel->head.msg_iov + parcel->head.msg_iovlen;
+        int added = stream_frame_one(connection, frame, index, pieces, parcel->scratches[index]);
+        if (added < 0)
+            return added;
+        if (index == 0 && partial)
+            pieces_skip(pieces, (size_t)added, partial);
+        parcel->bytes += pieces_bytes(pieces, added);
+        parcel->head.msg_iovlen += (size_t)added;
+        if (index == 0 && partial)
+            parcel_add_queued(parcel);
     }
-    parcel_add_queued(parcel);
-    while (r > 0 && parcel->envelope_count < PARCEL_ENVELOPES)
-        r = parcel_add_envelope(parcel);
-    return MIN(r, 0);
+    return 0;
 }
 
 /* Deals out what was sent of the parcel to the link's queue. Returns the rest. */
@@ -122,7 +115,7 @@ static void parcel_deal_part(const struct parcel *parcel, size_t sent)
     connection_mark_sent(connection, done, (uint32_t)sent);
 }
 
-/* False: the link was lost, or takes no more now. */
+/* True: the socket takes more, and there is more. */
 static bool parcel_deal(const struct parcel *parcel, ssize_t result)
 {
     struct connection *connection = parcel->connection;
@@ -135,7 +128,7 @@ static bool parcel_deal(const struct parcel *parcel, ssize_t result)
     if ((size_t)sent == parcel->bytes) {
         parcel_deal_queued(parcel, parcel->queued_bytes);
         connection_mark_sent(connection, parcel->envelope_count, 0);
-        return true;
+        return outbox_unsent_count(&connection->outbox) > 0;
     }
     parcel_deal_part(parcel, (size_t)sent);
     link_arm(link, true);

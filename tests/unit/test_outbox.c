@@ -9,7 +9,6 @@ static void push(struct outbox *outbox, unsigned count)
         struct envelope envelope = {.event_name = BYTES("n")};
         struct message *message = message_new(&envelope);
         assert_int_equal(outbox_push(outbox, message), 0);
-        message_unref(message);
     }
 }
 
