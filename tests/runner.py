@@ -72,18 +72,19 @@ def meson_tests(count, name):
     count.note(f"{name}: unit tests, corpus and lint", passed, failed, result.stdout)
 
 
-def integration(count, name, pattern="test_*.py"):
+def integration(count, name, pattern="test_*.py", **environment):
     """One process a file, so that a file that hangs or crashes costs only itself."""
     import fnmatch
+    label = ", ".join([name, *environment.values()])
     for file in sorted(fnmatch.filter(os.listdir(os.path.join(ROOT, "tests/integration")), pattern)):
         result = run("/usr/bin/python3", "-W", "ignore::ResourceWarning", "tests/runner.py", "--unittest", file,
-                     timeout=600, BUILD=name)
+                     timeout=600, BUILD=name, **environment)
         last = result.stdout.rstrip().rsplit("\n", 1)[-1]
         words = last.split()
         if len(words) == 4 and words[1] == "passed," and words[3] == "failed":
-            count.note(f"{name}: {file}", int(words[0]), int(words[2]), result.stdout)
+            count.note(f"{label}: {file}", int(words[0]), int(words[2]), result.stdout)
         else:
-            count.note(f"{name}: {file}", 0, 1, result.stdout)
+            count.note(f"{label}: {file}", 0, 1, result.stdout)
 
 
 def unittest_file(file):
@@ -105,6 +106,13 @@ def part_asan(count, arguments):
     if build(count, "build-asan"):
         meson_tests(count, "build-asan")
         integration(count, "build-asan")
+
+
+def part_uring(count, arguments):
+    """The same once more with net.flush: uring."""
+    for name in ("build-test", "build-asan"):
+        if build(count, name):
+            integration(count, name, FLUSH="uring")
 
 
 def part_tsan(count, arguments):
@@ -144,7 +152,7 @@ def part_bench(count, arguments):
     count.command("bench, one round", "/usr/bin/python3", "tests/bench/bench.py", "--rounds", "1", "idle", "fanout-128-mixed", "echo")
 
 
-PARTS = {"plain": part_plain, "quickstart": part_quickstart, "systemd": part_systemd, "asan": part_asan, "tsan": part_tsan,
+PARTS = {"plain": part_plain, "quickstart": part_quickstart, "systemd": part_systemd, "asan": part_asan, "uring": part_uring, "tsan": part_tsan,
          "fuzz": part_fuzz, "bench": part_bench}
 
 

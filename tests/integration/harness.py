@@ -15,6 +15,7 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
+FLUSH = os.environ.get("FLUSH", "write")    # net.flush, where a test does not say
 PATIENCE_S = 20  # how long a condition may take to come true; only a broken daemon takes that long
 
 
@@ -39,14 +40,14 @@ def free_port():
 class Daemon:
     """rtcd with anonymous connections and two workers; keyword options replace or add (anonymous is connection.anonymous)."""
 
-    def __init__(self, options=None, config=None, workers=2, descriptors=None, environment=None):
+    def __init__(self, options=None, config=None, workers=2, descriptors=None, environment=None, before_start=None):
         self.directory = tempfile.TemporaryDirectory(prefix="rtcd-test-")
         self.port = free_port()
         self.admin_path = os.path.join(self.directory.name, "admin.sock")
         self.config_path = None
         settings = {
             "listen": f"127.0.0.1:{self.port}", "admin.listen": self.admin_path, "workers": workers,
-            "connection.anonymous": "true", "log.core": "info",
+            "connection.anonymous": "true", "log.core": "info", "net.flush": FLUSH,
         }
         settings.update(options or {})
         arguments = [os.path.join(BUILD, "daemon", "rtcd")]
@@ -60,6 +61,7 @@ class Daemon:
             arguments += ["--set", f"{name}={value}"]
         self.arguments = arguments
         self.descriptors = descriptors
+        self.before_start = before_start        # called in the daemon's process before it is the daemon
         self.environment = environment or {}
         self.log_path = os.path.join(self.directory.name, "log")
         self.process = None
@@ -84,6 +86,8 @@ class Daemon:
         def limit():
             if self.descriptors:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
+            if self.before_start:
+                self.before_start()
 
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.arguments, stderr=log, stdin=subprocess.DEVNULL, env=environment,
