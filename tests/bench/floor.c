@@ -1,9 +1,12 @@
 /*
- * Floor: the least that a WebSocket broadcaster can do, to measure rtcd against: epoll, one frame made for each message,
- * and at the end of each loop turn one writev for each member with all frames of that turn. It has no groups, limits,
- * timers or logs. With --echo each message goes back to its sender alone.
+ * Floor: the least that a WebSocket broadcaster can do, to measure rtcd against: epoll, one frame made for each message, and
+ * then, by the writer that the command line names,
+ *   write    one write for each message and member, as soon as the message has come
+ *   batched  one writev for each member and loop turn, with all frames of that turn
+ *   uring    the same as batched, as one submit of io_uring for all members (floor_uring.c; where liburing was there to build)
+ * ?group=G makes a client a member, ?to=G lets it publish. It has no limits, timers or logs.
  */
-#include "lib/ws_frame.h"
+#include "tests/bench/floor.h"
 
 #include <arpa/inet.h>
 #include <err.h>
@@ -12,28 +15,9 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-enum { EVENTS_AT_ONCE = 512, FRAMES_PER_TURN = 256, MESSAGE_MAX = 64 * 1024 };
-
-struct member {
-    int descriptor;
-    bool is_open;
-    uint32_t index;
-    struct ws_reader reader;
-    struct buf in, rest;                /* half a frame; what the socket did not take */
-};
-
-struct floor {
-    int epoll, listener;
-    bool is_echo;
-    struct member **members;
-    uint32_t count, capacity;
-    struct iovec frames[FRAMES_PER_TURN];       /* of this turn */
-    struct member *senders[FRAMES_PER_TURN];
-    int frame_count;
-};
+enum { EVENTS_AT_ONCE = 512, MESSAGE_MAX = 64 * 1024 };
 
 static unsigned char buffer[MESSAGE_MAX + 256];
 
@@ -49,27 +33,53 @@ static void accept_members(struct floor *floor)
     for (int descriptor; (descriptor = accept4(floor->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0; ) {
         int on = 1;
         setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        if (floor->count == floor->capacity) {
-            floor->capacity = floor->capacity ? 2 * floor->capacity : 1024;
-            floor->members = realloc(floor->members, floor->capacity * sizeof(struct member *));
-        }
         struct member *member = calloc(1, sizeof(*member));
         member->descriptor = descriptor;
-        member->index = floor->count;
         ws_reader_init(&member->reader, true, MESSAGE_MAX, 1);
-        floor->members[floor->count++] = member;
         watch(floor, descriptor, EPOLLIN, EPOLL_CTL_ADD, member);
     }
 }
 
+/* The group that the head names as the parameter `key`; NULL: it names none. */
+static struct group *find_group(struct floor *floor, const unsigned char *head, size_t length, const char *key)
+{
+    const char *at = memmem(head, length, key, strlen(key));
+    if (!at)
+        return NULL;
+    at += strlen(key);
+    size_t name_length = strcspn(at, " &");
+    for (struct group *group = floor->groups; group; group = group->next) {
+        if (strlen(group->name) == name_length && memcmp(group->name, at, name_length) == 0)
+            return group;
+    }
+    struct group *group = calloc(1, sizeof(*group));
+    group->name = strndup(at, name_length);
+    group->next = floor->groups;
+    floor->groups = group;
+    return group;
+}
+
+static void join(struct floor *floor, struct member *member, struct group *group)
+{
+    if (group->count == group->capacity) {
+        group->capacity = group->capacity ? 2 * group->capacity : 4;
+        group->members = realloc(group->members, group->capacity * sizeof(struct member *));
+    }
+    member->group = group;
+    member->index = group->count;
+    group->members[group->count++] = member;
+    if (floor->writer->joined)
+        floor->writer->joined(member);
+}
+
 static void drop(struct floor *floor, struct member *member)
 {
-    struct member *last = floor->members[--floor->count];
-    floor->members[member->index] = last;
-    last->index = member->index;
-    for (int i = 0; i < floor->frame_count; i++) {
-        if (floor->senders[i] == member)
-            floor->senders[i] = NULL;
+    if (member->group) {
+        struct member *last = member->group->members[--member->group->count];
+        member->group->members[member->index] = last;
+        last->index = member->index;
+        if (floor->writer->left)
+            floor->writer->left(member);
     }
     close(member->descriptor);
     buf_done(&member->in);
@@ -77,18 +87,16 @@ static void drop(struct floor *floor, struct member *member)
     free(member);
 }
 
-static void write_frames(struct floor *floor, struct member *member, struct iovec *frames, int count)
+void floor_keep_rest(struct floor *floor, struct member *member, const struct iovec *frames, int count, size_t sent)
 {
-    ssize_t sent = member->rest.length ? 0 : writev(member->descriptor, frames, count);
-    if (sent < 0 && errno != EAGAIN)
-        return;
-    size_t taken = sent > 0 ? (size_t)sent : 0;
+    size_t before = member->rest.length;
     for (int i = 0; i < count; i++) {
-        size_t skip = MIN(taken, frames[i].iov_len);
-        taken -= skip;
-        buf_add(&member->rest, (char *)frames[i].iov_base + skip, frames[i].iov_len - skip);
+        size_t skip = MIN(sent, frames[i].iov_len);
+        sent -= skip;
+        if (skip < frames[i].iov_len)
+            buf_add(&member->rest, (char *)frames[i].iov_base + skip, frames[i].iov_len - skip);
     }
-    if (member->rest.length)
+    if (member->rest.length && before == 0)
         watch(floor, member->descriptor, EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD, member);
 }
 
@@ -103,33 +111,69 @@ static void write_rest(struct floor *floor, struct member *member)
     watch(floor, member->descriptor, EPOLLIN, EPOLL_CTL_MOD, member);
 }
 
-/* The end of a loop turn: everybody gets what was said in it. */
+static void write_frames(struct floor *floor, struct group *group)
+{
+    for (uint32_t i = 0; i < group->count; i++) {
+        struct member *member = group->members[i];
+        ssize_t sent = 0;
+        if (member->rest.length == 0 && group->frame_count == 1)
+            sent = write(member->descriptor, group->frames[0].iov_base, group->frames[0].iov_len);
+        else if (member->rest.length == 0)
+            sent = writev(member->descriptor, group->frames, group->frame_count);
+        if (sent >= 0 || errno == EAGAIN)
+            floor_keep_rest(floor, member, group->frames, group->frame_count, sent > 0 ? (size_t)sent : 0);
+    }
+}
+
+static const struct writer writers[] = {
+    {.name = "write", .frames_per_turn = 1, .write = write_frames},
+    {.name = "batched", .frames_per_turn = FRAMES_PER_TURN, .write = write_frames},
+};
+
+static const struct writer *find_writer(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(writers); i++) {
+        if (strcmp(writers[i].name, name) == 0)
+            return &writers[i];
+    }
+#ifdef HAVE_URING
+    if (strcmp(writer_uring.name, name) == 0)
+        return &writer_uring;
+#endif
+    errx(64, "%s: no such writer in this build", name);
+}
+
+/* Everybody gets what was said to their group. */
 static void flush(struct floor *floor)
 {
-    for (uint32_t i = 0; i < floor->count && floor->frame_count && !floor->is_echo; i++) {
-        struct member *member = floor->members[i];
-        if (member->is_open && member != floor->senders[0])
-            write_frames(floor, member, floor->frames, floor->frame_count);
+    for (struct group *group = floor->waiting; group; group = group->next_waiting)
+        floor->writer->write(floor, group);
+    if (floor->waiting && floor->writer->finish)
+        floor->writer->finish(floor);
+    for (struct group *group = floor->waiting; group; group = group->next_waiting) {
+        for (int i = 0; i < group->frame_count; i++)
+            free(group->frames[i].iov_base);
+        group->frame_count = 0;
     }
-    for (int i = 0; i < floor->frame_count; i++) {
-        if (floor->is_echo && floor->senders[i])
-            write_frames(floor, floor->senders[i], &floor->frames[i], 1);
-        free(floor->frames[i].iov_base);
-    }
-    floor->frame_count = 0;
+    floor->waiting = NULL;
 }
 
-static void take_message(struct floor *floor, struct member *member, const struct ws_piece *piece)
+static void take_message(struct floor *floor, struct group *group, const struct ws_piece *piece)
 {
     struct buf frame = {0};
-    if (floor->frame_count == FRAMES_PER_TURN)
-        flush(floor);
+    if (!group)
+        errx(1, "a client without ?to= publishes");
+    if (group->frame_count == 0) {
+        group->next_waiting = floor->waiting;
+        floor->waiting = group;
+    }
     ws_add_frame(&frame, piece->opcode, bytes_of(piece->data, piece->length));
-    floor->frames[floor->frame_count] = (struct iovec){frame.data, frame.length};
-    floor->senders[floor->frame_count++] = member;
+    group->frames[group->frame_count++] = (struct iovec){frame.data, frame.length};
+    if (group->frame_count == floor->writer->frames_per_turn)
+        flush(floor);
 }
 
-static size_t take_handshake(struct member *member, unsigned char *data, size_t length)
+static size_t take_handshake(struct floor *floor, struct member *member, unsigned char *data, size_t length)
 {
     char accept[WS_ACCEPT_TEXT + 1], answer[256];
     unsigned char *end = memmem(data, length, "\r\n\r\n", 4), *key = memmem(data, length, "Sec-WebSocket-Key: ", 19);
@@ -139,6 +183,10 @@ static size_t take_handshake(struct member *member, unsigned char *data, size_t 
                         "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept);
     if (write(member->descriptor, answer, (size_t)size) != size)
         err(1, "write");
+    struct group *group = find_group(floor, data, (size_t)(end - data), "group=");
+    member->to = find_group(floor, data, (size_t)(end - data), "to=");
+    if (group)
+        join(floor, member, group);
     member->is_open = true;
     return (size_t)(end - data) + 4;
 }
@@ -155,7 +203,7 @@ static void read_member(struct floor *floor, struct member *member)
     }
     size_t length = held + (size_t)got;
     if (!member->is_open)
-        at = take_handshake(member, buffer, length);
+        at = take_handshake(floor, member, buffer, length);
     while (at < length) {
         struct ws_piece piece;
         struct fault fault;
@@ -168,7 +216,7 @@ static void read_member(struct floor *floor, struct member *member)
             return;
         }
         if (piece.event == WS_EVENT_DATA)
-            take_message(floor, member, &piece);
+            take_message(floor, member->to, &piece);
         at += used;
     }
 }
@@ -185,10 +233,12 @@ static int listen_on(uint16_t port)
 
 int main(int argc, char **argv)
 {
-    if (argc < 2)
-        errx(64, "usage: floor PORT [--echo]");
+    if (argc != 3)
+        errx(64, "usage: floor PORT write|batched|uring");
     struct floor floor = {.epoll = epoll_create1(EPOLL_CLOEXEC), .listener = listen_on((uint16_t)atoi(argv[1])),
-                          .is_echo = argc > 2 && strcmp(argv[2], "--echo") == 0};
+                          .writer = find_writer(argv[2])};
+    if (floor.writer->init)
+        floor.writer->init(&floor);
     watch(&floor, floor.listener, EPOLLIN, EPOLL_CTL_ADD, NULL);
     puts("ready");
     fflush(stdout);

@@ -1,9 +1,8 @@
 /*
- * Load: puts one kind of load on a WebSocket server and prints what it cost as one JSON object. It knows two servers:
- * rtcd, and floor.c, which takes the same messages. Both get the same bytes.
+ * Load: puts one kind of load on a server and prints what it cost as one JSON object. This file reads the arguments, and
+ * opens the clients for all kinds.
  */
-#include "tests/bench/client.h"
-#include "tests/bench/measure.h"
+#include "tests/bench/load.h"
 
 #include <err.h>
 #include <getopt.h>
@@ -11,160 +10,114 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { AT_ONCE = 64, WARM_UP_MESSAGES = 20, DATA_MAX = 60000 };
-
-struct settings {
-    uint16_t port;
-    pid_t server;
-    bool is_rtcd;
-    uint32_t clients;           /* members of the group */
-    uint32_t msgpack_percent;   /* of them */
-    uint32_t bytes;             /* of the data in each message */
-    uint32_t window;            /* messages in flight */
-    uint32_t messages;
-};
-
-/* An envelope for a group, with `bytes` bytes of data. */
-static struct bytes envelope_for(const struct settings *settings, const char *group)
+struct bytes load_data(const struct settings *settings)
 {
-    static struct buf text;
-    buf_clear(&text);
-    buf_add_format(&text, "{\"eventName\":\"bench\",\"to\":{\"group\":\"%s\"},\"data\":\"", group);
+    static unsigned char data[DATA_MAX];
     for (uint32_t i = 0; i < settings->bytes; i++)
-        buf_add_byte(&text, (unsigned char)('a' + i % 26));
-    buf_add_text(&text, "\"}");
-    return buf_bytes(&text);
+        data[i] = (unsigned char)('a' + i % 26);
+    return bytes_of(data, settings->bytes);
 }
 
-static void open_members(struct load *load, const struct settings *settings, const char *target)
+void load_open_members(struct load *load, const struct settings *settings, bool have_users)
 {
-    uint32_t msgpack = settings->clients * settings->msgpack_percent / 100;
-    load_open(load, settings->clients - msgpack, AT_ONCE, target, settings->is_rtcd ? "rtc.v1.json" : NULL);
-    load_open(load, msgpack, AT_ONCE, target, settings->is_rtcd ? "rtc.v1.msgpack" : NULL);
+    uint32_t first = load->count;
+    for (uint32_t i = 0; i < settings->clients; i++) {
+        struct role role = {.group = (int)(i % settings->groups), .to = GROUP_NONE, .user = have_users ? load->count + 1 : 0};
+        load_add(load, settings->mix && i % 2 ? settings->mix : settings->speech, role);
+    }
+    load_open(load, first, settings->clients, settings->at_once);
 }
 
-static void run_idle(const struct settings *settings)
+struct client *load_open_publisher(struct load *load, const struct settings *settings)
 {
-    struct load load;
-    load_init(&load, settings->port, settings->is_rtcd, 0, settings->clients + AT_ONCE);
-    /* What a server sets up once, for its first clients, is not what a connection costs. */
-    load_open(&load, AT_ONCE, AT_ONCE, "/rtc/websocket?group=bench", NULL);
-    uint64_t before = measure_rss_bytes(settings->server);
-    open_members(&load, settings, "/rtc/websocket?group=bench");
-    uint64_t after = measure_rss_bytes(settings->server);
-    printf("{\"bytes\": %.1f}\n", (double)(after - before) / settings->clients);
-    load_done(&load);
+    struct client *publisher = load_add(load, speech_of_publisher(settings->speech), (struct role){.group = GROUP_NONE});
+    load_open(load, load->count - 1, 1, 1);
+    return publisher;
 }
 
-static void run_connect(const struct settings *settings)
+void load_publish_all(struct load *load, struct client *publisher, const struct settings *settings, uint32_t messages,
+                      uint32_t members)
 {
-    struct load load;
-    load_init(&load, settings->port, settings->is_rtcd, 0, settings->clients);
-    uint64_t cpu = measure_cpu_ns(settings->server), start = measure_now_ns();
-    open_members(&load, settings, "/rtc/websocket");
-    uint64_t took = measure_now_ns() - start;
-    printf("{\"rate\": %.0f, \"cpu_ns\": %.0f}\n", settings->clients * 1e9 / (double)took,
-           (double)(measure_cpu_ns(settings->server) - cpu) / settings->clients);
-    load_done(&load);
-}
-
-/* Publishes `messages` and waits until every member has every one; at most `window` are under way. */
-static void publish_all(struct load *load, struct client *publisher, const struct settings *settings, uint32_t messages)
-{
-    struct bytes envelope = envelope_for(settings, "bench");
-    uint64_t start = load->messages, members = settings->clients, sent = 0;
-    while (load->messages - start < messages * members) {
-        while (sent < messages && load->messages - start + settings->window * members >= (sent + 1) * members) {
-            client_send(publisher, WS_TEXT, envelope);
+    struct bytes data = load_data(settings);
+    uint64_t start = load->messages, sent = 0, whole = members;
+    while (load->messages - start < messages * whole) {
+        while (sent < messages && load->messages - start + settings->window * whole >= (sent + 1) * whole) {
+            client_publish(publisher, 0, data);
             sent++;
         }
         if (!load_turn(load))
-            errx(1, "%" PRIu64 " of %" PRIu64 " deliveries came, and nothing more happens", load->messages - start, sent * members);
+            errx(1, "%" PRIu64 " of %" PRIu64 " deliveries came, and nothing more happens", load->messages - start, sent * whole);
     }
 }
 
-static void run_fanout(const struct settings *settings)
-{
-    struct load load;
-    load_init(&load, settings->port, settings->is_rtcd, settings->bytes, settings->clients + 1);
-    open_members(&load, settings, "/rtc/websocket?group=bench");
-    load_open(&load, 1, 1, "/rtc/websocket", NULL);
-    struct client *publisher = &load.clients[load.count - 1];
-
-    publish_all(&load, publisher, settings, WARM_UP_MESSAGES);
-    uint64_t cpu = measure_cpu_ns(settings->server), start = measure_now_ns(), before = load.messages;
-    publish_all(&load, publisher, settings, settings->messages);
-    double deliveries = (double)(load.messages - before), took = (double)(measure_now_ns() - start);
-    printf("{\"cpu_ns\": %.1f, \"rate\": %.0f}\n", (double)(measure_cpu_ns(settings->server) - cpu) / deliveries,
-           deliveries * 1e9 / took);
-    load_done(&load);
-}
-
-static void run_echo(const struct settings *settings)
-{
-    struct load load;
-    load_init(&load, settings->port, settings->is_rtcd, settings->bytes, 1);
-    load_open(&load, 1, 1, "/rtc/websocket?group=echo", NULL);
-    struct bytes envelope = envelope_for(settings, "echo");
-    uint64_t *samples = calloc(settings->messages, sizeof(*samples));
-    uint64_t cpu = measure_cpu_ns(settings->server);
-    for (uint32_t i = 0; i < settings->messages; i++) {
-        uint64_t start = measure_now_ns(), before = load.messages;
-        client_send(load.clients, WS_TEXT, envelope);
-        while (load.messages == before) {
-            if (!load_turn(&load))
-                errx(1, "echo %u did not come", i);
-        }
-        samples[i] = measure_now_ns() - start;
-    }
-    printf("{\"cpu_ns\": %.1f, \"p50_ns\": %" PRIu64 ", \"p99_ns\": %" PRIu64 "}\n",
-           (double)(measure_cpu_ns(settings->server) - cpu) / settings->messages,
-           measure_percentile(samples, settings->messages, 0.50), measure_percentile(samples, settings->messages, 0.99));
-    free(samples);
-    load_done(&load);
-}
-
-static const struct scenario {
+static const struct kind {
     const char *name;
     void (*run)(const struct settings *settings);
-} scenarios[] = {
-    {"idle", run_idle},
-    {"fanout", run_fanout},
-    {"echo", run_echo},
-    {"connect", run_connect},
+} kinds[] = {
+    {"idle", load_idle},     {"connect", load_connect}, {"resume", load_resume}, {"fanout", load_fanout},
+    {"groups", load_groups}, {"admin", load_admin},     {"echo", load_echo},     {"half", load_half},
 };
 
 static const struct option options[] = {
     {"port", required_argument, NULL, 'p'},     {"server", required_argument, NULL, 's'},
-    {"rtcd", no_argument, NULL, 'r'},           {"clients", required_argument, NULL, 'c'},
-    {"msgpack", required_argument, NULL, 'm'},  {"bytes", required_argument, NULL, 'b'},
-    {"window", required_argument, NULL, 'w'},   {"messages", required_argument, NULL, 'n'},
+    {"speak", required_argument, NULL, 'k'},    {"mix", required_argument, NULL, 'x'},
+    {"speeches", no_argument, NULL, 'l'},       {"admin", required_argument, NULL, 'a'},
+    {"clients", required_argument, NULL, 'c'},  {"groups", required_argument, NULL, 'g'},
+    {"bytes", required_argument, NULL, 'b'},    {"window", required_argument, NULL, 'w'},
+    {"messages", required_argument, NULL, 'n'}, {"deaf", required_argument, NULL, 'd'},
+    {"missed", required_argument, NULL, 'm'},   {"at-once", required_argument, NULL, 'o'},
     {0},
 };
 
+static const struct speech *speech_named(const char *name)
+{
+    const struct speech *speech = speech_find(name);
+    if (!speech)
+        errx(64, "%s: no such speech", name);
+    return speech;
+}
+
+static void read_option(struct settings *settings, int letter, const char *value)
+{
+    uint32_t *const numbers[] = {
+        ['c'] = &settings->clients,  ['g'] = &settings->groups, ['b'] = &settings->bytes,  ['w'] = &settings->window,
+        ['n'] = &settings->messages, ['d'] = &settings->deaf_percent, ['m'] = &settings->missed, ['o'] = &settings->at_once,
+    };
+    if (letter == 'p')
+        settings->port = (uint16_t)atoi(value);
+    else if (letter == 's' && settings->servers.count < MEASURE_PROCESSES_MAX)
+        settings->servers.pids[settings->servers.count++] = atoi(value);
+    else if (letter == 'k')
+        settings->speech = speech_named(value);
+    else if (letter == 'x')
+        settings->mix = speech_named(value);
+    else if (letter == 'a')
+        settings->admin = value;
+    else if ((size_t)letter < COUNT_OF(numbers) && numbers[letter])
+        *numbers[letter] = (uint32_t)strtoul(value, NULL, 10);
+    else
+        exit(64);
+}
+
 int main(int argc, char **argv)
 {
-    struct settings settings = {.clients = 1, .bytes = 128, .window = 1, .messages = 1};
-    uint32_t *const numbers[] = {['c'] = &settings.clients, ['m'] = &settings.msgpack_percent, ['b'] = &settings.bytes,
-                                 ['w'] = &settings.window, ['n'] = &settings.messages};
+    struct settings settings = {.clients = 1, .groups = 1, .bytes = 128, .window = 1, .messages = 1, .at_once = AT_ONCE};
     for (int letter; (letter = getopt_long(argc, argv, "", options, NULL)) != -1; ) {
-        if (letter == 'p')
-            settings.port = (uint16_t)atoi(optarg);
-        else if (letter == 's')
-            settings.server = atoi(optarg);
-        else if (letter == 'r')
-            settings.is_rtcd = true;
-        else if (letter != '?')
-            *numbers[letter] = (uint32_t)strtoul(optarg, NULL, 10);
+        if (letter == 'l') {
+            speech_print_names();
+            return 0;
+        }
+        read_option(&settings, letter, optarg);
     }
-    if (settings.bytes > DATA_MAX || settings.port == 0 || settings.server == 0 || optind >= argc)
-        errx(64, "usage: load --port PORT --server PID [--rtcd] [--clients N] [--msgpack PERCENT] [--bytes N] [--window N] "
-                 "[--messages N] idle|fanout|echo|connect");
-    for (size_t i = 0; i < COUNT_OF(scenarios); i++) {
-        if (strcmp(argv[optind], scenarios[i].name) == 0) {
-            scenarios[i].run(&settings);
+    if (!settings.speech || settings.bytes > DATA_MAX || settings.port == 0 || settings.servers.count == 0
+        || settings.clients == 0 || settings.groups == 0 || settings.messages == 0 || optind >= argc)
+        errx(64, "usage: load --port PORT --server PID... --speak SPEECH [--mix SPEECH] [--clients N] [--groups N] [--bytes N] "
+                 "[--window N] [--messages N] [--deaf PERCENT] [--missed N] [--at-once N] [--admin SOCKET] KIND");
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        if (strcmp(argv[optind], kinds[i].name) == 0) {
+            kinds[i].run(&settings);
             return 0;
         }
     }
-    errx(64, "%s: no such scenario", argv[optind]);
+    errx(64, "%s: no such kind of load", argv[optind]);
 }

@@ -29,28 +29,55 @@ static uint64_t first_number(const char *path, const char *format)
     return value;
 }
 
-uint64_t measure_cpu_ns(pid_t process)
+static void add_threads(pid_t process, struct cpu *cpu, unsigned *thread_count)
 {
     char path[300];
-    uint64_t sum = 0;
     snprintf(path, sizeof(path), "/proc/%d/task", (int)process);
     DIR *threads = opendir(path);
     if (!threads)
-        return 0;
+        return;
+    /* In order of age, so that a thread has the same place the next time. */
     for (struct dirent *thread; (thread = readdir(threads)); ) {
+        if (thread->d_name[0] == '.')
+            continue;
         snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)process, thread->d_name);
-        if (thread->d_name[0] != '.')
-            sum += first_number(path, "%" SCNu64);
+        uint64_t ns = first_number(path, "%" SCNu64);
+        cpu->all_ns += ns;
+        if (*thread_count < MEASURE_THREADS_MAX)
+            cpu->thread_ns[(*thread_count)++] = ns;
     }
     closedir(threads);
-    return sum;
 }
 
-uint64_t measure_rss_bytes(pid_t process)
+struct cpu measure_cpu(const struct servers *servers)
+{
+    struct cpu cpu = {0};
+    unsigned thread_count = 0;
+    for (unsigned i = 0; i < servers->count; i++)
+        add_threads(servers->pids[i], &cpu, &thread_count);
+    return cpu;
+}
+
+uint64_t measure_busiest_ns(const struct servers *servers, const struct cpu *before)
+{
+    struct cpu now = measure_cpu(servers);
+    uint64_t most = 0;
+    for (unsigned i = 0; i < MEASURE_THREADS_MAX; i++) {
+        uint64_t used = now.thread_ns[i] - before->thread_ns[i];
+        most = now.thread_ns[i] >= before->thread_ns[i] && used > most ? used : most;
+    }
+    return most;
+}
+
+uint64_t measure_rss_bytes(const struct servers *servers)
 {
     char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)process);
-    return first_number(path, "Rss: %" SCNu64) * 1024;
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < servers->count; i++) {
+        snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)servers->pids[i]);
+        sum += first_number(path, "Rss: %" SCNu64) * 1024;
+    }
+    return sum;
 }
 
 static int compare(const void *a, const void *b)

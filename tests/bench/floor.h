@@ -1,0 +1,51 @@
+/*
+ * Floor: what the ways to write have in common; see floor.c.
+ */
+#pragma once
+
+#include "lib/ws_frame.h"
+
+#include <sys/uio.h>
+
+enum { FRAMES_PER_TURN = 256 };
+
+struct member {
+    int descriptor;
+    bool is_open;
+    uint32_t index;                     /* in its group */
+    struct group *group, *to;           /* a member of; publishes to */
+    struct ws_reader reader;
+    struct buf in, rest;                /* half a frame; what the socket did not take */
+};
+
+struct group {
+    char *name;
+    struct group *next;
+    struct member **members;
+    uint32_t count, capacity;
+    struct iovec frames[FRAMES_PER_TURN];       /* of this turn */
+    int frame_count;
+    struct group *next_waiting;
+};
+
+struct floor {
+    int epoll, listener;
+    const struct writer *writer;
+    struct group *groups;
+    struct group *waiting;              /* those with frames */
+};
+
+/* How deliveries leave. */
+struct writer {
+    const char *name;
+    int frames_per_turn;                /* at 1 each message is written by itself */
+    void (*init)(struct floor *floor);
+    void (*joined)(struct member *member);
+    void (*left)(struct member *member);
+    void (*write)(struct floor *floor, struct group *group);
+    void (*finish)(struct floor *floor);        /* the end of a turn */
+};
+extern const struct writer writer_uring;
+
+/* The socket took `sent` bytes of the frames; the rest waits until it takes more. */
+void floor_keep_rest(struct floor *floor, struct member *member, const struct iovec *frames, int count, size_t sent);

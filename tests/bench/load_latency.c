@@ -1,0 +1,118 @@
+/*
+ * Load of echoes: each client is alone in a group and publishes to it. At rest one message at a time; under half load
+ * at a steady rate, whatever comes back, with the time at which a message was due as its stamp.
+ */
+#include "tests/bench/load.h"
+
+#include <err.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CALIBRATION_MESSAGES = 20000, DUE_MAX = 4096 };
+
+static void open_echoes(struct load *load, const struct settings *settings)
+{
+    load_init(load, settings->port, settings->bytes, settings->clients);
+    for (uint32_t i = 0; i < settings->clients; i++)
+        load_add(load, settings->speech, (struct role){.group = (int)i, .to = (int)i});
+    load_open(load, 0, settings->clients, settings->at_once);
+}
+
+static void print_latency(const struct settings *settings, uint64_t *samples, size_t count, double cpu_ns, double rate)
+{
+    uint64_t p50 = measure_percentile(samples, count, 0.50), p99 = measure_percentile(samples, count, 0.99);
+    printf("{\"cpu_ns\": %.1f, \"rate\": %.0f, \"p50_ns\": %" PRIu64 ", \"p99_ns\": %" PRIu64 "}\n", cpu_ns, rate, p50, p99);
+}
+
+void load_echo(const struct settings *settings)
+{
+    struct load load;
+    open_echoes(&load, settings);
+    struct bytes data = load_data(settings);
+    uint64_t *samples = calloc(settings->messages, sizeof(*samples));
+    uint64_t cpu = measure_cpu_ns(&settings->servers), begin = measure_now_ns();
+    for (uint32_t i = 0; i < settings->messages; i++) {
+        struct client *client = &load.clients[i % load.count];
+        uint64_t start = measure_now_ns(), before = load.messages;
+        client_publish(client, client->role.to, data);
+        while (load.messages == before) {
+            if (!load_turn(&load))
+                errx(1, "echo %u did not come", i);
+        }
+        samples[i] = measure_now_ns() - start;
+    }
+    double took = (double)(measure_now_ns() - begin), spent = (double)(measure_cpu_ns(&settings->servers) - cpu);
+    print_latency(settings, samples, settings->messages, spent / settings->messages, settings->messages * 1e9 / took);
+    free(samples);
+    load_done(&load);
+}
+
+/* What is under way. The messages of one client come back in the order they went: its n-th was due at due[n]. */
+struct timing {
+    struct load *load;
+    uint64_t (*due)[DUE_MAX];           /* of each client, a ring */
+    uint64_t *samples, count;
+};
+
+static void time_message(struct client *client, void *argument)
+{
+    struct timing *timing = argument;
+    uint64_t due_ns = timing->due[client - timing->load->clients][client->messages % DUE_MAX];
+    timing->samples[timing->count++] = measure_now_ns() - due_ns;
+}
+
+static void send_due(struct timing *timing, uint32_t number, uint64_t due_ns, struct bytes data)
+{
+    struct client *client = &timing->load->clients[number % timing->load->count];
+    uint64_t sequence = number / timing->load->count;
+    if (sequence - client->messages >= DUE_MAX)
+        errx(1, "the server is overloaded at what should be half of its load");
+    timing->due[client - timing->load->clients][sequence % DUE_MAX] = due_ns;
+    client_publish(client, client->role.to, data);
+}
+
+/* One message every `gap_ns`; 0: as fast as the server takes them, at most one a client under way. */
+static void run_steadily(struct timing *timing, uint32_t messages, uint64_t gap_ns, struct bytes data)
+{
+    uint64_t start = measure_now_ns(), last_ns = start;
+    uint32_t sent = 0;
+    timing->count = 0;
+    while (timing->count < messages) {
+        uint64_t now = measure_now_ns();
+        while (sent < messages && (gap_ns ? start + sent * gap_ns <= now : sent - timing->count < timing->load->count)) {
+            send_due(timing, sent, gap_ns ? start + sent * gap_ns : now, data);
+            sent++;
+            load_wait(timing->load, 0);
+        }
+        if (load_wait(timing->load, 0))
+            last_ns = now;
+        else if (now - last_ns > 10000000000)
+            errx(1, "%" PRIu64 " of %u echoes came, and nothing more happens", timing->count, sent);
+    }
+    for (uint32_t i = 0; i < timing->load->count; i++)
+        timing->load->clients[i].messages = 0;
+}
+
+/* First in a closed loop, to see what an echo costs the server; then at half the rate that this cost allows. */
+void load_half(const struct settings *settings)
+{
+    struct load load;
+    open_echoes(&load, settings);
+    struct bytes data = load_data(settings);
+    struct timing timing = {.load = &load, .due = calloc(settings->clients, sizeof(*timing.due)),
+                            .samples = calloc(MAX(settings->messages, (uint32_t)CALIBRATION_MESSAGES), sizeof(uint64_t))};
+    load.on_message = time_message;
+    load.argument = &timing;
+
+    uint64_t cpu = measure_cpu_ns(&settings->servers);
+    run_steadily(&timing, CALIBRATION_MESSAGES, 0, data);
+    uint64_t cost_ns = (measure_cpu_ns(&settings->servers) - cpu) / CALIBRATION_MESSAGES, gap_ns = MAX(2 * cost_ns, 1u);
+    cpu = measure_cpu_ns(&settings->servers);
+    run_steadily(&timing, settings->messages, gap_ns, data);
+    double spent = (double)(measure_cpu_ns(&settings->servers) - cpu);
+    print_latency(settings, timing.samples, settings->messages, spent / settings->messages, 1e9 / (double)gap_ns);
+    free(timing.due);
+    free(timing.samples);
+    load_done(&load);
+}

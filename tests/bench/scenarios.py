@@ -1,0 +1,133 @@
+"""What the benchmark measures: one row a scenario. It knows no servers but by name."""
+
+import dataclasses
+
+
+@dataclasses.dataclass
+class Figure:
+    key: str            # in what load prints
+    title: str
+    scale: float = 1    # what is printed is the value divided by this
+    places: int = 2
+    has_ratio: bool = True
+
+
+@dataclasses.dataclass
+class Target:
+    """`server`'s figure is to be at most, or at least, `limit`: as it stands, or times that of `of` in the same round, or times
+    its own in another scenario."""
+    server: str
+    figure: str
+    limit: float
+    of: str = ""
+    scenario: str = ""
+    at_least: bool = False
+
+    def __str__(self):
+        what = self.of or self.scenario
+        return f"{'>=' if self.at_least else '<='} {self.limit:,g}{' x ' + what if what else ''}"
+
+
+@dataclasses.dataclass
+class Scenario:
+    title: str
+    kind: str                   # what a server must be able to do
+    arguments: list             # of load
+    figures: list               # the first is what is drawn
+    base: str = ""              # the server that all others are related to
+    load: str = ""              # the kind of load; empty: `kind`
+    suffix: str = ""            # the members' speech is the server's with this behind it, where load knows it
+    mix: str = ""               # the same for every other member
+    options: dict = dataclasses.field(default_factory=dict)     # of rtcd
+    servers: tuple = ("rtcd",)  # beside the base and, where has_peers, the peers
+    targets: list = dataclasses.field(default_factory=list)
+    is_default: bool = True
+    has_peers: bool = True
+    clients: int = 1000         # load opens as many, or as many as this machine allows
+
+
+CPU = Figure("cpu_ns", "CPU per delivery, us", 1000)
+RATE = Figure("rate", "deliveries/s", 1, 0)
+P50, P99 = Figure("p50_ns", "p50, us", 1000, 1), Figure("p99_ns", "p99, us", 1000, 1)
+
+SIZES = {128: "128 B", 1024: "1 KiB", 16384: "16 KiB"}
+WINDOWS = (1, 4, 32)
+ENCODINGS = {"": "JSON", "msgpack": "MessagePack", "mixed": "JSON and MessagePack, half of the members each"}
+DELIVERIES = {1: 300, 4: 1000, 32: 4000}        # in a run, thousands, at 128 B
+DEFAULT_FANOUTS = {"fanout-128", "fanout-128-window-4", "fanout-128-window-32", "fanout-1024-window-4", "fanout-16384-window-4",
+                   "fanout-128-msgpack", "fanout-128-mixed", "fanout-128-mixed-window-4", "fanout-10k-128", "fanout-10k-128-window-32"}
+
+
+def fanout_name(members, size, encoding, window):
+    return "-".join(["fanout", *(["10k"] if members == 10000 else []), str(size), *([encoding] if encoding else []),
+                     *(["window", str(window)] if window > 1 else [])])
+
+
+def fanout_targets(members, size, encoding, window, base):
+    if encoding == "mixed":
+        return [Target("rtcd", "cpu_ns", 1.10, scenario=fanout_name(members, size, "", window))]
+    # At one in flight the two floors do the same but for what is gathered of several publishers.
+    uring = [Target("rtcd-uring", "cpu_ns", 0.85, of=base)] if size == 128 else []
+    return [Target("rtcd", "cpu_ns", 1.05, of=base), *uring]
+
+
+def fanout(members, size, encoding, window):
+    name = fanout_name(members, size, encoding, window)
+    base = "floor" if window == 1 and size < 16384 else "floor-batched"
+    messages = max(WINDOWS[-1] + 1, DELIVERIES[window] * 1000 // members // (4 if size == 16384 else 1))
+    title = f"fan-out to {members:,} members, {SIZES[size]}, {ENCODINGS[encoding]}, {window} in flight"
+    return name, Scenario(title, "fanout", [f"--bytes={size}", f"--messages={messages}", f"--window={window}"], [CPU, RATE], base,
+                          suffix="-msgpack" if encoding == "msgpack" else "", mix="-msgpack" if encoding == "mixed" else "",
+                          servers=("rtcd", "rtcd-uring"), targets=fanout_targets(members, size, encoding, window, base),
+                          is_default=name in DEFAULT_FANOUTS, has_peers=not encoding, clients=members)
+
+
+def idle(transport, clients, limit, is_default=True):
+    # Pings come soon, so that what everybody has received is soon acknowledged.
+    return Scenario(f"{clients:,} idle connections over {transport}, each with a user, in one group",
+                    "idle" if transport == "websocket" else transport, [],
+                    [Figure("bytes", "RSS per connection, bytes", 1, 0), Figure("after_bytes", "after a broadcast to all", 1, 0)],
+                    "floor" if transport == "websocket" else "", load="idle",
+                    suffix="" if transport == "websocket" else f"-{transport}", options={"connection.keep-alive": "2s"},
+                    targets=[Target("rtcd", key, limit) for key in ("bytes", "after_bytes")], is_default=is_default, clients=clients)
+
+
+SCENARIOS = {
+    "idle": idle("websocket", 10000, 512),
+    "idle-sse": idle("sse", 10000, 768),
+    "idle-longpoll": idle("longpoll", 10000, 768),
+    "idle-100k": idle("websocket", 100000, 512, is_default=False),
+    **dict(fanout(members, size, encoding, window) for members in (1000, 10000) for size in SIZES for encoding in ENCODINGS
+           for window in WINDOWS),
+    "fanout-slow-tenth": Scenario("fan-out to 1,000 members, 1 KiB, 4 in flight, and a tenth of them reads nothing", "fanout",
+                                  ["--bytes=1024", "--messages=1000", "--window=4", "--deaf=10"], [CPU, RATE], "floor-batched",
+                                  has_peers=False),
+    "fanout-sse": Scenario("fan-out to 1,000 members over server-sent events, 128 B, 1 in flight", "sse",
+                           ["--messages=300"], [CPU, RATE], "nchan", load="fanout", suffix="-sse"),
+    "fanout-longpoll": Scenario("fan-out to 1,000 members over long polling, 128 B, 1 in flight", "longpoll", ["--messages=150"],
+                                [CPU, RATE], "nchan", load="fanout", suffix="-longpoll",
+                                targets=[Target("rtcd", "cpu_ns", 0.6, of="nchan")]),
+    "groups": Scenario("250 groups of 4 members, a publisher in each, 128 B, 1 in flight in each group", "fanout",
+                       ["--groups=250", "--messages=75000"], [CPU, RATE], "floor", load="groups", servers=("rtcd", "rtcd-uring")),
+    "echo": Scenario("echo at rest: one client, 128 B", "echo", ["--messages=20000"],
+                     [P50, P99, Figure("cpu_ns", "CPU per echo, us", 1000)], "floor", clients=1),
+    "echo-half-load": Scenario("echo at half of the load that the server's CPU allows: 50 clients, 128 B", "echo", ["--messages=100000"],
+                               [P99, P50, Figure("rate", "echoes/s", 1, 0)], "floor", load="half", clients=50,
+                               targets=[Target("rtcd", "p99_ns", 1.2, of="floor")]),
+    "connect": Scenario("connect storm: 10,000 clients, 500 under way at a time", "connect", ["--at-once=500"],
+                        [Figure("cpu_ns", "CPU per connection, us", 1000, 1), Figure("rate", "connections/s", 1, 0)], "floor",
+                        clients=10000),
+    "resume": Scenario("10,000 clients lose their links, miss 20 messages, and come back for them, 500 under way at a time", "resume",
+                       ["--at-once=500", "--missed=20"],
+                       [Figure("resume_ns", "until all have caught up, ms", 1e6, 0), Figure("bare_ns", "10,000 bare connects, ms", 1e6, 0),
+                        Figure("to_bare", "ratio of the two"), Figure("cpu_ns", "CPU per client, us", 1000, 1)],
+                       targets=[Target("rtcd", "to_bare", 1.5)], clients=10000),
+    "admin-publish": Scenario("publishing over the admin socket to 1,000 groups of one member, 128 B", "admin",
+                              ["--groups=1000", "--messages=200000", "--window=1024"],
+                              [Figure("published_a_cpu_second", "messages per CPU second", 1, 0), RATE],
+                              targets=[Target("rtcd", "published_a_cpu_second", 200000, at_least=True)]),
+    "workers": Scenario("one worker and two: fan-out to 1,000 members, 128 B, 1 in flight", "fanout", ["--messages=300"],
+                        [Figure("capacity", "deliveries per CPU second of the busiest thread", 1, 0), RATE, CPU], "rtcd",
+                        servers=("rtcd-2-workers",), has_peers=False,
+                        targets=[Target("rtcd-2-workers", "capacity", 1.8, of="rtcd", at_least=True)]),
+}
