@@ -7,24 +7,32 @@
 #include <err.h>
 #include <liburing.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
-enum { RING_ENTRIES = 4096, FILES_MAX = 32768 };
+enum { RING_ENTRIES = 4096, FILES_MAX = 1 << 20 };
 
 static struct io_uring ring;
 static struct member *sending[RING_ENTRIES];    /* whose send each request of this submit is */
 static struct group *groups_of[RING_ENTRIES];
 static struct msghdr messages[RING_ENTRIES];
-static unsigned pending_count;
+static unsigned pending_count, files_max;
 
 static void uring_init(struct floor *floor)
 {
-    if (io_uring_queue_init(RING_ENTRIES, &ring, 0) < 0 || io_uring_register_files_sparse(&ring, FILES_MAX) < 0)
-        errx(1, "this kernel offers no io_uring with registered files");
+    struct rlimit limit = {0};
+    getrlimit(RLIMIT_NOFILE, &limit);       /* there can be no more registered files than open ones */
+    files_max = (unsigned)MIN(limit.rlim_cur, (rlim_t)FILES_MAX);
+    int r = io_uring_queue_init(RING_ENTRIES, &ring, 0);
+    if (r == 0)
+        r = io_uring_register_files_sparse(&ring, files_max);
+    if (r < 0)
+        errx(1, "io_uring with registered files: %s", strerror(-r));
 }
 
 static void uring_joined(struct member *member)
 {
-    if (member->descriptor >= FILES_MAX || io_uring_register_files_update(&ring, (unsigned)member->descriptor, &member->descriptor, 1) != 1)
+    if ((unsigned)member->descriptor >= files_max
+        || io_uring_register_files_update(&ring, (unsigned)member->descriptor, &member->descriptor, 1) != 1)
         errx(1, "a file cannot be registered");
 }
 
