@@ -15,12 +15,10 @@ const struct admin_command admin_commands[ADMIN_COMMAND_COUNT] = {
 
 static bool event_is_words(struct bytes event_name, const char *words)
 {
-    if (event_name.length != strlen(words))
-        return false;
-    for (size_t i = 0; i < event_name.length; i++)
-        if (event_name.data[i] != (words[i] == ' ' ? '.' : words[i]))
-            return false;
-    return true;
+    size_t i = 0;
+    while (i < event_name.length && words[i] && event_name.data[i] == (words[i] == ' ' ? '.' : words[i]))
+        i++;
+    return i == event_name.length && !words[i];
 }
 
 const struct admin_command *admin_command_by_event(struct bytes event_name)
@@ -89,6 +87,25 @@ bool admin_next_argument(const char **rest, struct admin_argument *ret)
     name_of_word(ret->word, ret->name);
     *rest = at;
     return true;
+}
+
+void admin_grammar_read(const char *synopsis, struct admin_grammar *ret)
+{
+    const char *rest = synopsis;
+    struct admin_argument argument;
+    ret->count = 0;
+    while (admin_next_argument(&rest, &argument)) {
+        assert(ret->count < ADMIN_ARGUMENTS_MAX);
+        ret->arguments[ret->count++] = argument;
+    }
+}
+
+const struct admin_argument *admin_grammar_find(const struct admin_grammar *grammar, struct bytes name)
+{
+    for (unsigned i = 0; i < grammar->count; i++)
+        if (bytes_is(name, grammar->arguments[i].name))
+            return &grammar->arguments[i];
+    return NULL;
 }
 
 static enum admin_kind kind_by_name(const char *name)

@@ -40,6 +40,16 @@ struct admin_argument {
 };
 bool admin_next_argument(const char **rest, struct admin_argument *ret);
 
+/* A whole synopsis, for those who ask of it often. */
+enum { ADMIN_ARGUMENTS_MAX = 16 };
+struct admin_grammar {
+    struct admin_argument arguments[ADMIN_ARGUMENTS_MAX];
+    unsigned count;
+};
+void admin_grammar_read(const char *synopsis, struct admin_grammar *ret);
+/* By its name; NULL: there is none. */
+const struct admin_argument *admin_grammar_find(const struct admin_grammar *grammar, struct bytes name);
+
 enum admin_kind { ADMIN_KIND_TEXT, ADMIN_KIND_COUNT_, ADMIN_KIND_BYTES, ADMIN_KIND_SPAN, ADMIN_KIND_TIME, ADMIN_KIND_FLAG, ADMIN_KIND_JSON };
 struct admin_column { char name[32]; enum admin_kind kind; };
 bool admin_next_column(const char **rest, struct admin_column *ret);

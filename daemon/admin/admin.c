@@ -1,107 +1,20 @@
 /*
- * Admin: see admin.h. The socket, who may use it, and lines in and out. Commands are admin_call.c's.
+ * Admin: see admin.h. The socket and who may use it. What a client sends is admin_client.c's.
  */
 #include "daemon/admin/admin.h"
 
-#include "daemon/admin/admin_call.h"
 #include "daemon/admin/admin_client.h"
 #include "daemon/config/config.h"
+#include "lib/json.h"
 #include "lib/log.h"
 #include "lib/unix_socket.h"
 
-#include <event2/buffer.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-struct admin_client *admin_find_client(struct admin *admin, uint64_t id)
-{
-    LIST_EACH(node, &admin->clients) {
-        struct admin_client *client = CONTAINER_OF(node, struct admin_client, node);
-        if (client->id == id)
-            return client;
-    }
-    return NULL;
-}
-
-static void client_free(struct admin_client *client)
-{
-    if (client->is_listening)
-        atomic_fetch_sub(&client->admin->host.exchange->listener_count, 1);
-    list_remove(&client->node);
-    client->admin->client_count--;
-    bufferevent_free(client->stream);
-    free(client->pattern);
-    free(client);
-}
-
-void admin_client_send(struct admin_client *client, struct bytes line)
-{
-    struct evbuffer *out = bufferevent_get_output(client->stream);
-    evbuffer_add(out, line.data, line.length);
-    evbuffer_add(out, "\n", 1);
-}
-
-size_t admin_client_queued(const struct admin_client *client)
-{
-    return evbuffer_get_length(bufferevent_get_output(client->stream));
-}
-
-/* Asked each time: a request may have been a reload. */
-static bool client_is_full(const struct admin_client *client)
-{
-    const struct config *config = client->admin->host.config(client->admin->host.argument);
-    return admin_client_queued(client) >= config->admin.queue_bytes;
-}
-
-static void client_refuse_long_line(struct admin_client *client)
-{
-    struct admin *admin = client->admin;
-    uint64_t bytes_max = admin->host.config(admin->host.argument)->admin.max_request_bytes;
-    struct admin_return back = {.admin = admin, .client = client->id};
-    if (evbuffer_get_length(bufferevent_get_input(client->stream)) <= bytes_max || client_is_full(client))
-        return;
-    admin_refuse(&back, FAULT_TOO_LARGE, "a line may have %llu bytes (admin.request-bytes)", (unsigned long long)bytes_max);
-    bufferevent_disable(client->stream, EV_READ);
-    shutdown(bufferevent_getfd(client->stream), SHUT_RD);
-}
-
-/* Takes whole lines; stops while too many answers are unread. */
-static void client_take_lines(struct admin_client *client)
-{
-    struct evbuffer *in = bufferevent_get_input(client->stream);
-    size_t length;
-    char *line;
-    while (!client_is_full(client) && (line = evbuffer_readln(in, &length, EVBUFFER_EOL_LF))) {
-        if (length)
-            admin_call_take(client->admin, client, bytes_of(line, length));
-        free(line);
-    }
-    client_refuse_long_line(client);
-}
-
-static void on_readable(struct bufferevent *stream, void *argument)
-{
-    client_take_lines(argument);
-}
-
-static void on_written(struct bufferevent *stream, void *argument)
-{
-    client_take_lines(argument);
-}
-
-static void on_end(struct bufferevent *stream, short what, void *argument)
-{
-    struct admin_client *client = argument;
-    /* A half-closed peer still reads its last answers. */
-    if ((what & BEV_EVENT_EOF) && admin_client_queued(client) && !(what & BEV_EVENT_ERROR)) {
-        evbuffer_write(bufferevent_get_output(stream), bufferevent_getfd(stream));
-    }
-    client_free(client);
-}
 
 static bool is_in_group(const struct ucred *peer, const char *group_name)
 {
@@ -170,21 +83,7 @@ static void admin_welcome(struct admin *admin, int descriptor)
         refuse_peer(descriptor, FAULT_NODE_FULL, "too many admin connections (admin.connections); try again");
         return;
     }
-    struct admin_client *client = calloc(1, sizeof(*client));
-    struct bufferevent *stream = client ? bufferevent_socket_new(admin->host.base, descriptor, BEV_OPT_CLOSE_ON_FREE) : NULL;
-    if (!stream) {
-        free(client);
-        close(descriptor);
-        return;
-    }
-    client->admin = admin;
-    client->stream = stream;
-    client->id = ++admin->next_id;
-    client->access = ADMIN_ADMIN;
-    list_append(&admin->clients, &client->node);
-    admin->client_count++;
-    bufferevent_setcb(stream, on_readable, on_written, on_end, client);
-    bufferevent_enable(stream, EV_READ | EV_WRITE);
+    admin_client_new(admin, descriptor);
 }
 
 static void on_acceptable(evutil_socket_t listener, short what, void *argument)
@@ -256,6 +155,8 @@ int admin_new(const struct admin_host *host, int descriptor, const char *path, s
     admin->host = *host;
     admin->descriptor = descriptor;
     list_init(&admin->clients);
+    for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++)
+        admin_grammar_read(admin_commands[i].synopsis, &admin->grammars[i]);
     int r = 0;
     if (descriptor >= 0) {
         snprintf(admin->path, sizeof(admin->path), "systemd");
@@ -285,13 +186,16 @@ void admin_free(struct admin *admin)
     if (!admin)
         return;
     LIST_EACH(node, &admin->clients)
-        client_free(CONTAINER_OF(node, struct admin_client, node));
+        admin_client_free(CONTAINER_OF(node, struct admin_client, node));
     if (admin->accept_event)
         event_free(admin->accept_event);
     if (admin->descriptor >= 0)
         close(admin->descriptor);
     if (admin->is_own_socket)
         unlink(admin->path);
+    buf_done(&admin->scratch);
+    buf_done(&admin->decoded);
+    buf_done(&admin->line);
     free(admin);
 }
 

@@ -17,19 +17,23 @@ static void (*const handlers[ADMIN_COMMAND_COUNT])(struct admin_call *call) = {
 static void admin_answer(const struct admin_return *back, const char *key, struct bytes json)
 {
     struct admin_client *client = admin_find_client(back->admin, back->client);
+    struct buf *line = &back->admin->line;
     if (!client)
         return;
-    struct buf line = {0};
-    bool is_reply = back->id != 0;
-    buf_add_text(&line, is_reply ? "{\"eventName\":\"rtc.reply\",\"id\":" : "{\"eventName\":\"rtc.error\"");
-    if (is_reply)
-        buf_add_format(&line, "%llu", (unsigned long long)back->id);
-    buf_add_format(&line, ",\"%s\":", is_reply ? key : "data");
-    buf_add_bytes(&line, json.length ? json : BYTES("null"));
-    buf_add_byte(&line, '}');
-    if (buf_status(&line) == 0)
-        admin_client_send(client, buf_bytes(&line));
-    buf_done(&line);
+    buf_clear(line);
+    if (back->id) {
+        buf_add_bytes(line, BYTES("{\"eventName\":\"rtc.reply\",\"id\":"));
+        json_add_decimal(line, back->id);
+    } else {
+        buf_add_bytes(line, BYTES("{\"eventName\":\"rtc.error\""));
+    }
+    buf_add_bytes(line, BYTES(",\""));
+    buf_add_text(line, back->id ? key : "data");
+    buf_add_bytes(line, BYTES("\":"));
+    buf_add_bytes(line, json.length ? json : BYTES("null"));
+    buf_add_byte(line, '}');
+    if (buf_status(line) == 0)
+        admin_client_send(client, buf_bytes(line));
 }
 
 void admin_reply(const struct admin_return *back, struct bytes json)
@@ -57,12 +61,20 @@ void admin_refuse(const struct admin_return *back, enum fault_id id, const char 
     buf_done(&data);
 }
 
+struct bytes admin_value(const struct admin_call *call, const char *name)
+{
+    for (unsigned i = 0; i < call->value_count; i++)
+        if (strcmp(call->values[i].argument->name, name) == 0)
+            return call->values[i].value;
+    return (struct bytes){0};
+}
+
 int admin_text(struct admin_call *call, const char *name, struct bytes *ret)
 {
-    struct bytes value = json_member(call->data, name);
-    if (value.length == 0 || json_type(value) == JSON_NULL)
+    struct bytes value = admin_value(call, name);
+    if (json_type(value) == JSON_NULL)
         return 0;
-    if (json_string(value, &call->scratch, ret) == 0)
+    if (json_string(value, call->decoded, ret) == 0)
         return 1;
     admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%s must be a string", name);
     return -EINVAL;
@@ -70,11 +82,11 @@ int admin_text(struct admin_call *call, const char *name, struct bytes *ret)
 
 int admin_number(struct admin_call *call, const char *name, uint64_t *ret)
 {
-    struct bytes value = json_member(call->data, name), text;
-    if (value.length == 0 || json_type(value) == JSON_NULL)
+    struct bytes value = admin_value(call, name), text;
+    if (json_type(value) == JSON_NULL)
         return 0;
     bool is_number = json_uint(value, ret) == 0
-        || (json_string(value, &call->scratch, &text) == 0 && text_parse_uint(text, ret) == 0);
+        || (json_string(value, call->decoded, &text) == 0 && text_parse_uint(text, ret) == 0);
     if (is_number)
         return 1;
     admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%s must be a whole number", name);
@@ -84,40 +96,53 @@ int admin_number(struct admin_call *call, const char *name, uint64_t *ret)
 bool admin_flag(const struct admin_call *call, const char *name)
 {
     bool value;
-    return json_bool(json_member(call->data, name), &value) == 0 && value;
+    return json_bool(admin_value(call, name), &value) == 0 && value;
 }
 
-static bool command_has_argument(const struct admin_command *command, struct bytes key)
+static bool call_has(const struct admin_call *call, const struct admin_argument *argument)
 {
-    const char *rest = command->synopsis;
-    struct admin_argument argument;
-    while (admin_next_argument(&rest, &argument))
-        if (json_string_is(key, argument.name))
+    for (unsigned i = 0; i < call->value_count; i++)
+        if (call->values[i].argument == argument)
             return true;
     return false;
 }
 
-/* Is everything there that must be, and nothing else? Refuses the call if not. */
-static bool call_check_arguments(struct admin_call *call)
+/* One member of the data; false: the call was refused. Of a name given twice, the first counts. */
+static bool call_take_value(struct admin_call *call, const struct admin_grammar *grammar, struct bytes key, struct bytes value)
 {
-    const char *rest = call->command->synopsis;
-    struct admin_argument argument;
-    while (admin_next_argument(&rest, &argument)) {
-        if (argument.is_optional || json_member(call->data, argument.name).length)
-            continue;
-        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%s is missing: %s %s", argument.name, call->command->words,
-                     call->command->synopsis);
-        return false;
-    }
-    struct json_scan scan;
-    struct bytes key, value;
-    json_scan_init(&scan, call->data.length ? call->data : BYTES("{}"));
-    int r = json_enter(&scan, '{');
-    while (r == 0 && json_next_member(&scan, JSON_DEPTH_MAX, &key, &value) == 1) {
-        if (command_has_argument(call->command, key))
-            continue;
+    struct bytes name;
+    const struct admin_argument *argument = json_string(key, call->decoded, &name) == 0 ? admin_grammar_find(grammar, name) : NULL;
+    if (!argument) {
         admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%.*s is no argument of %s", (int)MIN(key.length, (size_t)64),
                      (const char *)key.data, call->command->words);
+        return false;
+    }
+    if (!call_has(call, argument))
+        call->values[call->value_count++] = (struct admin_value){argument, value};
+    return true;
+}
+
+/* Reads the arguments. Is everything there that must be, and nothing else? Refuses the call if not. */
+static bool call_take_values(struct admin_call *call, const struct admin_grammar *grammar)
+{
+    struct json_scan scan;
+    struct bytes key, value;
+    buf_clear(call->decoded);
+    if (!buf_room(call->decoded, call->data.length + 1)) {
+        admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
+        return false;
+    }
+    json_scan_init(&scan, call->data.length ? call->data : BYTES("{}"));
+    int r = json_enter(&scan, '{');
+    while (r == 0 && json_next_member(&scan, JSON_DEPTH_MAX, &key, &value) == 1)
+        if (!call_take_value(call, grammar, key, value))
+            return false;
+    for (unsigned i = 0; i < grammar->count; i++) {
+        const struct admin_argument *argument = &grammar->arguments[i];
+        if (argument->is_optional || call_has(call, argument))
+            continue;
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%s is missing: %s %s", argument->name, call->command->words,
+                     call->command->synopsis);
         return false;
     }
     return true;
@@ -133,7 +158,7 @@ static void call_dispatch(struct admin_call *call, const struct admin_client *cl
         admin_refuse(&call->back, FAULT_FORBIDDEN, "%s needs more rights than you have", call->command->words);
     } else if (call->data.length && json_type(call->data) != JSON_OBJECT) {
         admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "data must be an object with the arguments");
-    } else if (call_check_arguments(call)) {
+    } else if (call_take_values(call, &call->back.admin->grammars[call->command - admin_commands])) {
         handlers[call->command - admin_commands](call);
     }
 }
@@ -142,17 +167,14 @@ void admin_call_take(struct admin *admin, struct admin_client *client, struct by
 {
     struct envelope envelope;
     struct fault fault = {0};
-    struct buf scratch = {0};
-    struct admin_call call = {.back = {.admin = admin, .client = client->id}, .host = &admin->host};
-    enum decode result = codecs[CODEC_JSON]->decode(line, &scratch, &envelope, &fault);
+    struct admin_call call = {.back = {.admin = admin, .client = client->id}, .host = &admin->host, .decoded = &admin->decoded};
+    enum decode result = codecs[CODEC_JSON]->decode(line, &admin->scratch, &envelope, &fault);
     call.back.id = envelope.id;
     call.data = envelope.data;
     if (result == DECODE_DONE)
         call_dispatch(&call, client, envelope.event_name);
     else
         admin_refuse(&call.back, fault.id, "%s", fault_message(&fault));
-    buf_done(&call.scratch);
-    buf_done(&scratch);
 }
 
 int admin_send_visit(const struct admin_host *host, unsigned worker, struct visit *visit)

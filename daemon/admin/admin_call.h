@@ -16,12 +16,20 @@ struct admin_return {
     uint64_t id;                        /* the request's; 0: it has none, and gets no reply but an error */
 };
 
+/* One argument as it was given: a JSON value under a name of the command's synopsis. */
+struct admin_value {
+    const struct admin_argument *argument;
+    struct bytes value;
+};
+
 struct admin_call {
     struct admin_return back;
     const struct admin_host *host;
     const struct admin_command *command;
     struct bytes data;                  /* a JSON object, or empty */
-    struct buf scratch;                 /* decoded arguments */
+    struct admin_value values[ADMIN_ARGUMENTS_MAX];     /* what stands in it, each once */
+    unsigned value_count;
+    struct buf *decoded;                /* texts with escapes; as large as `data`, so none moves when the next one comes */
 };
 
 /* One line of a client: reads, checks, dispatches. */
@@ -30,6 +38,8 @@ void admin_call_take(struct admin *admin, struct admin_client *client, struct by
 void admin_reply(const struct admin_return *back, struct bytes json);
 void admin_refuse(const struct admin_return *back, enum fault_id id, const char *format, ...) PRINTF_LIKE(3, 4);
 
+/* The JSON value of an argument; empty: absent. */
+struct bytes admin_value(const struct admin_call *call, const char *name);
 /* Arguments, by name: 1: there; 0: absent; -EINVAL: of the wrong kind, and the call is refused. */
 MUST_CHECK int admin_text(struct admin_call *call, const char *name, struct bytes *ret);
 MUST_CHECK int admin_number(struct admin_call *call, const char *name, uint64_t *ret);

@@ -1,17 +1,19 @@
 /*
- * Admin client: one connection to the admin socket. Owned by admin.c; others look it up by id.
+ * Admin client: one connection to the admin socket, its lines in and out. Others look it up by id: it may be gone when an
+ * answer comes. Knows no command.
  */
 #pragma once
 
 #include "daemon/admin/admin.h"
 #include "lib/list.h"
 
-#include <event2/bufferevent.h>
-
 struct admin_client {
     struct list node;
     struct admin *admin;
-    struct bufferevent *stream;
+    int descriptor;
+    struct event *read_event, *write_event;
+    struct buf in, out;                 /* what is no whole line yet, or waits until answers are read; answers not yet sent */
+    bool is_over;                       /* nothing more is read; it ends once its answers are out */
     uint64_t id;
     enum admin_access access;
     bool is_listening;
@@ -29,9 +31,12 @@ struct admin {
     uint64_t next_id;
     size_t client_count;
     struct metrics metrics;             /* the main thread's own */
+    struct admin_grammar grammars[ADMIN_COMMAND_COUNT];
+    struct buf scratch, decoded, line;  /* of the request being answered: its envelope, its arguments, the answer */
 };
 
-/* NULL: it is gone. */
-struct admin_client *admin_find_client(struct admin *admin, uint64_t id);
-void admin_client_send(struct admin_client *client, struct bytes line);     /* a newline is added */
-size_t admin_client_queued(const struct admin_client *client);
+void admin_client_new(struct admin *admin, int descriptor);                 /* closes it when out of memory */
+void admin_client_free(struct admin_client *client);
+struct admin_client *admin_find_client(struct admin *admin, uint64_t id);   /* NULL: it is gone */
+/* A newline is added. What is sent in one turn of the loop leaves in one write at its end. */
+void admin_client_send(struct admin_client *client, struct bytes line);

@@ -271,10 +271,6 @@ void admin_disconnect(struct admin_call *call)
         return;
     if (has_user) {
         struct place *place;
-        if (admin_text(call, "user", &user) <= 0) {
-            errand_free(errand);
-            return;
-        }
         buf_add_bytes(&errand->name, user);
         errand->goes_round = true;
         directory_unlock(directory_lock(call->host->exchange->directory, SPACE_USER, buf_bytes(&errand->name), &place));

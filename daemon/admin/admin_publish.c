@@ -53,6 +53,16 @@ static bool event_name_is_right(struct admin_call *call, struct bytes name)
     return false;
 }
 
+static void publish_reply(struct admin_call *call, unsigned recipients)
+{
+    struct buf answer = {0};
+    buf_add_bytes(&answer, BYTES("{\"recipients\":"));
+    json_add_decimal(&answer, recipients);
+    buf_add_byte(&answer, '}');
+    admin_reply(&call->back, buf_bytes(&answer));
+    buf_done(&answer);
+}
+
 static void publish_send(struct admin_call *call, const struct envelope *envelope, const struct target *to)
 {
     struct admin *admin = call->back.admin;
@@ -60,10 +70,8 @@ static void publish_send(struct admin_call *call, const struct envelope *envelop
     unsigned recipients = 0;
     int r = message ? exchange_publish(call->host->exchange, message, to, 0, &recipients) : -ENOMEM;
     if (r == 0) {
-        char answer[48];
-        snprintf(answer, sizeof(answer), "{\"recipients\":%u}", recipients);
         metrics_add(&admin->metrics, METRIC_MESSAGES_PUBLISHED, 1);
-        admin_reply(&call->back, bytes_text(answer));
+        publish_reply(call, recipients);
     } else if (r == -EAGAIN) {
         metrics_add(&admin->metrics, METRIC_MAILBOX_FULL, 1);
         admin_refuse(&call->back, FAULT_BACK_PRESSURE, "%s", "");
@@ -77,11 +85,6 @@ void admin_publish(struct admin_call *call)
 {
     struct target to;
     struct envelope envelope = {.data_codec = CODEC_JSON};
-    /* All decoded texts together are no longer than the request, so none moves when the next is decoded. */
-    if (!buf_room(&call->scratch, call->data.length + 1)) {
-        admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
-        return;
-    }
     if (publish_target(call, &to) < 0)
         return;
     int has_event = admin_text(call, "event", &envelope.event_name);
@@ -89,7 +92,7 @@ void admin_publish(struct admin_call *call)
         admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "the event's name is missing");
     if (has_event <= 0 || !event_name_is_right(call, envelope.event_name))
         return;
-    envelope.data = json_member(call->data, "data");
+    envelope.data = admin_value(call, "data");
     if (json_type(envelope.data) == JSON_NULL)
         envelope.data = (struct bytes){0};
     if (to.kind == TARGET_GROUP)
@@ -119,7 +122,7 @@ static void listener_tell(struct admin_client *client, const struct notice *noti
     struct bytes name = bytes_of(notice->bytes, notice->name_length);
     if (client->pattern && !text_matches(bytes_text(client->pattern), name))
         return;
-    if (admin_client_queued(client) + notice->length > queue_bytes) {
+    if (client->out.length + notice->length > queue_bytes) {
         client->lost++;
         metrics_add(&client->admin->metrics, METRIC_LISTEN_DROPPED, 1);
         return;

@@ -2,9 +2,11 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
+import threading
 import unittest
 
 import msgpack
@@ -181,6 +183,52 @@ class Commands(DaemonTest):
                                 os.path.join(BUILD, "cli/rtcctl"), "--socket", self.daemon.admin_path, "ping"],
                                capture_output=True, text=True)
         self.assertEqual(child.returncode, 77, child.stderr)
+
+
+class Answers(DaemonTest):
+    """What is answered to a client that sends much and reads late."""
+
+    options = {"admin.queue-bytes": "64KiB"}
+    count = 100000
+
+    def setUp(self):
+        self.link = socket.socket(socket.AF_UNIX)
+        self.link.connect(self.daemon.admin_path)
+        self.requests = b"".join(b'{"eventName":"version","id":%d}\n' % number for number in range(1, self.count + 1))
+
+    def tearDown(self):
+        self.link.close()
+
+    def send_while_the_daemon_reads(self):
+        sent = 0
+        while sent < len(self.requests) and select.select([], [self.link], [], 1)[1]:
+            sent += self.link.send(self.requests[sent:sent + 65536], socket.MSG_DONTWAIT)
+        return sent
+
+    def read_all(self):
+        with self.link.makefile("rb") as reader:
+            return [json.loads(line)["id"] for line in reader]
+
+    def test_who_reads_no_answers_is_not_read_and_loses_none(self):
+        sent = self.send_while_the_daemon_reads()
+        self.assertLess(sent, len(self.requests) / 2)
+        rest = threading.Thread(target=lambda: (self.link.sendall(self.requests[sent:]), self.link.shutdown(socket.SHUT_WR)))
+        rest.start()
+        self.assertEqual(self.read_all(), list(range(1, self.count + 1)))
+        rest.join()
+
+    def test_who_sends_no_more_still_gets_every_answer(self):
+        self.requests = self.requests[:self.requests.index(b'"id":2001}')].rpartition(b"\n")[0] + b"\n"
+        self.assertEqual(self.send_while_the_daemon_reads(), len(self.requests))
+        self.link.shutdown(socket.SHUT_WR)
+        self.assertEqual(self.read_all(), list(range(1, 2001)))
+
+    def test_who_leaves_without_reading_is_forgotten(self):
+        self.send_while_the_daemon_reads()
+        descriptors = f"/proc/{self.daemon.process.pid}/fd"
+        before = len(os.listdir(descriptors))
+        self.link.close()
+        wait_until(lambda: len(os.listdir(descriptors)) < before, "the daemon to close the connection")
 
 
 class Peers(unittest.TestCase):

@@ -1,0 +1,153 @@
+/*
+ * Admin client: see admin_client.h. Requests are read in large pieces and taken from them line by line; a client that does not
+ * read its answers is not read either.
+ */
+#include "daemon/admin/admin_client.h"
+
+#include "daemon/admin/admin_call.h"
+#include "daemon/config/config.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { READ_BYTES = 64 * 1024 };
+
+struct admin_client *admin_find_client(struct admin *admin, uint64_t id)
+{
+    LIST_EACH(node, &admin->clients) {
+        struct admin_client *client = CONTAINER_OF(node, struct admin_client, node);
+        if (client->id == id)
+            return client;
+    }
+    return NULL;
+}
+
+void admin_client_free(struct admin_client *client)
+{
+    if (client->is_listening)
+        atomic_fetch_sub(&client->admin->host.exchange->listener_count, 1);
+    list_remove(&client->node);
+    client->admin->client_count--;
+    if (client->read_event)
+        event_free(client->read_event);
+    if (client->write_event)
+        event_free(client->write_event);
+    close(client->descriptor);
+    buf_done(&client->in);
+    buf_done(&client->out);
+    free(client->pattern);
+    free(client);
+}
+
+void admin_client_send(struct admin_client *client, struct bytes line)
+{
+    /* While something is queued, the write event stands ready already. */
+    if (client->out.length == 0)
+        event_active(client->write_event, EV_WRITE, 0);
+    buf_add_bytes(&client->out, line);
+    buf_add_byte(&client->out, '\n');
+}
+
+/* Asked each time: a request may have been a reload. */
+static bool client_is_full(const struct admin_client *client)
+{
+    const struct admin_host *host = &client->admin->host;
+    return client->out.length >= host->config(host->argument)->admin.queue_bytes;
+}
+
+static void client_refuse_long_line(struct admin_client *client)
+{
+    struct admin *admin = client->admin;
+    uint64_t bytes_max = admin->host.config(admin->host.argument)->admin.max_request_bytes;
+    struct admin_return back = {.admin = admin, .client = client->id};
+    if (client->in.length <= bytes_max)
+        return;
+    admin_refuse(&back, FAULT_TOO_LARGE, "a line may have %llu bytes (admin.request-bytes)", (unsigned long long)bytes_max);
+    shutdown(client->descriptor, SHUT_RD);
+    client->is_over = true;
+    buf_done(&client->in);
+}
+
+/* Takes the whole lines that have come; stops while too many answers are unread. */
+static void client_take_lines(struct admin_client *client)
+{
+    size_t used = 0;
+    bool is_full;
+    while (!(is_full = client_is_full(client)) && used < client->in.length) {
+        const unsigned char *line = client->in.data + used, *end = memchr(line, '\n', client->in.length - used);
+        if (!end)
+            break;
+        if (end > line)
+            admin_call_take(client->admin, client, bytes_of(line, (size_t)(end - line)));
+        used += (size_t)(end - line) + 1;
+    }
+    buf_consume(&client->in, used);
+    if (!is_full)
+        client_refuse_long_line(client);
+}
+
+/* After anything that has happened to a client, as the last: it may be gone afterwards. */
+static void client_go_on(struct admin_client *client)
+{
+    client_take_lines(client);
+    if (client->is_over && client->out.length == 0) {
+        admin_client_free(client);
+        return;
+    }
+    /* Clients at rest hold no memory. */
+    if (client->in.length == 0)
+        buf_done(&client->in);
+    if (client->is_over || client_is_full(client))
+        event_del(client->read_event);
+    else
+        event_add(client->read_event, NULL);
+}
+
+static void on_readable(evutil_socket_t descriptor, short what, void *argument)
+{
+    struct admin_client *client = argument;
+    unsigned char *room = buf_room(&client->in, READ_BYTES);
+    ssize_t got = room ? recv(descriptor, room, READ_BYTES, 0) : 0;
+    if (got > 0)
+        client->in.length += (size_t)got;
+    else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+        client->is_over = true;
+    client_go_on(client);
+}
+
+static void on_writable(evutil_socket_t descriptor, short what, void *argument)
+{
+    struct admin_client *client = argument;
+    struct buf *out = &client->out;
+    ssize_t sent = buf_status(out) == 0 ? send(descriptor, out->data, out->length, MSG_NOSIGNAL) : -1;
+    if (sent < 0 && (buf_status(out) < 0 || (errno != EAGAIN && errno != EINTR))) {
+        admin_client_free(client);
+        return;
+    }
+    buf_consume(out, sent > 0 ? (size_t)sent : 0);
+    if (out->length)
+        event_add(client->write_event, NULL);
+    else
+        buf_done(out);
+    client_go_on(client);
+}
+
+void admin_client_new(struct admin *admin, int descriptor)
+{
+    struct admin_client *client = calloc(1, sizeof(*client));
+    if (!client) {
+        close(descriptor);
+        return;
+    }
+    client->admin = admin;
+    client->descriptor = descriptor;
+    client->id = ++admin->next_id;
+    client->access = ADMIN_ADMIN;
+    list_append(&admin->clients, &client->node);
+    admin->client_count++;
+    client->read_event = event_new(admin->host.base, descriptor, EV_READ | EV_PERSIST, on_readable, client);
+    client->write_event = event_new(admin->host.base, descriptor, EV_WRITE, on_writable, client);
+    if (!client->read_event || !client->write_event || event_add(client->read_event, NULL) < 0)
+        admin_client_free(client);
+}
