@@ -1,23 +1,23 @@
 /*
- * publish: one event from the command line, or a stream of envelopes from standard input, many requests in flight.
+ * publish: one event from the command line, or a stream of envelopes from standard input, with many requests
+ * in flight.
  */
 #include "cli/commands.h"
 #include "cli/render.h"
 
-#include "lib/msgpack.h"
+#include "lib/envelope.h"
 #include "lib/transcode.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
-    WINDOW = 256,                   /* requests in flight */
+    WINDOW = 1024,                  /* requests in flight */
+    WINDOW_BYTES = 256 * 1024,      /* of them, not yet sent */
     LINE_MAX_BYTES = 1024 * 1024,
     DATA_MAX = 64 * 1024 * 1024,
-    RETRIES = 50, RETRY_MS = 20,    /* while rtcd is busy */
 };
 
 static int slurp(int descriptor, const char *name, struct buf *ret)
@@ -81,16 +81,19 @@ static int check_msgpack(struct buf *data, struct buf *ret)
 
 static const char *const own_arguments[] = {"event", "data", "stream", "msgpack", NULL};
 
-static bool has_one_target(const struct invocation *invocation)
+static unsigned target_count(const struct invocation *invocation)
 {
     unsigned count = 0;
     static const char *const targets[] = {"group", "user", "connection", "all"};
     for (size_t i = 0; i < COUNT_OF(targets); i++)
         count += arguments_value(invocation, targets[i]) != NULL;
-    if (count == 1)
-        return true;
+    return count;
+}
+
+static int say_to_whom(void)
+{
     fprintf(stderr, "rtcctl: say to whom, once: --group GROUP, --user USER, --connection CONNECTION or --all\n");
-    return false;
+    return EX_USAGE;
 }
 
 int command_publish(const struct invocation *invocation, struct session *session)
@@ -98,7 +101,7 @@ int command_publish(const struct invocation *invocation, struct session *session
     const char *event = arguments_value(invocation, "event"), *text = arguments_value(invocation, "data");
     struct buf raw = {0}, value = {0}, data = {0};
     struct reply reply = {0};
-    int status = has_one_target(invocation) ? 0 : EX_USAGE;
+    int status = target_count(invocation) == 1 ? 0 : say_to_whom();
     if (status == 0 && !event) {
         fprintf(stderr, "rtcctl: EVENT is missing. Usage: rtcctl publish --group GROUP EVENT [DATA]\n");
         status = EX_USAGE;
@@ -127,69 +130,66 @@ int command_publish(const struct invocation *invocation, struct session *session
     return status;
 }
 
-/* A line sent and not yet answered; kept for another try while rtcd is busy. */
-struct pending {
-    uint64_t line;
-    unsigned tries;
-    struct buf data;
-};
-
+/* Lines are sent with their numbers as ids; while rtcd is busy it does not read, and so this end waits. */
 struct stream {
     const struct invocation *invocation;
     struct session *session;
-    struct buf in;
+    struct buf in, scratch, request;
     bool is_over;
-    uint64_t line_count, published, refused;
-    struct pending pending[WINDOW];
-    unsigned pending_count;
+    uint64_t line_count, asked, published, refused;
 };
 
-static void stream_refuse(struct stream *stream, uint64_t line, const char *reason, struct bytes detail)
+static uint64_t stream_in_flight(const struct stream *stream)
 {
-    fprintf(stderr, "rtcctl: line %llu: %s%.*s\n", (unsigned long long)line, reason, (int)detail.length, (const char *)detail.data);
-    stream->refused++;
+    return stream->asked - stream->published - stream->refused;
 }
 
-/* {"eventName":…,"data":…} → the request's data. */
-static bool stream_convert(struct stream *stream, struct bytes line, struct buf *ret)
+static void stream_refuse(struct stream *stream, uint64_t line, struct bytes why)
 {
-    struct json_scan scan;
-    struct bytes whole;
-    json_scan_init(&scan, line);
-    if (json_take_all(&scan, JSON_DEPTH_MAX - 1, &whole) < 0) {
-        char where[64];
-        snprintf(where, sizeof(where), "at byte %zu: ", (size_t)(scan.at - scan.start));
-        stream_refuse(stream, stream->line_count, where, bytes_text(scan.problem));
-        return false;
+    stream->refused++;
+    fprintf(stderr, "rtcctl: line %llu: %.*s\n", (unsigned long long)line, (int)why.length, (const char *)why.data);
+}
+
+/* To whom: what the line itself says, else what the command line says. */
+static bool stream_add_target(const struct stream *stream, const struct target *to, struct json_writer *json)
+{
+    static const char *const names[] = {
+        [TARGET_GROUP] = "group", [TARGET_USER] = "user", [TARGET_CONNECTION] = "connection", [TARGET_ALL] = "all",
+    };
+    if (to->kind == TARGET_SERVER) {
+        command_add_arguments(stream->invocation, own_arguments, json);
+        return target_count(stream->invocation) > 0;
     }
-    struct bytes name = json_member(whole, "eventName");
-    if (name.length == 0 || json_type(name) != JSON_STRING) {
-        stream_refuse(stream, stream->line_count, "an envelope such as {\"eventName\":\"tick\",\"data\":1} is expected",
-                      BYTES(""));
-        return false;
-    }
-    struct json_writer json = json_writer(ret);
-    json_begin_object(&json);
-    command_add_arguments(stream->invocation, own_arguments, &json);
-    json_key(&json, "event");
-    json_add_raw(&json, name);
-    json_key(&json, "data");
-    json_add_raw(&json, json_member(whole, "data"));
-    json_end_object(&json);
+    json_key(json, names[to->kind]);
+    if (to->kind == TARGET_ALL)
+        json_add_bool(json, true);
+    else
+        json_add_string(json, to->name);
     return true;
 }
 
-static void stream_send(struct stream *stream, unsigned slot)
+/* {"eventName":…,"data":…,"to":…} → the request's data. */
+static bool stream_convert(struct stream *stream, struct bytes line)
 {
-    session_ask(stream->session, "publish", slot + 1, buf_bytes(&stream->pending[slot].data));
-}
-
-static unsigned stream_free_slot(const struct stream *stream)
-{
-    unsigned slot = 0;
-    while (stream->pending[slot].line)
-        slot++;
-    return slot;
+    struct envelope envelope;
+    struct fault fault = {0};
+    if (codecs[CODEC_JSON]->decode(line, &stream->scratch, &envelope, &fault) != DECODE_DONE) {
+        stream_refuse(stream, stream->line_count, bytes_text(fault_message(&fault)));
+        return false;
+    }
+    buf_clear(&stream->request);
+    struct json_writer json = json_writer(&stream->request);
+    json_begin_object(&json);
+    if (!stream_add_target(stream, &envelope.to, &json)) {
+        stream_refuse(stream, stream->line_count, BYTES("it says to whom neither in \"to\" nor does the command line"));
+        return false;
+    }
+    json_key(&json, "event");
+    json_add_string(&json, envelope.event_name);
+    json_key(&json, "data");
+    json_add_raw(&json, envelope.data);
+    json_end_object(&json);
+    return true;
 }
 
 static void stream_take_line(struct stream *stream, struct bytes line)
@@ -199,22 +199,21 @@ static void stream_take_line(struct stream *stream, struct bytes line)
         line.length--;
     if (line.length == 0)
         return;
-    unsigned slot = stream_free_slot(stream);
-    struct pending *pending = &stream->pending[slot];
-    buf_clear(&pending->data);
-    if (!stream_convert(stream, line, &pending->data))
-        return;
-    pending->line = stream->line_count;
-    pending->tries = 0;
-    stream->pending_count++;
-    stream_send(stream, slot);
+    stream->asked++;
+    if (stream_convert(stream, line))
+        session_ask(stream->session, "publish", stream->line_count, buf_bytes(&stream->request));
+}
+
+static bool stream_has_room(const struct stream *stream)
+{
+    return stream_in_flight(stream) < WINDOW && stream->session->out.length < WINDOW_BYTES;
 }
 
 /* Sends the whole lines that have come, as far as the window has room. */
 static void stream_take_lines(struct stream *stream)
 {
     size_t used = 0;
-    while (stream->pending_count < WINDOW && used < stream->in.length) {
+    while (stream_has_room(stream) && used < stream->in.length) {
         const unsigned char *end = memchr(stream->in.data + used, '\n', stream->in.length - used);
         if (!end && !stream->is_over)
             break;
@@ -228,23 +227,11 @@ static void stream_take_lines(struct stream *stream)
 static void stream_take_reply(struct stream *stream, struct bytes line)
 {
     struct reply reply;
-    if (reply_read(line, &reply) < 0 || reply.id == 0 || reply.id > WINDOW || !stream->pending[reply.id - 1].line) {
-        reply_done(&reply);
-        return;
-    }
-    struct pending *pending = &stream->pending[reply.id - 1];
-    if (reply.code.data && bytes_is(reply.code, "rate-limited") && pending->tries++ < RETRIES) {
-        /* Busy: a pause for all, then this line once more. */
-        struct timespec pause = {0, RETRY_MS * 1000000};
-        nanosleep(&pause, NULL);
-        stream_send(stream, (unsigned)reply.id - 1);
-    } else {
+    if (reply_read(line, &reply) == 0 && reply.id > 0) {
         if (reply.code.data)
-            stream_refuse(stream, pending->line, "", reply.message);
+            stream_refuse(stream, reply.id, reply.message);
         else
             stream->published++;
-        pending->line = 0;
-        stream->pending_count--;
     }
     reply_done(&reply);
 }
@@ -262,21 +249,21 @@ static int stream_read_input(struct stream *stream)
 
 static bool stream_wants_input(const struct stream *stream)
 {
-    return !stream->is_over && stream->pending_count < WINDOW && stream->in.length <= LINE_MAX_BYTES;
+    return !stream->is_over && stream_has_room(stream) && stream->in.length <= LINE_MAX_BYTES;
 }
 
 int command_publish_stream(const struct invocation *invocation, struct session *session)
 {
     struct stream stream = {.invocation = invocation, .session = session};
     int status = 0;
-    if (!has_one_target(invocation))
-        return EX_USAGE;
+    if (target_count(invocation) > 1)
+        return say_to_whom();
     if (arguments_value(invocation, "event")) {
         fprintf(stderr, "rtcctl: with --stream, events and data come from standard input\n");
         return EX_USAGE;
     }
     /* Without input and answers to wait for, there is nothing left to do. */
-    while (status == 0 && (!stream.is_over || stream.in.length || stream.pending_count)) {
+    while (status == 0 && (!stream.is_over || stream.in.length || stream_in_flight(&stream))) {
         struct bytes line;
         bool wants_input = stream_wants_input(&stream), has_input = false;
         status = session_turn(session, wants_input ? STDIN_FILENO : -1, &has_input);
@@ -288,13 +275,14 @@ int command_publish_stream(const struct invocation *invocation, struct session *
             status = stream_read_input(&stream);
         stream_take_lines(&stream);
         if (stream.in.length > LINE_MAX_BYTES && !memchr(stream.in.data, '\n', stream.in.length)) {
-            stream_refuse(&stream, stream.line_count + 1, "it is longer than 1MiB", BYTES(""));
+            stream.asked++;
+            stream_refuse(&stream, stream.line_count + 1, BYTES("it is longer than 1MiB"));
             status = EX_DATAERR;
         }
     }
-    for (unsigned i = 0; i < WINDOW; i++)
-        buf_done(&stream.pending[i].data);
     buf_done(&stream.in);
+    buf_done(&stream.scratch);
+    buf_done(&stream.request);
     if (isatty(STDERR_FILENO) || stream.refused)
         fprintf(stderr, "published %llu, refused %llu\n", (unsigned long long)stream.published,
                 (unsigned long long)stream.refused);

@@ -67,7 +67,9 @@ void session_ask(struct session *session, const char *words, uint64_t id, struct
     buf_add_text(out, "{\"eventName\":\"");
     for (; *words; words++)
         buf_add_byte(out, *words == ' ' ? '.' : (unsigned char)*words);
-    buf_add_format(out, "\",\"id\":%llu,\"data\":", (unsigned long long)id);
+    buf_add_text(out, "\",\"id\":");
+    json_add_decimal(out, id);
+    buf_add_text(out, ",\"data\":");
     buf_add_bytes(out, data.length ? data : BYTES("{}"));
     buf_add_text(out, "}\n");
 }
@@ -110,35 +112,47 @@ int session_turn(struct session *session, int also, bool *ret_also)
 
 bool session_line(struct session *session, struct bytes *ret)
 {
-    const unsigned char *end = memchr(session->in.data ? session->in.data : (void *)"", '\n', session->in.length);
-    if (!end)
-        return false;
-    *ret = bytes_of(session->in.data, (size_t)(end - session->in.data));
-    return true;
+    struct buf *in = &session->in;
+    size_t left = in->length - session->in_taken;
+    const unsigned char *end = left ? memchr(in->data + session->in_taken, '\n', left) : NULL;
+    if (end) {
+        *ret = bytes_of(in->data + session->in_taken, (size_t)(end - in->data) - session->in_taken);
+        return true;
+    }
+    buf_consume(in, session->in_taken);
+    session->in_taken = 0;
+    return false;
 }
 
 void session_drop_line(struct session *session)
 {
     struct bytes line;
     if (session_line(session, &line))
-        buf_consume(&session->in, line.length + 1);
+        session->in_taken += line.length + 1;
 }
 
 int reply_read(struct bytes line, struct reply *ret)
 {
     struct json_scan scan;
-    struct bytes whole, name;
+    struct bytes key, value, name = {0}, error = {0};
     *ret = (struct reply){0};
     json_scan_init(&scan, line);
-    if (json_take_all(&scan, JSON_DEPTH_MAX, &whole) < 0 || json_type(whole) != JSON_OBJECT)
+    int r = json_enter(&scan, '{');
+    while (r == 0 && (r = json_next_member(&scan, JSON_DEPTH_MAX, &key, &value)) == 1) {
+        if (json_string_is(key, "eventName"))
+            name = value;
+        else if (json_string_is(key, "error"))
+            error = value;
+        else if (json_string_is(key, "data"))
+            ret->data = value;
+        else if (json_string_is(key, "id") && json_uint(value, &ret->id) < 0)
+            return -EBADMSG;
+        r = 0;
+    }
+    if (r < 0 || json_finish(&scan) < 0)
         return -EBADMSG;
-    name = json_member(whole, "eventName");
-    struct bytes error = json_member(whole, "error");
     if (json_string_is(name, "rtc.error"))
-        error = json_member(whole, "data");
-    if (json_member(whole, "id").length && json_uint(json_member(whole, "id"), &ret->id) < 0)
-        return -EBADMSG;
-    ret->data = json_member(whole, "data");
+        error = ret->data;
     if (error.length == 0)
         return 0;
     if (!buf_room(&ret->scratch, line.length + 1)

@@ -8,6 +8,7 @@
 struct session {
     int descriptor;
     struct buf in, out;
+    size_t in_taken;                /* of `in`: lines that are dropped */
     const char *path;
 };
 

@@ -163,7 +163,7 @@ static void call_dispatch(struct admin_call *call, const struct admin_client *cl
     }
 }
 
-void admin_call_take(struct admin *admin, struct admin_client *client, struct bytes line)
+int admin_call_take(struct admin *admin, struct admin_client *client, struct bytes line)
 {
     struct envelope envelope;
     struct fault fault = {0};
@@ -175,6 +175,7 @@ void admin_call_take(struct admin *admin, struct admin_client *client, struct by
         call_dispatch(&call, client, envelope.event_name);
     else
         admin_refuse(&call.back, fault.id, "%s", fault_message(&fault));
+    return call.must_wait ? -EAGAIN : 0;
 }
 
 int admin_send_visit(const struct admin_host *host, unsigned worker, struct visit *visit)

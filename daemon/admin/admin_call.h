@@ -29,11 +29,12 @@ struct admin_call {
     struct bytes data;                  /* a JSON object, or empty */
     struct admin_value values[ADMIN_ARGUMENTS_MAX];     /* what stands in it, each once */
     unsigned value_count;
+    bool must_wait;                     /* nothing was done: the request is to be taken once more, later */
     struct buf *decoded;                /* texts with escapes; as large as `data`, so none moves when the next one comes */
 };
 
-/* One line of a client: reads, checks, dispatches. */
-void admin_call_take(struct admin *admin, struct admin_client *client, struct bytes line);
+/* One line of a client: reads, checks, dispatches. -EAGAIN: it could not be done yet, and is to be handed in again. */
+MUST_CHECK int admin_call_take(struct admin *admin, struct admin_client *client, struct bytes line);
 
 void admin_reply(const struct admin_return *back, struct bytes json);
 void admin_refuse(const struct admin_return *back, enum fault_id id, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -1,6 +1,6 @@
 /*
  * Admin client: see admin_client.h. Requests are read in large pieces and taken from them line by line; a client that does not
- * read its answers is not read either.
+ * read its answers is not read either, nor one whose message no mailbox has room for.
  */
 #include "daemon/admin/admin_client.h"
 
@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 64 * 1024 };
+enum { READ_BYTES = 64 * 1024, RETRY_MS = 1 };
 
 struct admin_client *admin_find_client(struct admin *admin, uint64_t id)
 {
@@ -33,6 +33,8 @@ void admin_client_free(struct admin_client *client)
         event_free(client->read_event);
     if (client->write_event)
         event_free(client->write_event);
+    if (client->retry_event)
+        event_free(client->retry_event);
     close(client->descriptor);
     buf_done(&client->in);
     buf_done(&client->out);
@@ -69,39 +71,56 @@ static void client_refuse_long_line(struct admin_client *client)
     buf_done(&client->in);
 }
 
-/* Takes the whole lines that have come; stops while too many answers are unread. */
+/* A line that met a full mailbox stands where it is, and those behind it wait: so their order stays. */
+static void client_stall(struct admin_client *client)
+{
+    static const struct timeval pause = {0, RETRY_MS * 1000};
+    if (!client->is_stalled)
+        metrics_add(&client->admin->metrics, METRIC_MAILBOX_FULL, 1);
+    client->is_stalled = true;
+    event_add(client->retry_event, &pause);
+}
+
+/* Takes the whole lines that have come; stops while too many answers are unread, or a mailbox is full. */
 static void client_take_lines(struct admin_client *client)
 {
     size_t used = 0;
-    bool is_full;
-    while (!(is_full = client_is_full(client)) && used < client->in.length) {
+    while (used < client->in.length && !client_is_full(client)) {
         const unsigned char *line = client->in.data + used, *end = memchr(line, '\n', client->in.length - used);
         if (!end)
             break;
-        if (end > line)
-            admin_call_take(client->admin, client, bytes_of(line, (size_t)(end - line)));
+        if (end > line && admin_call_take(client->admin, client, bytes_of(line, (size_t)(end - line))) < 0) {
+            client_stall(client);
+            break;
+        }
+        client->is_stalled = false;
         used += (size_t)(end - line) + 1;
     }
     buf_consume(&client->in, used);
-    if (!is_full)
-        client_refuse_long_line(client);
 }
 
 /* After anything that has happened to a client, as the last: it may be gone afterwards. */
 static void client_go_on(struct admin_client *client)
 {
     client_take_lines(client);
-    if (client->is_over && client->out.length == 0) {
+    if (!client->is_stalled && !client_is_full(client))
+        client_refuse_long_line(client);
+    if (client->is_over && !client->is_stalled && client->out.length == 0) {
         admin_client_free(client);
         return;
     }
     /* Clients at rest hold no memory. */
     if (client->in.length == 0)
         buf_done(&client->in);
-    if (client->is_over || client_is_full(client))
+    if (client->is_over || client->is_stalled || client_is_full(client))
         event_del(client->read_event);
     else
         event_add(client->read_event, NULL);
+}
+
+static void on_retry(evutil_socket_t descriptor, short what, void *argument)
+{
+    client_go_on(argument);
 }
 
 static void on_readable(evutil_socket_t descriptor, short what, void *argument)
@@ -148,6 +167,7 @@ void admin_client_new(struct admin *admin, int descriptor)
     admin->client_count++;
     client->read_event = event_new(admin->host.base, descriptor, EV_READ | EV_PERSIST, on_readable, client);
     client->write_event = event_new(admin->host.base, descriptor, EV_WRITE, on_writable, client);
-    if (!client->read_event || !client->write_event || event_add(client->read_event, NULL) < 0)
+    client->retry_event = evtimer_new(admin->host.base, on_retry, client);
+    if (!client->read_event || !client->write_event || !client->retry_event || event_add(client->read_event, NULL) < 0)
         admin_client_free(client);
 }

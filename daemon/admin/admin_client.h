@@ -11,9 +11,10 @@ struct admin_client {
     struct list node;
     struct admin *admin;
     int descriptor;
-    struct event *read_event, *write_event;
+    struct event *read_event, *write_event, *retry_event;
     struct buf in, out;                 /* what is no whole line yet, or waits until answers are read; answers not yet sent */
     bool is_over;                       /* nothing more is read; it ends once its answers are out */
+    bool is_stalled;                    /* the first line in `in` waits for room in a mailbox; nothing is read meanwhile */
     uint64_t id;
     enum admin_access access;
     bool is_listening;

@@ -73,8 +73,7 @@ static void publish_send(struct admin_call *call, const struct envelope *envelop
         metrics_add(&admin->metrics, METRIC_MESSAGES_PUBLISHED, 1);
         publish_reply(call, recipients);
     } else if (r == -EAGAIN) {
-        metrics_add(&admin->metrics, METRIC_MAILBOX_FULL, 1);
-        admin_refuse(&call->back, FAULT_BACK_PRESSURE, "%s", "");
+        call->must_wait = true;
     } else {
         admin_refuse(&call->back, r == -ENOENT ? FAULT_NOT_FOUND : FAULT_INTERNAL,
                      r == -ENOENT ? "there is no such connection" : "out of memory");

@@ -58,6 +58,40 @@ class Commands(DaemonTest):
             self.assertIn("line 5:", errors)
             self.assertIn("published 4, refused 2", errors)
 
+    def stream(self, *lines, target=()):
+        return self.run_it("publish", "--stream", *target, input="".join(line + "\n" for line in lines))
+
+    def test_a_line_with_its_own_target_goes_there_and_others_where_the_command_says(self):
+        with WebSocket(self.daemon.port, user="ann", group="a") as ann, WebSocket(self.daemon.port, group="b") as other:
+            result = self.stream('{"eventName":"n","data":0,"to":{"group":"a"}}', '{"eventName":"n","data":1}',
+                                 '{"to":{"user":"ann"},"eventName":"n","data":2}', '{"eventName":"n","to":null,"data":3}',
+                                 '{"eventName":"n","data":4,"to":{"connection":"%s"}}' % other.id,
+                                 '{"eventName":"n","data":5,"to":{"all":true}}', target=("--group", "b"))
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertEqual([ann.expect("n")["data"] for _ in range(3)], [0, 2, 5])
+            self.assertEqual([other.expect("n")["data"] for _ in range(4)], [1, 3, 4, 5])
+            self.assertEqual(self.stream('{"eventName":"n","data":6,"to":{"group":"a"}}').returncode, 0)
+            self.assertEqual(ann.expect("n"), {"eventName": "n", "data": 6, "group": "a"})
+
+    def test_what_is_wrong_with_a_line_is_told_with_its_number(self):
+        unknown = "00000000-0000-4000-8000-000000000000"
+        table = [
+            ("no json", "object"), ('{"data":1,"to":{"all":true}}', "eventName is missing"), ('{"eventName":"n"}', "to whom"),
+            ('{"eventName":"n","to":{"group":1}}', "name in to"), ('{"eventName":"n","to":{"group":"a","all":true}}', "not several"),
+            ('{"eventName":"n","to":{}}', "must name"), ('{"eventName":"n","to":{"group":"\\n"}}', "control"),
+            ('{"eventName":"rtc.n","to":{"all":true}}', "rtc."), ('{"eventName":"n","to":{"all":true}} 1', "more text"),
+            ('{"eventName":"n","to":{"connection":"%s"}}' % unknown, "no such connection"),
+        ]
+        good = '{"eventName":"n","to":{"group":"nobody"}}'
+        result = self.stream(good, "", *(line for line, _ in table), good)
+        self.assertEqual(result.returncode, 65)
+        complaints = sorted(result.stderr.splitlines()[:-1], key=lambda line: int(line.split()[2].rstrip(":")))
+        self.assertEqual(len(complaints), len(table), result.stderr)
+        for number, (_, part) in enumerate(table):
+            self.assertRegex(complaints[number], f"^rtcctl: line {number + 3}: .*{part}")
+        self.assertEqual(result.stderr.splitlines()[-1], f"published 2, refused {len(table)}")
+        self.assertEqual(self.run_it("publish", "--stream", "--group", "g", "--all", input="").returncode, 64)
+
     def test_lists_in_every_form(self):
         with WebSocket(self.daemon.port, "msgpack", user="ann", group=["a", "b"]) as ws:
             fields = self.run_it("list", "connections").stdout.strip().split("\t")
@@ -229,6 +263,19 @@ class Answers(DaemonTest):
         before = len(os.listdir(descriptors))
         self.link.close()
         wait_until(lambda: len(os.listdir(descriptors)) < before, "the daemon to close the connection")
+
+
+class Busy(unittest.TestCase):
+    def test_a_stream_waits_for_a_full_mailbox_and_stays_in_order(self):
+        count = 3000
+        with Daemon({"limits.mailbox": 64, "limits.fanout-slice": 16, "queue.envelopes": 100000, "queue.bytes": "64MiB"}) as daemon:
+            members = [WebSocket(daemon.port, group="g") for _ in range(40)]
+            lines = "".join('{"eventName":"n","data":%d}\n' % number for number in range(count))
+            self.assertEqual(daemon.rtcctl("publish", "--group", "g", "--stream", input=lines).stderr, "")
+            for ws in members:
+                self.assertEqual([ws.expect("n")["data"] for _ in range(count)], list(range(count)))
+                ws.drop()
+            self.assertGreater(daemon.counter("mailbox_full"), 0)
 
 
 class Peers(unittest.TestCase):
