@@ -85,6 +85,7 @@ bool admin_next_argument(const char **rest, struct admin_argument *ret)
     assert(*at == ' ' || *at == '\0');
 
     name_of_word(ret->word, ret->name);
+    ret->name_length = strlen(ret->name);
     *rest = at;
     return true;
 }
@@ -102,9 +103,11 @@ void admin_grammar_read(const char *synopsis, struct admin_grammar *ret)
 
 const struct admin_argument *admin_grammar_find(const struct admin_grammar *grammar, struct bytes name)
 {
-    for (unsigned i = 0; i < grammar->count; i++)
-        if (bytes_is(name, grammar->arguments[i].name))
-            return &grammar->arguments[i];
+    for (unsigned i = 0; i < grammar->count; i++) {
+        const struct admin_argument *argument = &grammar->arguments[i];
+        if (bytes_equal(name, bytes_of(argument->name, argument->name_length)))
+            return argument;
+    }
     return NULL;
 }
 

@@ -31,6 +31,7 @@ const struct admin_command *admin_command_by_event(struct bytes event_name);
 /* One argument of a synopsis, in order: false at the end. Start with *rest = command->synopsis. */
 struct admin_argument {
     char name[32];              /* the data member: "group", "exceptSelf" */
+    size_t name_length;
     char word[32];              /* as typed: "--except-self", or "EVENT" */
     char value[32];             /* what its value is called: "GROUP", "N" (a whole number), "EVENT"; "" when it takes none */
     bool is_flag;               /* --x */

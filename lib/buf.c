@@ -38,7 +38,7 @@ unsigned char *buf_room(struct buf *buf, size_t room)
     return data + buf->length;
 }
 
-void buf_add(struct buf *buf, const void *data, size_t length)
+void buf_add_grown(struct buf *buf, const void *data, size_t length)
 {
     if (length == 0)
         return;

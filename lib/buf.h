@@ -49,7 +49,17 @@ struct buf {
 void buf_done(struct buf *buf);                                   /* frees; leaves a valid empty buf */
 static inline void buf_clear(struct buf *buf) { buf->length = 0; buf->failed = false; }
 unsigned char *buf_room(struct buf *buf, size_t room);            /* NULL: out of memory; length unchanged */
-void buf_add(struct buf *buf, const void *data, size_t length);
+void buf_add_grown(struct buf *buf, const void *data, size_t length);
+/* The usual case needs no call: short pieces are most of what is added. */
+static inline void buf_add(struct buf *buf, const void *data, size_t length)
+{
+    if (length == 0 || length > buf->capacity - buf->length || buf->failed) {
+        buf_add_grown(buf, data, length);
+        return;
+    }
+    memcpy(buf->data + buf->length, data, length);
+    buf->length += length;
+}
 void buf_add_text(struct buf *buf, const char *text);
 void buf_add_format(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_consume(struct buf *buf, size_t length);                 /* drops bytes from the front */

@@ -26,8 +26,8 @@ void mailbox_done(struct mailbox *mailbox)
     close(mailbox->event_fd);
     mailbox->event_fd = -1;
     pthread_mutex_destroy(&mailbox->lock);
-    free(mailbox->ring);
-    mailbox->ring = NULL;
+    free(mailbox->posted.array);
+    free(mailbox->taken.array);
 }
 
 void mailbox_own(struct mailbox *mailbox)
@@ -38,30 +38,27 @@ void mailbox_own(struct mailbox *mailbox)
     pthread_mutex_unlock(&mailbox->lock);
 }
 
-static int mailbox_grow(struct mailbox *mailbox)
+static int letters_grow(struct letters *letters)
 {
-    size_t capacity = mailbox->capacity ? mailbox->capacity * 2 : SMALLEST_MAILBOX;
-    struct letter *ring = malloc(capacity * sizeof(*ring));
-    if (!ring)
+    size_t capacity = letters->capacity ? letters->capacity * 2 : SMALLEST_MAILBOX;
+    struct letter *array = realloc(letters->array, capacity * sizeof(*array));
+    if (!array)
         return -ENOMEM;
-    for (size_t i = 0; i < mailbox->count; i++)
-        ring[i] = mailbox->ring[(mailbox->head + i) & (mailbox->capacity - 1)];
-    free(mailbox->ring);
-    mailbox->ring = ring;
-    mailbox->capacity = capacity;
-    mailbox->head = 0;
+    letters->array = array;
+    letters->capacity = capacity;
     return 0;
 }
 
 int mailbox_post(struct mailbox *mailbox, const struct letter *letter)
 {
     bool must_wake = false;
+    struct letters *posted = &mailbox->posted;
     pthread_mutex_lock(&mailbox->lock);
-    int r = mailbox->count == mailbox->capacity ? mailbox_grow(mailbox) : 0;
+    int r = posted->count == posted->capacity ? letters_grow(posted) : 0;
     if (r == 0) {
-        mailbox->ring[(mailbox->head + mailbox->count) & (mailbox->capacity - 1)] = *letter;
-        mailbox->count++;
-        atomic_store_explicit(&mailbox->visible_count, mailbox->count, memory_order_relaxed);
+        posted->array[posted->count++] = *letter;
+        size_t count = atomic_load_explicit(&mailbox->posted_count, memory_order_relaxed);
+        atomic_store_explicit(&mailbox->posted_count, count + 1, memory_order_relaxed);
         bool is_owner = mailbox->has_owner && pthread_equal(mailbox->owner, pthread_self());
         must_wake = !is_owner && !mailbox->is_signalled;
         if (must_wake)
@@ -75,30 +72,41 @@ int mailbox_post(struct mailbox *mailbox, const struct letter *letter)
     return r;
 }
 
+/* Letters that wait. What was taken is read first: seeing a letter taken, one sees that it was posted. */
+static size_t mailbox_count(struct mailbox *mailbox)
+{
+    size_t taken = atomic_load_explicit(&mailbox->taken_count, memory_order_acquire);
+    return atomic_load_explicit(&mailbox->posted_count, memory_order_relaxed) - taken;
+}
+
 bool mailbox_has_room(struct mailbox *mailbox)
 {
-    return atomic_load_explicit(&mailbox->visible_count, memory_order_relaxed) < mailbox->bound;
+    return mailbox_count(mailbox) < mailbox->bound;
 }
 
 bool mailbox_is_empty(struct mailbox *mailbox)
 {
-    return atomic_load_explicit(&mailbox->visible_count, memory_order_relaxed) == 0;
+    return mailbox_count(mailbox) == 0;
 }
 
 bool mailbox_take(struct mailbox *mailbox, struct letter *ret)
 {
-    if (mailbox_is_empty(mailbox))
-        return false;
-    pthread_mutex_lock(&mailbox->lock);
-    bool has_one = mailbox->count > 0;
-    if (has_one) {
-        *ret = mailbox->ring[mailbox->head];
-        mailbox->head = (mailbox->head + 1) & (mailbox->capacity - 1);
-        mailbox->count--;
-        atomic_store_explicit(&mailbox->visible_count, mailbox->count, memory_order_relaxed);
+    struct letters *taken = &mailbox->taken;
+    if (mailbox->next == taken->count) {
+        if (mailbox_is_empty(mailbox))
+            return false;
+        struct letters done = *taken;
+        done.count = 0;
+        pthread_mutex_lock(&mailbox->lock);
+        *taken = mailbox->posted;
+        mailbox->posted = done;
+        pthread_mutex_unlock(&mailbox->lock);
+        mailbox->next = 0;
     }
-    pthread_mutex_unlock(&mailbox->lock);
-    return has_one;
+    *ret = taken->array[mailbox->next++];
+    size_t count = atomic_load_explicit(&mailbox->taken_count, memory_order_relaxed);
+    atomic_store_explicit(&mailbox->taken_count, count + 1, memory_order_release);
+    return true;
 }
 
 void mailbox_hear(struct mailbox *mailbox)

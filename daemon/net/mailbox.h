@@ -12,15 +12,24 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct letters {
+    struct letter *array;
+    size_t capacity, count;
+};
+
 struct mailbox {
     pthread_mutex_t lock;
     pthread_t owner;
-    struct letter *ring;
-    size_t capacity, head, count;
+    struct letters posted;                  /* what the owner has not seen yet; under the lock */
+    _Atomic size_t posted_count;            /* ever; written under the lock */
     size_t bound;
-    _Atomic size_t visible_count;
     bool has_owner, is_signalled;
     int event_fd;
+
+    /* Touched by the owner alone, but for the count: it takes all that is posted at once, and then needs no lock for each. */
+    struct letters taken;
+    size_t next;                            /* of `taken` */
+    _Atomic size_t taken_count;             /* ever */
 };
 
 MUST_CHECK int mailbox_init(struct mailbox *mailbox, size_t bound);
