@@ -227,11 +227,13 @@ static void stream_take_lines(struct stream *stream)
 static void stream_take_reply(struct stream *stream, struct bytes line)
 {
     struct reply reply;
-    if (reply_read(line, &reply) == 0 && reply.id > 0) {
-        if (reply.code.data)
+    if (reply_read(line, &reply) == 0) {
+        if (reply.id && reply.code.data)
             stream_refuse(stream, reply.id, reply.message);
-        else
+        else if (reply.id)
             stream->published++;
+        else if (reply.code.data)
+            reply_fail(&reply);     /* what ends the connection */
     }
     reply_done(&reply);
 }

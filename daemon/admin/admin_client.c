@@ -52,19 +52,20 @@ void admin_client_send(struct admin_client *client, struct bytes line)
 }
 
 /* Asked each time: a request may have been a reload. */
-static bool client_is_full(const struct admin_client *client)
+static const struct config *client_config(const struct admin_client *client)
 {
     const struct admin_host *host = &client->admin->host;
-    return client->out.length >= host->config(host->argument)->admin.queue_bytes;
+    return host->config(host->argument);
 }
 
-static void client_refuse_long_line(struct admin_client *client)
+static bool client_is_full(const struct admin_client *client)
 {
-    struct admin *admin = client->admin;
-    uint64_t bytes_max = admin->host.config(admin->host.argument)->admin.max_request_bytes;
-    struct admin_return back = {.admin = admin, .client = client->id};
-    if (client->in.length <= bytes_max)
-        return;
+    return client->out.length >= client_config(client)->admin.queue_bytes;
+}
+
+static void client_refuse_long_line(struct admin_client *client, uint64_t bytes_max)
+{
+    struct admin_return back = {.admin = client->admin, .client = client->id};
     admin_refuse(&back, FAULT_TOO_LARGE, "a line may have %llu bytes (admin.request-bytes)", (unsigned long long)bytes_max);
     shutdown(client->descriptor, SHUT_RD);
     client->is_over = true;
@@ -87,14 +88,20 @@ static void client_take_lines(struct admin_client *client)
     size_t used = 0;
     while (used < client->in.length && !client_is_full(client)) {
         const unsigned char *line = client->in.data + used, *end = memchr(line, '\n', client->in.length - used);
+        size_t length = end ? (size_t)(end - line) : client->in.length - used;
+        uint64_t bytes_max = client_config(client)->admin.max_request_bytes;
+        if (length > bytes_max) {
+            client_refuse_long_line(client, bytes_max);
+            return;
+        }
         if (!end)
             break;
-        if (end > line && admin_call_take(client->admin, client, bytes_of(line, (size_t)(end - line))) < 0) {
+        if (length && admin_call_take(client->admin, client, bytes_of(line, length)) < 0) {
             client_stall(client);
             break;
         }
         client->is_stalled = false;
-        used += (size_t)(end - line) + 1;
+        used += length + 1;
     }
     buf_consume(&client->in, used);
 }
@@ -103,8 +110,6 @@ static void client_take_lines(struct admin_client *client)
 static void client_go_on(struct admin_client *client)
 {
     client_take_lines(client);
-    if (!client->is_stalled && !client_is_full(client))
-        client_refuse_long_line(client);
     if (client->is_over && !client->is_stalled && client->out.length == 0) {
         admin_client_free(client);
         return;

@@ -257,6 +257,13 @@ class Answers(DaemonTest):
         self.link.shutdown(socket.SHUT_WR)
         self.assertEqual(self.read_all(), list(range(1, 2001)))
 
+    def test_a_whole_line_that_is_too_long_is_not_taken(self):
+        with Daemon({"admin.request-bytes": "1KiB"}) as daemon:
+            long = '{"eventName":"n","data":"%s"}' % ("x" * 1200)
+            result = daemon.rtcctl("publish", "--group", "g", "--stream", input='{"eventName":"n"}\n' + long, check=False)
+            self.assertEqual(result.returncode, 69)
+            self.assertIn("a line may have 1024 bytes (admin.request-bytes)", result.stderr)
+
     def test_who_leaves_without_reading_is_forgotten(self):
         self.send_while_the_daemon_reads()
         descriptors = f"/proc/{self.daemon.process.pid}/fd"
