@@ -63,9 +63,12 @@ void admin_refuse(const struct admin_return *back, enum fault_id id, const char 
 
 struct bytes admin_value(const struct admin_call *call, const char *name)
 {
-    for (unsigned i = 0; i < call->value_count; i++)
-        if (strcmp(call->values[i].argument->name, name) == 0)
+    struct bytes wanted = bytes_text(name);
+    for (unsigned i = 0; i < call->value_count; i++) {
+        const struct admin_argument *argument = call->values[i].argument;
+        if (bytes_equal(wanted, bytes_of(argument->name, argument->name_length)))
             return call->values[i].value;
+    }
     return (struct bytes){0};
 }
 

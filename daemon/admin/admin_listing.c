@@ -149,35 +149,21 @@ static void listing_start(struct admin_call *call, struct bytes group, struct by
 void admin_list_connections(struct admin_call *call)
 {
     struct bytes group = {0}, user = {0};
-    /* Both are copied before the other's decoding could move them. */
-    struct buf group_copy = {0};
-    int r = admin_text(call, "group", &group);
-    buf_add_bytes(&group_copy, group);
-    if (r >= 0)
-        r = admin_text(call, "user", &user);
-    struct buf user_copy = {0};
-    buf_add_bytes(&user_copy, user);
-    if (r >= 0)
-        listing_start(call, buf_bytes(&group_copy), buf_bytes(&user_copy));
-    buf_done(&group_copy);
-    buf_done(&user_copy);
+    if (admin_text(call, "group", &group) >= 0 && admin_text(call, "user", &user) >= 0)
+        listing_start(call, group, user);
 }
 
 static void listing_of_place(struct admin_call *call, enum space space, const char *name)
 {
     struct bytes text;
-    struct buf copy = {0};
     struct place *place;
     if (admin_text(call, name, &text) <= 0)
         return;
-    buf_add_bytes(&copy, text);
-    directory_unlock(directory_lock(call->host->exchange->directory, space, buf_bytes(&copy), &place));
+    directory_unlock(directory_lock(call->host->exchange->directory, space, text, &place));
     if (!place)
         admin_refuse(&call->back, FAULT_NOT_FOUND, "no connection belongs to this %s", name);
     else
-        listing_start(call, space == SPACE_GROUP ? buf_bytes(&copy) : (struct bytes){0},
-                      space == SPACE_USER ? buf_bytes(&copy) : (struct bytes){0});
-    buf_done(&copy);
+        listing_start(call, space == SPACE_GROUP ? text : (struct bytes){0}, space == SPACE_USER ? text : (struct bytes){0});
 }
 
 void admin_show_group(struct admin_call *call)

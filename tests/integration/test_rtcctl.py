@@ -92,6 +92,25 @@ class Commands(DaemonTest):
         self.assertEqual(result.stderr.splitlines()[-1], f"published 2, refused {len(table)}")
         self.assertEqual(self.run_it("publish", "--stream", "--group", "g", "--all", input="").returncode, 64)
 
+    def test_names_written_with_escapes_are_the_same_names(self):
+        def escaped(text):
+            return "".join("\\u%04x" % ord(letter) for letter in text)
+        with WebSocket(self.daemon.port, user="ann", group="news") as ws, socket.socket(socket.AF_UNIX) as link:
+            link.connect(self.daemon.admin_path)
+            reader = link.makefile("r", encoding="utf-8")
+            def ask(command, **data):
+                pairs = ",".join(f'"{escaped(key)}":"{escaped(value)}"' for key, value in data.items())
+                link.sendall(f'{{"eventName":"{escaped(command)}","id":1,"data":{{{pairs}}}}}\n'.encode())
+                return json.loads(reader.readline())["data"]
+            self.assertEqual(ask("publish", group="news", event="headline", data="hello"), {"recipients": 1})
+            self.assertEqual(ws.expect("headline"), {"eventName": "headline", "data": "hello", "group": "news"})
+            self.assertEqual([row[0] for row in ask("list.connections", group="news", user="ann", limit="5")["rows"]], [ws.id])
+            self.assertEqual([row[0] for row in ask("show.group", group="news")["rows"]], [ws.id])
+            self.assertIsNone(ask("join", connection=ws.id, group="ops"))
+            self.assertEqual(ask("disconnect", user="ann", reason="enough"), {"disconnected": 1})
+            self.assertEqual(ws.closing()[1]["reason"], "enough")
+            reader.close()
+
     def test_lists_in_every_form(self):
         with WebSocket(self.daemon.port, "msgpack", user="ann", group=["a", "b"]) as ws:
             fields = self.run_it("list", "connections").stdout.strip().split("\t")
