@@ -53,6 +53,8 @@ uint32_t utf8_feed(uint32_t state, struct bytes piece)
                     break;
                 at += 16;
             }
+            while (at < end && *at < 0x80)
+                at++;
             if (at == end)
                 break;
         }
