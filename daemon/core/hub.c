@@ -246,6 +246,7 @@ void hub_finish_turn(struct hub *hub)
             hub_judge_one(hub->dirty[i]);
     }
     hub->dirty_count = 0;
+    hub->turn_deliveries = 0;
     hub->is_pressed = false;
     if (hub->dirty_capacity > SMALLEST_SLOTS * 64) {
         free(hub->dirty);
@@ -269,8 +270,8 @@ static bool hub_deliver_place(struct hub *hub, const struct letter *letter)
         return true;
     bool look = letter->place->space == SPACE_GROUP && roster->newest_join >= letter->sequence;
     uint32_t end = (uint32_t)MIN((uint64_t)roster->count, roster->cursor + hub->config->limits.fanout_slice);
-    uint32_t left_out = 0;
-    message_ref_many(letter->message, end - roster->cursor);
+    uint32_t left_out = 0, start = roster->cursor;
+    message_ref_many(letter->message, end - start);
     const struct member *members = roster_members(roster);
     for (; roster->cursor < end; roster->cursor++) {
         const struct member *member = &members[roster->cursor];
@@ -283,6 +284,7 @@ static bool hub_deliver_place(struct hub *hub, const struct letter *letter)
         else
             connection_push(connection, letter->message);
     }
+    hub->turn_deliveries += end - start;
     if (left_out)
         message_unref_many(letter->message, left_out);
     if (roster->cursor < roster->count)
@@ -336,6 +338,13 @@ bool hub_continue(struct hub *hub)
     else
         hub_drop_fanout(hub);
     return true;
+}
+
+bool hub_is_full(const struct hub *hub)
+{
+    /* To queue an envelope costs a hundredth of sending it. */
+    uint64_t slice = hub->config->limits.fanout_slice;
+    return hub->is_pressed || hub->dirty_count >= slice || hub->turn_deliveries >= slice * 32;
 }
 
 bool hub_handle(struct hub *hub, const struct letter *letter)

@@ -27,6 +27,7 @@ struct hub {
     struct connection **dirty;          /* those with something to send, each once */
     uint32_t dirty_count, dirty_capacity;
     bool is_pressed;                    /* some queue is over its limits: flush before more is delivered */
+    uint32_t turn_deliveries;           /* since the last flush */
     struct list parked;                 /* oldest first, each with the end of its resume window in timer.due_ms */
     struct timer parked_timer;          /* for the oldest: one for them all */
     struct list graveyard;              /* closed ones, freed at the end of the turn */
@@ -52,6 +53,9 @@ struct connection *hub_find_token(struct hub *hub, struct bytes token);
  * and hand in no other letter before. */
 MUST_CHECK bool hub_handle(struct hub *hub, const struct letter *letter);
 MUST_CHECK bool hub_continue(struct hub *hub);
+
+/* This turn has done enough, by what is to be flushed and by what was delivered. */
+bool hub_is_full(const struct hub *hub);
 
 /* End of a turn: flushes the dirty ones, closes the doomed, frees the dead. */
 void hub_finish_turn(struct hub *hub);

@@ -13,7 +13,6 @@
 enum {
     LINGER_MS = 2000,
     LINGER_BYTES_MAX = 256 * 1024,
-    KEPT_BUFFER_MAX = 4096,             /* an emptied `out` larger than this is given back */
 };
 
 static void link_feed(struct link *link, unsigned char *data, size_t length);
@@ -332,25 +331,38 @@ bool link_flush(struct link *link)
     if (!work)
         return true;
     work->out_offset = 0;
-    buf_clear(&work->out);
-    if (work->out.capacity > KEPT_BUFFER_MAX || link->connection)
-        buf_done(&work->out);
+    buf_done(&work->out);
     return true;
+}
+
+static void link_queue(struct link *link, struct bytes bytes)
+{
+    struct link_work *work = link_work(link);
+    if (work)
+        buf_add_bytes(&work->out, bytes);
+    if (!work || buf_status(&work->out) < 0)
+        link_lost(link, FAULT_INTERNAL);
 }
 
 void link_send(struct link *link, struct bytes bytes)
 {
     if (link->is_closed)
         return;
-    struct link_work *work = link_work(link);
-    if (work)
-        buf_add_bytes(&work->out, bytes);
-    if (!work || buf_status(&work->out) < 0) {
-        link_lost(link, FAULT_INTERNAL);
+    if (link->is_streaming || link_queued_bytes(link)) {
+        link_queue(link, bytes);
         return;
     }
-    if (!link->is_streaming && !link_waits_to_write(link) && link_flush(link))
+    /* Nearly always the socket takes all of it, and nothing needs to be kept. */
+    struct iovec piece = {(void *)bytes.data, bytes.length};
+    ssize_t sent = link_count_sent(link, link_try(link, &piece, 1));
+    if (sent < 0)
+        return;
+    if ((size_t)sent < bytes.length) {
+        link_queue(link, bytes_of(bytes.data + sent, bytes.length - (size_t)sent));
+        link_arm(link, true);
+    } else {
         link->handler->on_drained(link);
+    }
 }
 
 /* Lingering: our FIN is out; the peer's last bytes are read and thrown away until it closes too. */

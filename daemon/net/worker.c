@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 enum {
-    LETTERS_PER_TURN = 256,
+    LETTERS_PER_TURN = 4096,
     STOP_GRACE_MS = 3000,           /* for farewells to reach slow peers */
 };
 
@@ -47,6 +47,7 @@ static void worker_tick(struct worker *worker)
     if (worker->hub->now_ms < worker->tick_ms)
         return;
     worker->tick_ms = worker->hub->now_ms + WHEEL_TICK_MS;
+    reclaim_tick(&worker->reclaim, &worker->hub->metrics, worker->hub->now_ms);
     wheel_run(&worker->hub->wheel, worker->hub->now_ms);
 
     struct list retried;
@@ -174,12 +175,13 @@ static bool worker_handle(struct worker *worker, const struct letter *letter)
     }
 }
 
+/* As many as one turn can bear: what comes for the same connections leaves in the same sends. */
 static void worker_take_letters(struct worker *worker)
 {
     struct letter letter;
     if (worker->hub->has_fanout && !hub_continue(worker->hub))
         return;
-    for (unsigned i = 0; i < LETTERS_PER_TURN && !worker->hub->is_pressed && mailbox_take(&worker->mailboxes[worker->index], &letter); i++)
+    for (unsigned i = 0; i < LETTERS_PER_TURN && !hub_is_full(worker->hub) && mailbox_take(&worker->mailboxes[worker->index], &letter); i++)
         if (!worker_handle(worker, &letter))
             return;
 }
@@ -189,7 +191,8 @@ static int worker_wait_ms(struct worker *worker)
 {
     if (worker->hub->has_fanout || !mailbox_is_empty(&worker->mailboxes[worker->index]))
         return 0;
-    if (!worker->hub->wheel.count && list_is_empty(&worker->stalled) && !worker->is_stopping)
+    if (!worker->hub->wheel.count && list_is_empty(&worker->stalled) && !worker->is_stopping
+        && !reclaim_is_due(&worker->reclaim, &worker->hub->metrics))
         return -1;
     return worker->tick_ms > worker->hub->now_ms ? (int)(worker->tick_ms - worker->hub->now_ms) : 0;
 }

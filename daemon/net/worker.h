@@ -8,6 +8,7 @@
 #include "daemon/net/flusher.h"
 #include "daemon/net/mailbox.h"
 #include "daemon/net/poller.h"
+#include "daemon/net/reclaim.h"
 
 #include <pthread.h>
 
@@ -40,6 +41,7 @@ struct worker {
     struct http_head head;              /* the request being looked at */
     struct buf scratch;                 /* for decoders; nothing lives in it across calls */
     struct flusher flusher;
+    struct reclaim reclaim;
     char date[40];                      /* of the Date header, renewed each second */
     uint64_t date_s;
     unsigned char buffer[READ_BUFFER_BYTES];
