@@ -19,7 +19,7 @@ static const struct { const char *word; int id; bool takes_value; } local_option
 
 const struct admin_command *arguments_command(const char *words)
 {
-    for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++)
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(admin_commands[i].words, words) == 0)
             return &admin_commands[i];
     return NULL;
@@ -136,7 +136,7 @@ static int suggest(const char *typed)
 {
     const struct admin_command *nearest = NULL;
     unsigned best = 1 + (unsigned)strlen(typed) / 3;
-    for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
         unsigned distance = text_distance(typed, admin_commands[i].words, best);
         if (distance <= best && (!nearest || distance < best)) {
             nearest = &admin_commands[i];

@@ -1,5 +1,5 @@
 /*
- * completion: scripts for three shells, made from the rows of admin_commands.def.
+ * completion: scripts for three shells, made from the rows of admin_commands.def and own_commands.def.
  */
 #include "cli/commands.h"
 
@@ -22,7 +22,7 @@ static void complete_bash(void)
 {
     printf("_rtcctl() {\n    local word=${COMP_WORDS[COMP_CWORD]} line=\"${COMP_WORDS[*]:1:COMP_CWORD-1}\" reply=\n"
            "    case \"$line\" in\n");
-    for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
         printf("    \"%s\"*) reply=\"", admin_commands[i].words);
         print_flags(&admin_commands[i]);
         printf("\" ;;\n");
@@ -30,7 +30,7 @@ static void complete_bash(void)
     printf("    list) reply=\"connections groups users\" ;;\n    show) reply=\"connection group user config\" ;;\n"
            "    completion) reply=\"bash zsh fish\" ;;\n    *) reply=\"");
     const char *before = "";
-    for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
         size_t length = strcspn(admin_commands[i].words, " ");
         if (strncmp(before, admin_commands[i].words, length) != 0 || before[length] != ' ')
             printf("%.*s ", (int)length, admin_commands[i].words);
@@ -49,7 +49,7 @@ static void complete_zsh(void)
 static void complete_fish(void)
 {
     printf("complete -c rtcctl -f\n");
-    for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
         const struct admin_command *command = &admin_commands[i];
         const char *second = strchr(command->words, ' '), *rest = command->synopsis;
         struct admin_argument argument;

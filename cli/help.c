@@ -1,5 +1,5 @@
 /*
- * help: from the rows of admin_commands.def.
+ * help: from the rows of admin_commands.def and own_commands.def.
  */
 #include "cli/commands.h"
 
@@ -11,7 +11,7 @@ enum { LINE_WIDTH = 78 };
 static void help_all(void)
 {
     printf("Usage: rtcctl COMMAND [ARGUMENT]... [OPTION]...\nDrive a running rtcd.\n\nCommands:\n");
-    for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++)
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
         printf("  %-18s %s\n", admin_commands[i].words, admin_commands[i].summary);
     printf("  %-18s %s\n  %-18s %s\n", "help [COMMAND]", "Show this, or more about a command.", "completion SHELL",
            "Print completion for bash, zsh or fish.");

@@ -6,10 +6,11 @@
 
 #include <ctype.h>
 
-const struct admin_command admin_commands[ADMIN_COMMAND_COUNT] = {
+const struct admin_command admin_commands[COMMAND_COUNT] = {
 #define ADMIN_COMMAND(id, words, synopsis, access, columns, summary, details) \
     [ADMIN_##id] = {words, synopsis, ADMIN_##access, columns, summary, details},
 #include "lib/admin_commands.def"
+#include "lib/own_commands.def"
 #undef ADMIN_COMMAND
 };
 

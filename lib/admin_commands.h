@@ -1,6 +1,7 @@
 /*
  * Admin commands: the rows of admin_commands.def, and what can be read off them: look-up by words,
- * the grammar in the synopsis, the columns. Shared by the daemon's dispatch and rtcctl.
+ * the grammar in the synopsis, the columns. Shared by the daemon's dispatch and rtcctl, whose own commands
+ * (own_commands.def) stand behind them and have no event name.
  */
 #pragma once
 
@@ -11,8 +12,11 @@ enum admin_access { ADMIN_VIEWER, ADMIN_OPERATOR, ADMIN_ADMIN };
 enum admin_command_id {
 #define ADMIN_COMMAND(id, words, synopsis, access, columns, summary, details) ADMIN_##id,
 #include "lib/admin_commands.def"
+    ADMIN_COMMAND_COUNT,                /* of those that the daemon answers */
+    ADMIN_LAST_ = ADMIN_COMMAND_COUNT - 1,
+#include "lib/own_commands.def"
 #undef ADMIN_COMMAND
-    ADMIN_COMMAND_COUNT,
+    COMMAND_COUNT,                      /* with those that rtcctl does by itself */
 };
 
 struct admin_command {
@@ -23,7 +27,7 @@ struct admin_command {
     const char *summary, *details;
 };
 
-extern const struct admin_command admin_commands[ADMIN_COMMAND_COUNT];
+extern const struct admin_command admin_commands[COMMAND_COUNT];
 
 /* By event name ("list.connections"); NULL when there is none. */
 const struct admin_command *admin_command_by_event(struct bytes event_name);

@@ -206,7 +206,7 @@ static void print_command(const struct admin_command *command)
 static void print_commands(void)
 {
     printf(".Bl -tag -width Ds\n");
-    for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++)
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
         print_command(&admin_commands[i]);
     printf(".El\n");
 }
