@@ -51,16 +51,12 @@ static struct bytes head_field(struct bytes head, const char *name)
     return (struct bytes){0};
 }
 
-static int status_of(unsigned http_status)
-{
-    static const struct { unsigned http_status; int status; } statuses[] = {
-        {401, EX_NOPERM}, {403, EX_NOPERM}, {429, EX_TEMPFAIL}, {503, EX_TEMPFAIL},
-    };
-    for (size_t i = 0; i < COUNT_OF(statuses); i++)
-        if (statuses[i].http_status == http_status)
-            return statuses[i].status;
-    return EX_PROTOCOL;
-}
+static const struct refusal { unsigned http_status; int status; const char *hint; } refusals[] = {
+    {401, EX_NOPERM, "; see --token"}, {403, EX_NOPERM, ""},
+    {404, EX_PROTOCOL, "; the URL ends with http.base-path of its config (/rtc)"},
+    {429, EX_TEMPFAIL, "; see limits.connections-per-address in its config"}, {503, EX_TEMPFAIL, "; see limits.connections in its config"},
+    {0, EX_PROTOCOL, ""},
+};
 
 /* problem+json (RFC 9457) has the reason in words. */
 static void fail_refused(unsigned http_status, struct bytes body, struct bench_failure *failure)
@@ -68,6 +64,9 @@ static void fail_refused(unsigned http_status, struct bytes body, struct bench_f
     struct json_scan scan;
     struct bytes json, text;
     struct buf scratch = {0}, shown = {0};
+    const struct refusal *refusal = refusals;
+    while (refusal->http_status && refusal->http_status != http_status)
+        refusal++;
     json_scan_init(&scan, body);
     if (json_take_all(&scan, JSON_DEPTH_MAX, &json) == 0
         && (json_string(json_member(json, "detail"), &scratch, &text) == 0
@@ -75,7 +74,8 @@ static void fail_refused(unsigned http_status, struct bytes body, struct bench_f
         buf_add_text(&shown, ": ");
         text_add_escaped(&shown, text, 300);
     }
-    bench_fail(failure, status_of(http_status), "the server refuses a connection with HTTP status %u%s", http_status, buf_text(&shown));
+    bench_fail(failure, refusal->status, "the server refuses a connection with HTTP status %u%s%s", http_status, buf_text(&shown),
+               refusal->hint);
     buf_done(&scratch);
     buf_done(&shown);
 }

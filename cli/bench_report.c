@@ -3,7 +3,6 @@
  */
 #include "cli/bench.h"
 #include "cli/render.h"
-#include "lib/text.h"
 
 #include <langinfo.h>
 #include <locale.h>
@@ -170,12 +169,10 @@ static void print_histogram(const struct look *look, const struct histogram *his
 static void print_figures(const struct look *look, const struct bench_settings *settings, const struct bench_result *result)
 {
     char room[32];
-    struct buf size = {0};
-    text_add_size(&size, settings->data_bytes);
     printf("connections   %llu opened in %s, %llu lost\n", (unsigned long long)result->opened, time_text(look, result->open_ns, room),
            (unsigned long long)result->connections_lost);
-    printf("published     %llu messages of %s%s in %s: %llu/s\n", (unsigned long long)result->published, buf_text(&size),
-           settings->data_bytes < 1024 ? " bytes" : "", time_text(look, result->publish_ns, room),
+    printf("published     %llu messages of %llu bytes in %s: %llu/s\n", (unsigned long long)result->published,
+           (unsigned long long)settings->data_bytes, time_text(look, result->publish_ns, room),
            (unsigned long long)per_second(result->published, result->publish_ns));
     printf("delivered     %llu: %llu/s, %.1f MB/s\n", (unsigned long long)result->delivered,
            (unsigned long long)per_second(result->delivered, result->deliver_ns),
@@ -190,7 +187,6 @@ static void print_figures(const struct look *look, const struct bench_settings *
             printf("  %s %s", titles[i], time_text(look, histogram_percentile(&result->latency_ns, percentiles[i].per_mille), room));
         printf("\n\n");
     }
-    buf_done(&size);
 }
 
 static int report_text(const struct bench_settings *settings, const struct bench_result *result)
@@ -211,6 +207,6 @@ int bench_report(const struct invocation *invocation, const struct bench_setting
                 (unsigned long long)result->unsent);
     if (cpu_percent(result) >= BUSY_PERCENT)
         fprintf(stderr, "rtcctl: it was busy itself: the figures say more about rtcctl than about the daemon. Ask for less, or run "
-                "several, on other machines too\n");
+                "several at once\n");
     return status;
 }

@@ -264,13 +264,16 @@ static void publish_all(struct bench *bench)
     bench->start_ns = bench->heard_ns = now;
     while (now < end_ns && !bench->is_over && !bench->interrupts && bench->clients.open > 0) {
         uint64_t until_ns = MIN(publish_some(bench, now), end_ns);
+        if (bench->is_over)
+            break;
         if (bench->outstanding)
             until_ns = MIN(until_ns, bench->heard_ns + SILENCE_MS * MS_NS + MS_NS);
         now = run_turn(bench, until_ns);
         bench->is_over = bench->is_over || is_silent(bench, now);
     }
     result->publish_ns = now - bench->start_ns;
-    uint64_t due = bench->settings->rate ? messages_due(bench, now) : 0;
+    bool was_cut = bench->is_over || bench->clients.open == 0;
+    uint64_t due = bench->settings->rate && !was_cut ? messages_due(bench, now) : 0;
     result->unsent = due > result->published + 1 ? due - result->published : 0;
 }
 

@@ -128,7 +128,7 @@ static bool find_address(struct bench_target *target, const struct url *url, str
     }
     freeaddrinfo(list);
     if (target->address_length == 0)
-        bench_fail(failure, EX_UNAVAILABLE, "cannot reach %.*s: %s. Is rtcd running, and listening there",
+        bench_fail(failure, EX_UNAVAILABLE, "cannot reach %.*s: %s. Is rtcd running, and listening there?",
                    (int)url->authority.length, (const char *)url->authority.data, strerror(error));
     return target->address_length > 0;
 }
