@@ -40,7 +40,7 @@ struct bench_result {
     uint64_t deliver_ns;                /* from the first publish to the last delivery */
     uint64_t doubled, late;
     uint64_t received_bytes;            /* from publish to delivery, with framing */
-    uint64_t cpu_ns;                    /* rtcctl's own, while it published */
+    uint64_t cpu_ns, cpu_wait_ns;       /* rtcctl's own, while it published: used, and waited for */
     bool was_interrupted;
     struct bench_failure failure;
     struct histogram latency_ns;

@@ -275,7 +275,7 @@ static void client_readable(struct bench_clients *clients, struct bench_client *
     client_feed(clients, client, buffer, held + (size_t)got);
 }
 
-bool bench_clients_turn(struct bench_clients *clients, int wait_ms)
+void bench_clients_turn(struct bench_clients *clients, int wait_ms)
 {
     struct epoll_event events[EVENTS_AT_ONCE];
     int count = epoll_wait(clients->epoll, events, EVENTS_AT_ONCE, wait_ms);
@@ -290,7 +290,6 @@ bool bench_clients_turn(struct bench_clients *clients, int wait_ms)
         if (client->state != BENCH_CLOSED && (events[i].events & ~(uint32_t)EPOLLOUT))
             client_readable(clients, client);
     }
-    return count > 0;
 }
 
 void bench_clients_leave(struct bench_clients *clients)

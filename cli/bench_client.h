@@ -56,8 +56,8 @@ void bench_clients_start(struct bench_clients *clients);
 /* The descriptor ends the wait of bench_clients_turn() as well: while it is readable, or each time that it becomes so. */
 MUST_CHECK bool bench_clients_watch(struct bench_clients *clients, int descriptor, bool each_time);
 
-/* Waits until something happens, at most `wait_ms` (-1: without an end), and handles it. false: nothing did. */
-bool bench_clients_turn(struct bench_clients *clients, int wait_ms);
+/* Waits until something happens, at most `wait_ms`, and handles it. */
+void bench_clients_turn(struct bench_clients *clients, int wait_ms);
 
 /* Frames an envelope; bench_client_flush() sends it. */
 void bench_client_add(struct bench_clients *clients, struct bench_client *client, struct bytes envelope);

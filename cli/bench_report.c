@@ -10,7 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { WIDTH_DEFAULT = 80, BAR_MAX = 100, BUSY_PERCENT = 90, STEPS_MAX = 128 };
+enum { WIDTH_DEFAULT = 80, BAR_MAX = 100, BUSY_PERCENT = 90, BUSY_NS = 500000000, STEPS_MAX = 128 };
 
 static const struct { const char *name; unsigned per_mille; } percentiles[] = {
     {"p50", 500}, {"p90", 900}, {"p99", 990}, {"p999", 999}, {"max", 1000},
@@ -21,9 +21,10 @@ static uint64_t per_second(uint64_t count, uint64_t ns)
     return ns ? (uint64_t)((double)count * 1e9 / (double)ns + 0.5) : 0;
 }
 
-static uint64_t cpu_percent(const struct bench_result *result)
+/* Of the time of publishing. */
+static uint64_t percent(const struct bench_result *result, uint64_t ns)
 {
-    return result->publish_ns ? (uint64_t)((double)result->cpu_ns * 100 / (double)result->publish_ns + 0.5) : 0;
+    return result->publish_ns ? (uint64_t)((double)ns * 100 / (double)result->publish_ns + 0.5) : 0;
 }
 
 /* Edges of the histogram's rows: six in each decade. Returns how many rows there are between the extremes. */
@@ -85,7 +86,7 @@ static int report_object(const struct invocation *invocation, const struct bench
         {"delivered", result->delivered}, {"deliveredRate", per_second(result->delivered, result->deliver_ns)},
         {"receivedBytes", result->received_bytes}, {"receivedBytesRate", per_second(result->received_bytes, result->deliver_ns)},
         {"lost", result->expected - result->delivered}, {"doubled", result->doubled}, {"outOfOrder", result->late},
-        {"cpuPercent", cpu_percent(result)},
+        {"cpuPercent", percent(result, result->cpu_ns)}, {"cpuWaitPercent", percent(result, result->cpu_wait_ns)},
     };
     struct buf text = {0};
     struct json_writer json = json_writer(&text);
@@ -169,8 +170,10 @@ static void print_histogram(const struct look *look, const struct histogram *his
 static void print_figures(const struct look *look, const struct bench_settings *settings, const struct bench_result *result)
 {
     char room[32];
-    printf("connections   %llu opened in %s, %llu lost\n", (unsigned long long)result->opened, time_text(look, result->open_ns, room),
-           (unsigned long long)result->connections_lost);
+    printf("target        %s\n", settings->url);
+    printf("connections   %llu (%s) opened in %s, %llu lost; %llu published\n", (unsigned long long)result->opened,
+           settings->is_msgpack ? "msgpack" : "json", time_text(look, result->open_ns, room),
+           (unsigned long long)result->connections_lost, (unsigned long long)settings->publishers);
     printf("published     %llu messages of %llu bytes in %s: %llu/s\n", (unsigned long long)result->published,
            (unsigned long long)settings->data_bytes, time_text(look, result->publish_ns, room),
            (unsigned long long)per_second(result->published, result->publish_ns));
@@ -179,7 +182,8 @@ static void print_figures(const struct look *look, const struct bench_settings *
            (double)per_second(result->received_bytes, result->deliver_ns) / 1e6);
     printf("trouble       %llu lost, %llu doubled, %llu out of order\n", (unsigned long long)(result->expected - result->delivered),
            (unsigned long long)result->doubled, (unsigned long long)result->late);
-    printf("this rtcctl   %llu %% of a core\n", (unsigned long long)cpu_percent(result));
+    printf("this rtcctl   used %llu %% of a core, and waited for one %llu %% of the time\n",
+           (unsigned long long)percent(result, result->cpu_ns), (unsigned long long)percent(result, result->cpu_wait_ns));
     if (result->latency_ns.count) {
         static const char *const titles[] = {"p50", "p90", "p99", "p99.9", "max"};
         printf("latency     ");
@@ -205,8 +209,8 @@ int bench_report(const struct invocation *invocation, const struct bench_setting
     if (result->unsent)
         fprintf(stderr, "rtcctl: %llu messages were due and not sent: the daemon took them too slowly, or rtcctl was too busy\n",
                 (unsigned long long)result->unsent);
-    if (cpu_percent(result) >= BUSY_PERCENT)
-        fprintf(stderr, "rtcctl: it was busy itself: the figures say more about rtcctl than about the daemon. Ask for less, or run "
-                "several at once\n");
+    if (result->connections_lost == 0 && result->publish_ns >= BUSY_NS && percent(result, result->cpu_ns + result->cpu_wait_ns) >= BUSY_PERCENT)
+        fprintf(stderr, "rtcctl: the figures say more about rtcctl than about the daemon, because it %s. Ask for less, or run it on "
+                "another machine\n", result->cpu_ns >= result->cpu_wait_ns ? "used up its core" : "had to wait for a core");
     return status;
 }

@@ -23,6 +23,7 @@
 enum {
     OPENING_AT_ONCE = 128,
     SILENCE_MS = 5000,                  /* nothing that is awaited comes for so long: it is given up */
+    LATE_MS = 250,                      /* beyond the end, for what was due before it */
     LEAVE_MS = 2000,
     PROGRESS_MS = 250,
     PUBLISH_AT_ONCE = 256,              /* then what has come is read in between */
@@ -45,6 +46,7 @@ struct bench {
     int signals, timer;
     unsigned interrupts;
     bool is_over;                       /* it makes no sense to go on */
+    bool is_blocked;                    /* the daemon does not read what is published */
     bool shows_progress;
 };
 
@@ -61,6 +63,19 @@ static uint64_t cpu_ns(void)
     getrusage(RUSAGE_SELF, &usage);
     return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * SECOND_NS
         + (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
+}
+
+/* How long rtcctl has been ready to run and had no core (proc(5), schedstat); 0 where the kernel does not count it. */
+static uint64_t cpu_wait_ns(void)
+{
+    unsigned long long used, waited = 0;
+    FILE *file = fopen("/proc/self/schedstat", "re");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%llu %llu", &used, &waited) != 2)
+        waited = 0;
+    fclose(file);
+    return waited;
 }
 
 static void show_progress(struct bench *bench, uint64_t now)
@@ -228,21 +243,21 @@ static uint64_t publish_some(struct bench *bench, uint64_t now)
     struct bench_result *result = bench->result;
     uint64_t rate = bench->settings->rate, next_ns = UINT64_MAX, due = rate ? messages_due(bench, now) : 0;
     unsigned count = 0;
-    bool has_room = true;
-    while (has_room && count < PUBLISH_AT_ONCE) {
+    bench->is_blocked = false;
+    while (!bench->is_blocked && count < PUBLISH_AT_ONCE) {
         bool is_time = rate ? result->published < due
                             : bench->outstanding + bench->clients.open <= bench->settings->window * bench->clients.open;
         if (!is_time)
             break;
-        has_room = publish_one(bench, rate ? due_ns_of(bench, result->published) : now_ns());
-        count += has_room;
+        bench->is_blocked = !publish_one(bench, rate ? due_ns_of(bench, result->published) : now_ns());
+        count += !bench->is_blocked;
     }
     for (uint64_t i = 0; i < bench->settings->publishers; i++)
         if (!bench->clients.all[i].waits_for_room)
             bench_client_flush(&bench->clients, &bench->clients.all[i]);
     if (count == PUBLISH_AT_ONCE)
         return now;
-    if (rate && has_room && result->published >= due) {
+    if (rate && !bench->is_blocked && result->published >= due) {
         /* Beyond that pace, several are sent each time: what they wait is part of their latency. */
         next_ns = MAX(due_ns_of(bench, result->published), now + (rate > SECOND_NS / WAKE_NS_MIN ? WAKE_NS_MIN : 0));
         struct itimerspec at = {.it_value = {(time_t)(next_ns / SECOND_NS), (long)(next_ns % SECOND_NS)}};
@@ -257,12 +272,20 @@ static bool is_silent(const struct bench *bench, uint64_t now)
     return bench->outstanding > 0 && now > bench->heard_ns + SILENCE_MS * MS_NS;
 }
 
+static bool goes_on(const struct bench *bench, uint64_t now, uint64_t end_ns)
+{
+    if (bench->is_over || bench->interrupts || bench->clients.open == 0)
+        return false;
+    bool is_behind = bench->settings->rate && !bench->is_blocked && bench->result->published < messages_due(bench, now);
+    return now < end_ns || (is_behind && now < end_ns + LATE_MS * MS_NS);
+}
+
 static void publish_all(struct bench *bench)
 {
     struct bench_result *result = bench->result;
     uint64_t now = now_ns(), end_ns = now + bench->settings->duration_ms * MS_NS;
     bench->start_ns = bench->heard_ns = now;
-    while (now < end_ns && !bench->is_over && !bench->interrupts && bench->clients.open > 0) {
+    while (goes_on(bench, now, end_ns)) {
         uint64_t until_ns = MIN(publish_some(bench, now), end_ns);
         if (bench->is_over)
             break;
@@ -272,9 +295,9 @@ static void publish_all(struct bench *bench)
         bench->is_over = bench->is_over || is_silent(bench, now);
     }
     result->publish_ns = now - bench->start_ns;
-    bool was_cut = bench->is_over || bench->clients.open == 0;
+    bool was_cut = bench->is_over || bench->interrupts || bench->clients.open == 0;
     uint64_t due = bench->settings->rate && !was_cut ? messages_due(bench, now) : 0;
-    result->unsent = due > result->published + 1 ? due - result->published : 0;
+    result->unsent = due > result->published ? due - result->published : 0;
 }
 
 static void wait_for_rest(struct bench *bench)
@@ -330,9 +353,10 @@ static bool bench_prepare(struct bench *bench)
 static void bench_measure(struct bench *bench)
 {
     struct bench_result *result = bench->result;
-    uint64_t cpu_before = cpu_ns(), bytes_before = bench->clients.received_bytes;
+    uint64_t cpu_before = cpu_ns(), wait_before = cpu_wait_ns(), bytes_before = bench->clients.received_bytes;
     publish_all(bench);
     result->cpu_ns = cpu_ns() - cpu_before;
+    result->cpu_wait_ns = cpu_wait_ns() - wait_before;
     wait_for_rest(bench);
     result->received_bytes = bench->clients.received_bytes - bytes_before;
     result->deliver_ns = bench->heard_ns - bench->start_ns;

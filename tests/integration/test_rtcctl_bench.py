@@ -29,6 +29,8 @@ def finish(child):
     """Exit status, the object it printed (None: nothing), standard error."""
     out, errors = child.communicate(timeout=PATIENCE_S * 3)
     assert not re.search("Sanitizer|runtime error:", errors), errors
+    # How busy the machine is, is not what is tested.
+    errors = "".join(line for line in errors.splitlines(True) if "more about rtcctl than about the daemon" not in line)
     return child.returncode, json.loads(out) if out.startswith("{") else out or None, errors
 
 
@@ -40,7 +42,7 @@ class Figures(DaemonTest):
     def check(self, figures, connections):
         self.assertEqual(figures["connections"], connections)
         self.assertEqual(figures["delivered"], figures["published"] * connections)
-        for name in ("lost", "doubled", "outOfOrder", "connectionsLost", "unsent"):
+        for name in ("lost", "doubled", "outOfOrder", "connectionsLost"):
             self.assertEqual(figures[name], 0, name)
         latency = figures["latencyNs"]
         self.assertEqual(sorted(latency.values()), [latency[name] for name in ("p50", "p90", "p99", "p999", "max")])
@@ -56,9 +58,9 @@ class Figures(DaemonTest):
                 status, figures, errors = bench(self.daemon.port, "--connections", "20", "--publishers", "3", "--rate", "200",
                                                 "--duration", "500ms", "--protocol", protocol)
                 self.assertEqual((status, errors), (0, ""))
-                self.assertEqual((figures["published"], figures["protocol"]), (100, protocol))
+                self.assertEqual((figures["published"] + figures["unsent"], figures["protocol"]), (100, protocol))
                 self.check(figures, 20)
-                self.assertGreaterEqual(self.daemon.counter("messages_delivered") - before, 2000)
+                self.assertGreaterEqual(self.daemon.counter("messages_delivered") - before, figures["delivered"])
 
     def test_as_many_as_go_with_a_window(self):
         status, figures, _ = bench(self.daemon.port, "--connections", "5", "--rate", "max", "--window", "8", "--duration", "300ms",
@@ -67,6 +69,14 @@ class Figures(DaemonTest):
         self.assertGreater(figures["published"], 8)
         self.assertGreater(figures["receivedBytes"], figures["delivered"] * 10000)
         self.check(figures, 5)
+
+    def test_a_rate_beyond_what_goes_is_told_and_costs_nothing(self):
+        status, figures, errors = bench(self.daemon.port, "--connections", "2", "--rate", "5000000", "--duration", "200ms",
+                                        "--size", "4KiB")
+        self.assertEqual(status, 0, errors)
+        self.assertEqual(figures["published"] + figures["unsent"], 1000000)
+        self.assertIn(f"{figures['unsent']} messages were due and not sent", errors)
+        self.check(figures, 2)
 
     def test_nothing_is_left_of_it(self):
         self.assertEqual(bench(self.daemon.port, "--connections", "30", "--duration", "1ms")[0], 0)
@@ -104,10 +114,11 @@ class Figures(DaemonTest):
     def test_a_table_for_people_and_lines_for_programs(self):
         arguments = ("--connections", "2", "--duration", "50ms")
         _, table, _ = finish(start(self.daemon.port, "-o", "table", *arguments, env=dict(os.environ, LC_ALL="C")))
-        for part in ("connections   2 opened", "published     5 messages of 128 bytes", "trouble       0 lost, 0 doubled, 0 out of order",
+        for part in ("connections   2 (json) opened", "published     5 messages of 128 bytes", "trouble       0 lost, 0 doubled, 0 out of order",
                      "p99.9", "#"):
             self.assertIn(part, table)
         self.assertLessEqual(max(len(line) for line in table.splitlines()), 80)
+        self.assertIn("1 published", table)
         self.assertTrue(table.isascii())
         _, lines, _ = finish(start(self.daemon.port, *arguments))
         self.assertIn("delivered\t10\n", lines)
