@@ -22,6 +22,7 @@ struct bench_message {
     char mark[BENCH_MARK + 1];
     struct buf envelope;
     size_t mark_at;
+    size_t found_at;                    /* in the last delivery; in most others too */
 };
 
 /* `mark_bytes` are random. -ENOMEM. */
@@ -33,4 +34,4 @@ void bench_message_done(struct bench_message *message);
 struct bytes bench_message_stamp(struct bench_message *message, const struct bench_stamp *stamp);
 
 /* false: it is none of ours. */
-bool bench_message_find(const struct bench_message *message, struct bytes delivered, struct bench_stamp *ret);
+bool bench_message_find(struct bench_message *message, struct bytes delivered, struct bench_stamp *ret);

@@ -343,6 +343,21 @@ class Servers(unittest.TestCase):
                     peer.reader.read()
                 self.check(serve, 69, "says nothing: 0 of 3")
 
+    def test_an_interrupt_before_all_are_open(self):
+        asked = threading.Event()
+
+        def serve(link):
+            peer = Peer(link)
+            peer.head()
+            asked.set()
+            peer.reader.read()
+        with server(serve) as port:
+            child = start(port, "-o", "json", "--connections", "3")
+            self.assertTrue(asked.wait(PATIENCE_S))
+            child.send_signal(signal.SIGINT)
+            status, figures, errors = finish(child)
+        self.assertEqual((status, figures, errors), (75, None, "rtcctl: interrupted before anything was published\n"))
+
     def test_nonsense_while_it_runs(self):
         def serve(link):
             peer = Peer(link)
