@@ -297,8 +297,12 @@ void bench_clients_leave(struct bench_clients *clients)
     static const unsigned char on_purpose[] = {1000 >> 8, 1000 & 0xff};
     for (uint64_t i = 0; i < clients->started; i++) {
         struct bench_client *client = &clients->all[i];
-        if (client->state != BENCH_OPEN)
+        if (client->state == BENCH_CLOSED)
             continue;
+        if (client->state != BENCH_OPEN) {
+            client_close(clients, client);
+            continue;
+        }
         client->state = BENCH_LEAVING;
         clients->open--;
         client_add_frame(clients, client, WS_CLOSE, bytes_of(on_purpose, sizeof(on_purpose)));
