@@ -68,7 +68,7 @@ void session_ask(struct session *session, const char *words, uint64_t id, struct
     for (; *words; words++)
         buf_add_byte(out, *words == ' ' ? '.' : (unsigned char)*words);
     buf_add_text(out, "\",\"id\":");
-    json_add_decimal(out, id);
+    buf_add_decimal(out, id);
     buf_add_text(out, ",\"data\":");
     buf_add_bytes(out, data.length ? data : BYTES("{}"));
     buf_add_text(out, "}\n");

@@ -54,6 +54,15 @@ void buf_add_text(struct buf *buf, const char *text)
     buf_add(buf, text, strlen(text));
 }
 
+void buf_add_decimal(struct buf *buf, uint64_t value)
+{
+    unsigned char digits[20], *at = digits + sizeof(digits);
+    do
+        *--at = (unsigned char)('0' + value % 10);
+    while (value /= 10);
+    buf_add(buf, at, (size_t)(digits + sizeof(digits) - at));
+}
+
 void buf_add_format(struct buf *buf, const char *format, ...)
 {
     va_list arguments;

@@ -61,6 +61,7 @@ static inline void buf_add(struct buf *buf, const void *data, size_t length)
     buf->length += length;
 }
 void buf_add_text(struct buf *buf, const char *text);
+void buf_add_decimal(struct buf *buf, uint64_t value);
 void buf_add_format(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_consume(struct buf *buf, size_t length);                 /* drops bytes from the front */
 static inline void buf_add_bytes(struct buf *buf, struct bytes bytes) { buf_add(buf, bytes.data, bytes.length); }

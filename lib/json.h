@@ -77,7 +77,6 @@ void json_add_compact(struct buf *out, struct bytes value);
 
 /* Appends `text`, which must be valid UTF-8, as a string in quotes. */
 void json_add_quoted(struct buf *out, struct bytes text);
-void json_add_decimal(struct buf *out, uint64_t value);
 
 /* The writer: commas and quotes are its business. Nothing checks that brackets match but an assert. */
 struct json_writer {

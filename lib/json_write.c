@@ -70,15 +70,6 @@ static void json_add_escape(struct buf *out, unsigned char byte)
     }
 }
 
-void json_add_decimal(struct buf *out, uint64_t value)
-{
-    unsigned char digits[20], *at = digits + sizeof(digits);
-    do
-        *--at = (unsigned char)('0' + value % 10);
-    while (value /= 10);
-    buf_add(out, at, (size_t)(digits + sizeof(digits) - at));
-}
-
 void json_add_quoted(struct buf *out, struct bytes text)
 {
     const unsigned char *at = text.data, *end = text.length ? at + text.length : at;
@@ -136,7 +127,7 @@ void json_add_text(struct json_writer *writer, const char *text)
 void json_add_uint(struct json_writer *writer, uint64_t value)
 {
     json_separate(writer);
-    json_add_decimal(writer->out, value);
+    buf_add_decimal(writer->out, value);
 }
 
 void json_add_int(struct json_writer *writer, int64_t value)
@@ -145,7 +136,7 @@ void json_add_int(struct json_writer *writer, int64_t value)
     if (value < 0)
         buf_add_byte(writer->out, '-');
     /* Negated as an unsigned number: -2^63 has no positive twin. */
-    json_add_decimal(writer->out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+    buf_add_decimal(writer->out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
 void json_add_bool(struct json_writer *writer, bool value)

@@ -13,17 +13,17 @@ static char base64_letter(unsigned value, bool is_url)
     return value < 62 ? base64_letters[value] : (value == 62 ? (is_url ? '-' : '+') : (is_url ? '_' : '/'));
 }
 
+/* Of both alphabets, plus one; 0: no letter of either. */
+static const uint8_t base64_values[256] = {
+    ['A'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,
+    ['a'] = 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52,
+    ['0'] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, ['+'] = 63, ['-'] = 63, ['/'] = 64, ['_'] = 64,
+};
+
 static int base64_value(unsigned char letter, bool is_url)
 {
-    if (letter >= 'A' && letter <= 'Z')
-        return letter - 'A';
-    if (letter >= 'a' && letter <= 'z')
-        return letter - 'a' + 26;
-    if (letter >= '0' && letter <= '9')
-        return letter - '0' + 52;
-    if (letter == (is_url ? '-' : '+'))
-        return 62;
-    return letter == (is_url ? '_' : '/') ? 63 : -1;
+    int value = base64_values[letter] - 1;
+    return value >= 62 && letter != (unsigned char)base64_letter((unsigned)value, is_url) ? -1 : value;
 }
 
 static void base64_encode(struct buf *out, struct bytes bytes, bool is_url)
@@ -65,24 +65,25 @@ static int base64_decode(struct buf *out, struct bytes text, bool is_url)
         return -EBADMSG;
     uint32_t group = 0;
     unsigned bits = 0;
-    size_t before = out->length;
+    unsigned char *at = buf_room(out, length / 4 * 3 + 3);
+    if (!at)
+        return buf_status(out);
     for (size_t i = 0; i < length; i++) {
         int value = base64_value(text.data[i], is_url);
         if (value < 0)
-            goto bad;
+            return -EBADMSG;
         group = group << 6 | (uint32_t)value;
         bits += 6;
         if (bits >= 8) {
             bits -= 8;
-            buf_add_byte(out, (unsigned char)(group >> bits));
+            *at++ = (unsigned char)(group >> bits);
         }
     }
     /* Bits that stand for nothing must be zero: else one value would have several spellings. */
-    if ((group & ((1u << bits) - 1)) == 0)
-        return buf_status(out);
-bad:
-    out->length = before;
-    return -EBADMSG;
+    if (group & ((1u << bits) - 1))
+        return -EBADMSG;
+    out->length = (size_t)(at - out->data);
+    return 0;
 }
 
 int text_base64_decode(struct buf *out, struct bytes text)
@@ -107,6 +108,11 @@ static int hex_value(unsigned char digit)
 int text_url_decode(struct buf *out, struct bytes text, bool plus_is_blank)
 {
     size_t before = out->length;
+    bool is_plain = text.length == 0 || (!memchr(text.data, '%', text.length) && !(plus_is_blank && memchr(text.data, '+', text.length)));
+    if (is_plain) {
+        buf_add_bytes(out, text);
+        return buf_status(out);
+    }
     for (size_t i = 0; i < text.length; i++) {
         unsigned char byte = text.data[i];
         if (byte == '%') {

@@ -106,11 +106,11 @@ static void add_scalar(struct buf *out, const struct msgpack_token *token)
         buf_add_text(out, token->boolean ? "true" : "false");
         break;
     case MSGPACK_UINT:
-        json_add_decimal(out, token->number);
+        buf_add_decimal(out, token->number);
         break;
     case MSGPACK_INT:
         buf_add_byte(out, '-');
-        json_add_decimal(out, 0 - (uint64_t)token->negative);
+        buf_add_decimal(out, 0 - (uint64_t)token->negative);
         break;
     case MSGPACK_DOUBLE:
         add_real(out, token->real);

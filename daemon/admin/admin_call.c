@@ -23,7 +23,7 @@ static void admin_answer(const struct admin_return *back, const char *key, struc
     buf_clear(line);
     if (back->id) {
         buf_add_bytes(line, BYTES("{\"eventName\":\"rtc.reply\",\"id\":"));
-        json_add_decimal(line, back->id);
+        buf_add_decimal(line, back->id);
     } else {
         buf_add_bytes(line, BYTES("{\"eventName\":\"rtc.error\""));
     }

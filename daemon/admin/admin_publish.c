@@ -57,7 +57,7 @@ static void publish_reply(struct admin_call *call, unsigned recipients)
 {
     struct buf answer = {0};
     buf_add_bytes(&answer, BYTES("{\"recipients\":"));
-    json_add_decimal(&answer, recipients);
+    buf_add_decimal(&answer, recipients);
     buf_add_byte(&answer, '}');
     admin_reply(&call->back, buf_bytes(&answer));
     buf_done(&answer);

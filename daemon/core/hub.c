@@ -134,25 +134,21 @@ struct connection *hub_find(struct hub *hub, uint64_t handle)
     return hub->slots[slot];
 }
 
-static int token_read(struct bytes token, unsigned char ret_raw[static TOKEN_BYTES])
+int token_parse(struct bytes text, struct token *ret)
 {
     struct buf raw = {0};
-    int r = token.length == TOKEN_TEXT ? text_base64url_decode(&raw, token) : -EBADMSG;
+    int r = text.length == TOKEN_TEXT ? text_base64url_decode(&raw, text) : -EBADMSG;
     if (r == 0 && (raw.length != TOKEN_BYTES || raw.data[0] != 1))
         r = -EBADMSG;
     if (r == 0)
-        memcpy(ret_raw, raw.data, TOKEN_BYTES);
+        memcpy(ret->raw, raw.data, TOKEN_BYTES);
     buf_done(&raw);
     return r;
 }
 
-int hub_token_worker(struct bytes token, unsigned *ret_worker)
+unsigned token_worker(const struct token *token)
 {
-    unsigned char raw[TOKEN_BYTES];
-    int r = token_read(token, raw);
-    if (r == 0)
-        *ret_worker = raw[1];
-    return r;
+    return token->raw[1];
 }
 
 /* Takes the same time wherever the two differ. */
@@ -164,18 +160,17 @@ static bool is_same_secret(const unsigned char *a, const unsigned char *b)
     return difference == 0;
 }
 
-struct connection *hub_find_token(struct hub *hub, struct bytes token)
+struct connection *hub_find_token(struct hub *hub, const struct token *token)
 {
-    unsigned char raw[TOKEN_BYTES];
-    if (token_read(token, raw) < 0 || raw[1] != hub->worker)
+    if (token_worker(token) != hub->worker)
         return NULL;
     uint32_t slot = 0;
     for (unsigned i = 0; i < 4; i++)
-        slot |= (uint32_t)raw[2 + i] << (8 * i);
+        slot |= (uint32_t)token->raw[2 + i] << (8 * i);
     if (slot >= hub->slot_count || !hub->slots[slot])
         return NULL;
     struct connection *connection = hub->slots[slot];
-    return is_same_secret(connection->secret, raw + 6) ? connection : NULL;
+    return is_same_secret(connection->secret, token->raw + 6) ? connection : NULL;
 }
 
 void hub_mark_dirty(struct hub *hub, struct connection *connection)

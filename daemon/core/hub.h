@@ -45,9 +45,12 @@ void hub_free(struct hub *hub);
 struct connection *hub_find(struct hub *hub, uint64_t handle);
 static inline unsigned hub_handle_worker(uint64_t handle) { return (unsigned)(handle >> 56); }
 
-/* A token's worker, and its connection. -EBADMSG: not a token. NULL: no such connection here (compared in constant time). */
-MUST_CHECK int hub_token_worker(struct bytes token, unsigned *ret_worker);
-struct connection *hub_find_token(struct hub *hub, struct bytes token);
+/* A connection's secret as the client shows it, taken apart: it names the worker and the slot. */
+struct token { unsigned char raw[TOKEN_BYTES]; };
+MUST_CHECK int token_parse(struct bytes text, struct token *ret);            /* -EBADMSG: not a token */
+unsigned token_worker(const struct token *token);
+/* NULL: no such connection here (compared in constant time). */
+struct connection *hub_find_token(struct hub *hub, const struct token *token);
 
 /* Handles PLACE, CONNECTION, ALL and VISIT letters; false: the delivery is not finished, call hub_continue in a later turn
  * and hand in no other letter before. */

@@ -108,7 +108,9 @@ static void native_add_poll_start(struct connection *connection, uint64_t first,
         msgpack_add_text(out, "messages");
         msgpack_add_array(out, (uint32_t)count);
     } else {
-        buf_add_format(out, "{\"first\":%llu,\"messages\":[", (unsigned long long)first);
+        buf_add_text(out, "{\"first\":");
+        buf_add_decimal(out, first);
+        buf_add_text(out, ",\"messages\":[");
     }
 }
 

@@ -229,7 +229,9 @@ static void send_answer(struct link *link, const struct request *request, uint64
         msgpack_add_text(&body, "received");
         msgpack_add_uint(&body, received);
     } else {
-        buf_add_format(&body, "{\"received\":%llu}", (unsigned long long)received);
+        buf_add_text(&body, "{\"received\":");
+        buf_add_decimal(&body, received);
+        buf_add_byte(&body, '}');
     }
     http_respond(link, &(struct response){.status = 200, .content_type = codecs[codec]->content_type,
                                           .body = buf_bytes(&body)});
@@ -256,8 +258,7 @@ static void native_send(struct link *link, const struct request *request)
 {
     struct buf scratch = {0};
     struct fault fault = {0};
-    struct bytes token = request_parameter(request, "token", &scratch);
-    struct sending sending = {.connection = hub_find_token(link->worker->hub, token)};
+    struct sending sending = {.connection = request_connection(request, link->worker->hub)};
     int r = -EBADMSG;
     if (!sending.connection)
         fault_set(&fault, FAULT_UNKNOWN_TOKEN, "no connection has this token; negotiate again");
@@ -277,9 +278,8 @@ static void native_send(struct link *link, const struct request *request)
 
 static void native_end(struct link *link, const struct request *request)
 {
-    struct buf scratch = {0};
     struct fault fault = {0};
-    struct connection *connection = hub_find_token(link->worker->hub, request_parameter(request, "token", &scratch));
+    struct connection *connection = request_connection(request, link->worker->hub);
     if (connection) {
         struct fault why = {.id = FAULT_CLIENT_CLOSED};
         connection_close(connection, &why, false);
@@ -288,7 +288,6 @@ static void native_end(struct link *link, const struct request *request)
         fault_set(&fault, FAULT_UNKNOWN_TOKEN, "no connection has this token");
         http_refuse(link, &fault, false, NULL);
     }
-    buf_done(&scratch);
 }
 
 const struct endpoint native_endpoints[NATIVE_ENDPOINT_COUNT] = {

@@ -101,9 +101,8 @@ enum fault_id admission_open(struct link *link, const struct request *request, e
 {
     struct buf *scratch = &link->worker->scratch;
     *ret = (struct admission){0};
-    struct bytes token = request_parameter(request, "token", scratch);
-    struct connection *connection = token.data ? hub_find_token(link->worker->hub, token) : NULL;
-    if (token.data && !connection) {
+    struct connection *connection = request_connection(request, link->worker->hub);
+    if (request->has_token && !connection) {
         enum fault_id refusal = admission_new(link, request, codec, ret, fault);
         if (refusal == FAULT_UNAUTHORIZED)
             fault_set(fault, FAULT_UNKNOWN_TOKEN, "no connection has this token; negotiate again");

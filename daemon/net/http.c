@@ -72,6 +72,11 @@ struct bytes request_parameter(const struct request *request, const char *name, 
     return (struct bytes){0};
 }
 
+struct connection *request_connection(const struct request *request, struct hub *hub)
+{
+    return request->is_token ? hub_find_token(hub, &request->token) : NULL;
+}
+
 static void http_serve(struct link *link, const struct request *request)
 {
     if (request->transport)

@@ -17,7 +17,13 @@ struct request {
     const struct dialect_front *dialect;
     const struct endpoint *endpoint;
     const struct transport_front *transport;    /* NULL: the endpoint serves by itself */
+    bool has_token, is_token;           /* the parameter is there; it is well formed, and here it is */
+    struct token token;
 };
+
+/* The connection whose token the request carries; NULL: none, or it is not here any more. */
+struct connection *request_connection(const struct request *request, struct hub *hub);
+
 
 /* The value of a query parameter, decoded into `scratch`; data is NULL when it is absent or badly encoded. */
 struct bytes request_parameter(const struct request *request, const char *name, struct buf *scratch);

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <time.h>
 
+enum { COPIED_BODY_MAX = 4096 };
+
 static const char *http_phrase(unsigned status)
 {
     static const struct { unsigned status; const char *phrase; } phrases[] = {
@@ -43,14 +45,28 @@ static const char *http_date(struct worker *worker)
     return worker->date;
 }
 
+static void http_add_field(struct buf *out, const char *name, const char *value)
+{
+    buf_add_text(out, name);
+    buf_add_text(out, value);
+    buf_add_text(out, "\r\n");
+}
+
 static void http_add_head(struct link *link, struct buf *out, unsigned status, const char *content_type, const char *extra)
 {
-    buf_add_format(out, "HTTP/1.1 %u %s\r\nDate: %s\r\nCache-Control: no-store\r\n", status, http_phrase(status),
-                   http_date(link->worker));
-    if (content_type)
-        buf_add_format(out, "Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n", content_type);
-    if (link->work->origin)
-        buf_add_format(out, "Access-Control-Allow-Origin: %s\r\nVary: Origin\r\n", link->work->origin);
+    buf_add_text(out, "HTTP/1.1 ");
+    buf_add_decimal(out, status);
+    http_add_field(out, " ", http_phrase(status));
+    http_add_field(out, "Date: ", http_date(link->worker));
+    buf_add_text(out, "Cache-Control: no-store\r\n");
+    if (content_type) {
+        http_add_field(out, "Content-Type: ", content_type);
+        buf_add_text(out, "X-Content-Type-Options: nosniff\r\n");
+    }
+    if (link->work->origin) {
+        http_add_field(out, "Access-Control-Allow-Origin: ", link->work->origin);
+        buf_add_text(out, "Vary: Origin\r\n");
+    }
     if (!link->keeps_alive)
         buf_add_text(out, "Connection: close\r\n");
     else if (link->minor_version == 0)
@@ -80,26 +96,38 @@ static void http_finish(struct link *link)
     }
 }
 
+/* One piece is sent for less than two, as long as copying is cheap. */
+static void http_join(struct buf *head, struct bytes *body)
+{
+    if (body->length > COPIED_BODY_MAX)
+        return;
+    buf_add_bytes(head, *body);
+    *body = (struct bytes){0};
+}
+
 void http_respond(struct link *link, const struct response *response)
 {
     if (link->is_closed)
         return;
-    struct buf out = {0};
-    http_add_head(link, &out, response->status, response->content_type, response->extra);
-    if (response->status != 204)
-        buf_add_format(&out, "Content-Length: %zu\r\n", response->body.length);
-    buf_add_text(&out, "\r\n");
-    if (!link->is_head_request)
-        buf_add_bytes(&out, response->body);
+    struct buf *head = &link->worker->head_out;
+    buf_clear(head);
+    http_add_head(link, head, response->status, response->content_type, response->extra);
+    if (response->status != 204) {
+        buf_add_text(head, "Content-Length: ");
+        buf_add_decimal(head, response->body.length);
+        buf_add_text(head, "\r\n");
+    }
+    buf_add_text(head, "\r\n");
+    struct bytes body = link->is_head_request ? (struct bytes){0} : response->body;
+    http_join(head, &body);
 
     /* From here on it is HTTP again, also where a poll was held: a link lost in sending reaches nobody else. */
     link_set_handler(link, &http_handler);
     link->is_idle = false;
-    if (buf_status(&out) < 0)
+    if (buf_status(head) < 0)
         link_free(link);
     else
-        link_send(link, buf_bytes(&out));
-    buf_done(&out);
+        link_send_both(link, buf_bytes(head), body);
     if (!link->is_closed)
         http_finish(link);
 }

@@ -335,34 +335,43 @@ bool link_flush(struct link *link)
     return true;
 }
 
-static void link_queue(struct link *link, struct bytes bytes)
+/* Keeps what is behind the first `sent` bytes until the socket takes more. */
+static void link_queue(struct link *link, struct bytes first, struct bytes second, size_t sent)
 {
     struct link_work *work = link_work(link);
-    if (work)
-        buf_add_bytes(&work->out, bytes);
+    size_t of_first = MIN(sent, first.length), of_second = sent - of_first;
+    if (work) {
+        buf_add(&work->out, first.data + of_first, first.length - of_first);
+        buf_add(&work->out, second.data + of_second, second.length - of_second);
+    }
     if (!work || buf_status(&work->out) < 0)
         link_lost(link, FAULT_INTERNAL);
 }
 
-void link_send(struct link *link, struct bytes bytes)
+void link_send_both(struct link *link, struct bytes first, struct bytes second)
 {
     if (link->is_closed)
         return;
     if (link->is_streaming || link_queued_bytes(link)) {
-        link_queue(link, bytes);
+        link_queue(link, first, second, 0);
         return;
     }
     /* Nearly always the socket takes all of it, and nothing needs to be kept. */
-    struct iovec piece = {(void *)bytes.data, bytes.length};
-    ssize_t sent = link_count_sent(link, link_try(link, &piece, 1));
+    struct iovec pieces[] = {{(void *)first.data, first.length}, {(void *)second.data, second.length}};
+    ssize_t sent = link_count_sent(link, link_try(link, pieces, second.length ? 2 : 1));
     if (sent < 0)
         return;
-    if ((size_t)sent < bytes.length) {
-        link_queue(link, bytes_of(bytes.data + sent, bytes.length - (size_t)sent));
+    if ((size_t)sent < first.length + second.length) {
+        link_queue(link, first, second, (size_t)sent);
         link_arm(link, true);
     } else {
         link->handler->on_drained(link);
     }
+}
+
+void link_send(struct link *link, struct bytes bytes)
+{
+    link_send_both(link, bytes, (struct bytes){0});
 }
 
 /* Lingering: our FIN is out; the peer's last bytes are read and thrown away until it closes too. */

@@ -130,15 +130,16 @@ static enum route route_by_token(struct link *link, struct request *request)
 {
     struct worker *worker = link->worker;
     struct bytes token = request_parameter(request, "token", &worker->scratch);
-    unsigned owner;
-    bool is_token = token.data && hub_token_worker(token, &owner) == 0 && owner < worker->worker_count;
-    if (is_token && owner != worker->index) {
-        link_hand_over(link, owner);
+    request->has_token = token.data != NULL;
+    request->is_token = request->has_token && token_parse(token, &request->token) == 0
+        && token_worker(&request->token) < worker->worker_count;
+    if (request->is_token && token_worker(&request->token) != worker->index) {
+        link_hand_over(link, token_worker(&request->token));
         return ROUTE_HANDED_OVER;
     }
-    if (request->endpoint->needs_token && (!is_token || !hub_find_token(worker->hub, token)))
-        return route_refuse(link, request, FAULT_UNKNOWN_TOKEN, token.data ? "no connection has this token; negotiate again"
-                            : "the query parameter token is missing", NULL);
+    if (request->endpoint->needs_token && !request_connection(request, worker->hub))
+        return route_refuse(link, request, FAULT_UNKNOWN_TOKEN, request->has_token
+                            ? "no connection has this token; negotiate again" : "the query parameter token is missing", NULL);
     return ROUTE_FOUND;
 }
 

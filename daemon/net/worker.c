@@ -135,6 +135,7 @@ void worker_done(struct worker *worker)
     hub_free(worker->hub);
     poller_done(&worker->poller);
     buf_done(&worker->scratch);
+    buf_done(&worker->head_out);
 }
 
 /* Nothing new is accepted; every connection is told, every link closes once its last words are out. */

@@ -39,6 +39,7 @@ struct worker {
     uint64_t stop_ms;                   /* links still there then are cut */
 
     struct http_head head;              /* the request being looked at */
+    struct buf head_out;                /* the head of the answer being sent */
     struct buf scratch;                 /* for decoders; nothing lives in it across calls */
     struct flusher flusher;
     struct reclaim reclaim;

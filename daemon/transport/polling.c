@@ -48,23 +48,34 @@ void polling_send_unnumbered(struct connection *connection, struct bytes text)
     hub_mark_dirty(connection->hub, connection);
 }
 
-/* Appends as many unsent envelopes as one answer may hold; at least one. */
-static uint32_t poll_add_envelopes(struct connection *connection, struct buf *body, bool has_some)
+/* How many unsent envelopes one answer may hold; at least one, if there is one. */
+static uint32_t poll_count_envelopes(struct connection *connection)
 {
-    size_t batch_bytes = connection->hub->config->transports.poll_batch_bytes;
-    uint64_t count_max = connection->hub->config->resume.envelopes;
+    size_t batch_bytes = connection->hub->config->transports.poll_batch_bytes, bytes = 0;
+    uint32_t count_max = (uint32_t)MIN(connection->hub->config->resume.envelopes, (uint64_t)outbox_unsent_count(&connection->outbox));
     uint32_t count = 0;
-    struct message *message;
-    while (count < count_max && (message = outbox_peek(&connection->outbox, count))) {
-        const struct encoding *encoding = message_encoding(message, connection->dialect, connection->codec);
-        if (!encoding || (count && body->length + encoding->length > batch_bytes))
+    for (; count < count_max; count++) {
+        const struct encoding *encoding = message_encoding(outbox_peek(&connection->outbox, count), connection->dialect, connection->codec);
+        if (!encoding || (count && bytes + encoding->length > batch_bytes))
             break;
-        if (has_some || count)
-            connection->dialect->add_poll_between(connection, body);
-        buf_add_bytes(body, encoding_payload(encoding));
-        count++;
+        bytes += encoding->length;
     }
     return count;
+}
+
+/* A poll's whole body: the unnumbered envelopes, then the first `count` unsent ones. */
+static void poll_add_body(struct connection *connection, const struct poll *poll, uint32_t count, struct buf *body)
+{
+    size_t unnumbered = poll ? poll->count : 0;
+    connection->dialect->add_poll_start(connection, outbox_sent(&connection->outbox) + 1, unnumbered + count, body);
+    if (poll)
+        buf_add_bytes(body, buf_bytes(&poll->texts));
+    for (uint32_t i = 0; i < count; i++) {
+        if (unnumbered || i)
+            connection->dialect->add_poll_between(connection, body);
+        buf_add_bytes(body, encoding_payload(message_encoding(outbox_peek(&connection->outbox, i), connection->dialect, connection->codec)));
+    }
+    connection->dialect->add_poll_end(connection, body);
 }
 
 /* Answers the poll that carries the connection, with whatever there is; 204 when there is nothing. */
@@ -72,24 +83,17 @@ static void poll_answer(struct connection *connection)
 {
     struct link *link = STEAL(connection->link);
     struct poll *poll = link->work->state;
-    struct buf texts = {0}, body = {0};
-    uint64_t first = outbox_sent(&connection->outbox) + 1;
-    size_t unnumbered = poll ? poll->count : 0;
-
-    if (poll)
-        buf_add_bytes(&texts, buf_bytes(&poll->texts));
-    uint32_t count = poll_add_envelopes(connection, &texts, unnumbered > 0);
-    connection->dialect->add_poll_start(connection, first, unnumbered + count, &body);
-    buf_add_bytes(&body, buf_bytes(&texts));
-    connection->dialect->add_poll_end(connection, &body);
-
-    link->connection = NULL;
-    poll_free(link);
     struct response response = {.status = 204};
-    if (unnumbered + count > 0)
+    struct buf body = {0};
+    uint32_t count = poll_count_envelopes(connection);
+    if (poll || count) {
+        poll_add_body(connection, poll, count, &body);
         response = (struct response){.status = 200, .body = buf_bytes(&body),
                                      .content_type = connection->dialect->poll_content_type(connection)};
-    if (buf_status(&texts) == 0 && buf_status(&body) == 0) {
+    }
+    link->connection = NULL;
+    poll_free(link);
+    if (buf_status(&body) == 0) {
         connection_mark_sent(connection, count, 0);
         connection->sent_ms = (uint32_t)connection->hub->now_ms;
         connection_detach(connection);
@@ -98,7 +102,6 @@ static void poll_answer(struct connection *connection)
         connection_detach(connection);
         link_free(link);
     }
-    buf_done(&texts);
     buf_done(&body);
 }
 

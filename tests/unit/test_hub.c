@@ -240,23 +240,29 @@ static void a_client_that_leaves_too_much_is_closed(void **state)
     assert_int_equal(metrics_get(&world->hub->metrics, METRIC_SLOW_CONSUMERS_CLOSED), 1);
 }
 
+static struct connection *find(struct world *world, const char *text)
+{
+    struct token token;
+    return token_parse(bytes_text(text), &token) == 0 ? hub_find_token(world->hub, &token) : NULL;
+}
+
 static void tokens_name_their_connection_and_no_other(void **state)
 {
     struct world *world = *state;
     struct connection *a = connect_one(world, "", false), *b = connect_one(world, "", true);
     char token[TOKEN_TEXT + 1];
-    unsigned worker = 7;
+    struct token parsed;
     connection_token(a, token);
-    assert_int_equal(hub_token_worker(bytes_text(token), &worker), 0);
-    assert_int_equal(worker, 0);
-    assert_ptr_equal(hub_find_token(world->hub, bytes_text(token)), a);
+    assert_int_equal(token_parse(bytes_text(token), &parsed), 0);
+    assert_int_equal(token_worker(&parsed), 0);
+    assert_ptr_equal(find(world, token), a);
     token[20] = token[20] == 'A' ? 'B' : 'A';
-    assert_null(hub_find_token(world->hub, bytes_text(token)));
-    assert_null(hub_find_token(world->hub, BYTES("")));
+    assert_null(find(world, token));
+    assert_int_equal(token_parse(BYTES(""), &parsed), -EBADMSG);
     connection_token(b, token);
     struct fault why = {.id = FAULT_DISCONNECTED};
     connection_close(b, &why, false);
-    assert_null(hub_find_token(world->hub, bytes_text(token)));
+    assert_null(find(world, token));
     assert_int_equal(world->closed_count, 1);
 }
 
