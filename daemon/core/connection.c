@@ -13,7 +13,6 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 
 #define TO(state) (1u << CONNECTION_##state)
@@ -105,8 +104,9 @@ void connection_tend_within(struct connection *connection, uint64_t ms)
 static int connection_identify(struct connection *connection)
 {
     unsigned char random[UUID_BYTES + TOKEN_SECRET_BYTES];
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        return -EIO;
+    int r = hub_draw_random(connection->hub, random, sizeof(random));
+    if (r < 0)
+        return r;
     memcpy(connection->id.bytes, random, UUID_BYTES);
     connection->id.bytes[6] = (connection->id.bytes[6] & 0x0f) | 0x40;
     connection->id.bytes[8] = (connection->id.bytes[8] & 0x3f) | 0x80;

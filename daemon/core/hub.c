@@ -8,9 +8,11 @@
 #include "daemon/core/message.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
 
 enum {
     SMALLEST_SLOTS = 64,
+    RANDOM_STEP = 256,
     PREFETCH = 4,                       /* so many connections ahead */
     CACHE_LINE = 64, LINK_BYTES = 72,   /* core does not know what a link is, but that it will be looked at */
     FLUSH_WINDOW = 128,                 /* so many are flushed before they are looked at once more, still warm in the caches */
@@ -90,6 +92,21 @@ void hub_count_state(struct hub *hub, enum connection_state from, enum connectio
     atomic_fetch_sub_explicit(&hub->state_counts[from], 1, memory_order_relaxed);
     if (to != CONNECTION_CLOSED)
         atomic_fetch_add_explicit(&hub->state_counts[to], 1, memory_order_relaxed);
+}
+
+int hub_draw_random(struct hub *hub, void *ret, size_t length)
+{
+    assert(length <= sizeof(hub->random));
+    if (hub->random_left < length) {
+        /* Up to 256 bytes getrandom(2) neither falls short nor is interrupted. */
+        for (hub->random_left = 0; hub->random_left < sizeof(hub->random); hub->random_left += RANDOM_STEP)
+            if (getrandom(hub->random + hub->random_left, RANDOM_STEP, 0) != RANDOM_STEP)
+                return -EIO;
+    }
+    hub->random_left -= length;
+    memcpy(ret, hub->random + hub->random_left, length);
+    explicit_bzero(hub->random + hub->random_left, length);
+    return 0;
 }
 
 static int hub_grow_slots(struct hub *hub)

@@ -33,6 +33,9 @@ struct hub {
     struct list graveyard;              /* closed ones, freed at the end of the turn */
     _Atomic uint32_t state_counts[CONNECTION_STATE_COUNT];
 
+    unsigned char random[1024];         /* fresh, from the front; a system call for each secret would cost more than the secret */
+    size_t random_left;
+
     struct letter fanout;               /* the delivery under way, in slices */
     uint32_t fanout_slot;               /* LETTER_ALL: next slot */
     bool has_fanout;
@@ -66,6 +69,8 @@ void hub_finish_turn(struct hub *hub);
 /* Shutdown: tells every connection and closes it. */
 void hub_close_all(struct hub *hub, enum fault_id why);
 
+/* Random bytes fit for secrets. -EIO: the kernel has none. */
+MUST_CHECK int hub_draw_random(struct hub *hub, void *ret, size_t length);
 void hub_count_state(struct hub *hub, enum connection_state from, enum connection_state to);
 /* The connection has no transport from now on: it is closed when its resume window is over. */
 void hub_park(struct hub *hub, struct connection *connection);

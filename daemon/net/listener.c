@@ -47,13 +47,6 @@ static void listener_welcome(struct listener *listener, int descriptor, const st
 {
     struct peer_address address;
     listener_read_address(from, &address);
-    if (address.family != AF_UNIX) {
-        int one = 1;
-        unsigned timeout_ms = (unsigned)listener->worker->hub->config->connection.timeout_ms;
-        setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-        /* A dead peer shows as a failed write within this time (rtc-protocol(7), "Keep-alive"). */
-        setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
-    }
     struct link *link = link_new(listener->worker, descriptor, &address);
     if (link)
         http_start(link);
@@ -97,6 +90,22 @@ static void on_acceptable(struct poll_source *source, uint32_t events)
     }
 }
 
+/* Accepted sockets inherit these (tcp(7)), which spares each of them the calls. On a Unix socket they fail, and mean nothing. */
+static void listener_set_options(struct listener *listener)
+{
+    int one = 1, descriptor = listener->source.descriptor;
+    unsigned timeout_ms = (unsigned)listener->worker->hub->config->connection.timeout_ms;
+    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    /* A dead peer shows as a failed write within this time (rtc-protocol(7), "Keep-alive"). */
+    setsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+}
+
+void listener_take_config(struct worker *worker)
+{
+    LIST_EACH(node, &worker->listeners)
+        listener_set_options(CONTAINER_OF(node, struct listener, node));
+}
+
 static int listener_add(struct worker *worker, int descriptor)
 {
     struct listener *listener = calloc(1, sizeof(*listener));
@@ -106,6 +115,7 @@ static int listener_add(struct worker *worker, int descriptor)
     listener->source = (struct poll_source){.on_ready = on_acceptable, .descriptor = descriptor};
     timer_init(&listener->pause, on_pause_over);
     list_append(&worker->listeners, &listener->node);
+    listener_set_options(listener);
     return poller_arm(&worker->poller, &listener->source, EPOLLIN);
 }
 

@@ -37,4 +37,6 @@ void listen_close(struct listen_sockets *sockets);
 
 /* Adds the worker's share of them to its loop. */
 MUST_CHECK int listener_add_all(struct worker *worker, const struct listen_sockets *sockets);
+/* After a reload: new connections get what the config says now. */
+void listener_take_config(struct worker *worker);
 void listener_free_all(struct worker *worker);

@@ -167,6 +167,7 @@ static bool worker_handle(struct worker *worker, const struct letter *letter)
     case LETTER_CONFIG:
         config_unref(worker->hub->config);
         worker->hub->config = letter->config;
+        listener_take_config(worker);
         return true;
     case LETTER_STOP:
         worker_stop(worker);
