@@ -49,6 +49,9 @@ uint64_t histogram_percentile(const struct histogram *histogram, unsigned per_mi
 uint64_t histogram_up_to(const struct histogram *histogram, uint64_t value)
 {
     uint64_t sum = 0;
+    /* The bucket of the largest sample may end beyond it. */
+    if (value >= histogram->max)
+        return histogram->count;
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS && bucket_last(i) <= value; i++)
         sum += histogram->buckets[i];
     return sum;

@@ -11,29 +11,33 @@
 /* rtc.ack is worth sending this often (rtc-protocol(7), "Stateful reconnect"). */
 enum { ACK_EVERY_ENVELOPES = 64 };
 
+/* What one look at config and outbox can tell. */
+static bool is_over(const struct config *config, const struct owed *owed)
+{
+    return owed && (owed->unsent_bytes > config->queue.bytes || owed->unsent_count > config->queue.envelopes);
+}
+
+bool connection_is_over_limits(const struct connection *connection)
+{
+    return is_over(connection->hub->config, connection->outbox.owed);
+}
+
 void connection_push(struct connection *connection, struct message *message)
 {
     struct hub *hub = connection->hub;
     struct outbox *outbox = &connection->outbox;
-    if (outbox_push(outbox, message) < 0) {
+    if (outbox_push(outbox, message, message->size) < 0) {
         message_unref(message);
         connection_doom(connection, FAULT_INTERNAL);
         return;
     }
     metrics_add(&hub->metrics, METRIC_MESSAGES_DELIVERED, 1);
     /* Whether it is too much shows only after the flush at the end of the turn, which therefore comes soon. */
-    bool is_pressed = connection_is_over_limits(connection);
+    bool is_pressed = is_over(hub->config, outbox->owed);
     if (is_pressed)
         hub->is_pressed = true;
     if (!connection->is_dirty && (connection->link || is_pressed))
         hub_mark_dirty(hub, connection);
-}
-
-bool connection_is_over_limits(const struct connection *connection)
-{
-    const struct config *config = connection->hub->config;
-    const struct owed *owed = connection->outbox.owed;
-    return owed && (owed->unsent_bytes > config->queue.bytes || owed->unsent_count > config->queue.envelopes);
 }
 
 int connection_acknowledge(struct connection *connection, uint64_t number)

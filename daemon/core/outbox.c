@@ -42,7 +42,7 @@ void outbox_done(struct outbox *outbox)
     outbox_drop_front(outbox, outbox_count(outbox));
 }
 
-static int outbox_grow(struct outbox *outbox)
+int outbox_grow(struct outbox *outbox)
 {
     struct owed *old = outbox->owed;
     uint32_t capacity = old ? old->capacity * 2 : SMALLEST_RING;
@@ -56,18 +56,6 @@ static int outbox_grow(struct outbox *outbox)
         owed->ring[i] = *owed_slot(old, i);
     free(old);
     outbox->owed = owed;
-    return 0;
-}
-
-int outbox_push(struct outbox *outbox, struct message *message)
-{
-    if ((!outbox->owed || outbox->owed->count == outbox->owed->capacity) && outbox_grow(outbox) < 0)
-        return -ENOMEM;
-    struct owed *owed = outbox->owed;
-    *owed_slot(owed, owed->count) = message;
-    owed->count++;
-    owed->unsent_count++;
-    owed->unsent_bytes += message->size;
     return 0;
 }
 

@@ -42,8 +42,19 @@ static inline void outbox_prefetch(const struct outbox *outbox)
 void outbox_init(struct outbox *outbox);
 void outbox_done(struct outbox *outbox);
 
-/* Takes the caller's reference over. -ENOMEM: nothing was queued, and the reference is still the caller's. */
-MUST_CHECK int outbox_push(struct outbox *outbox, struct message *message);
+MUST_CHECK int outbox_grow(struct outbox *outbox);       /* for outbox_push */
+/* Takes the caller's reference over; `bytes` is what the message is charged with. -ENOMEM: nothing was queued, and the reference
+ * is still the caller's. */
+MUST_CHECK static inline int outbox_push(struct outbox *outbox, struct message *message, uint32_t bytes)
+{
+    if ((!outbox->owed || outbox->owed->count == outbox->owed->capacity) && outbox_grow(outbox) < 0)
+        return -ENOMEM;
+    struct owed *owed = outbox->owed;
+    owed->ring[(owed->head + owed->count++) & (owed->capacity - 1)] = message;
+    owed->unsent_count++;
+    owed->unsent_bytes += bytes;
+    return 0;
+}
 
 static inline uint32_t outbox_count(const struct outbox *outbox) { return outbox->owed ? outbox->owed->count : 0; }
 static inline uint32_t outbox_unsent_count(const struct outbox *outbox) { return outbox->owed ? outbox->owed->unsent_count : 0; }

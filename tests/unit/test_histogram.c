@@ -75,6 +75,15 @@ static void percentiles_are_within_the_width_of_a_bucket(void **state)
     free(values);
 }
 
+static void the_largest_sample_counts_wherever_its_bucket_ends(void **state)
+{
+    static const uint64_t values[] = {5, 1000001};
+    struct histogram *histogram = histogram_of(values, COUNT_OF(values));
+    assert_true(histogram_up_to(histogram, 1000001) == 2 && histogram_up_to(histogram, 1000002) == 2);
+    assert_true(histogram_up_to(histogram, 999999) == 1);
+    free(histogram);
+}
+
 static void counts_up_to_a_power_of_two_are_exact(void **state)
 {
     uint64_t values[4096];
@@ -90,7 +99,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(no_sample_gives_zeros), TEST(small_values_are_exact), TEST(the_ends_of_the_range_have_a_bucket),
-        TEST(percentiles_are_within_the_width_of_a_bucket), TEST(counts_up_to_a_power_of_two_are_exact),
+        TEST(percentiles_are_within_the_width_of_a_bucket), TEST(counts_up_to_a_power_of_two_are_exact), TEST(the_largest_sample_counts_wherever_its_bucket_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

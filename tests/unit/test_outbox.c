@@ -8,7 +8,7 @@ static void push(struct outbox *outbox, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         struct envelope envelope = {.event_name = BYTES("n")};
         struct message *message = message_new(&envelope);
-        assert_int_equal(outbox_push(outbox, message), 0);
+        assert_int_equal(outbox_push(outbox, message, message->size), 0);
     }
 }
 
