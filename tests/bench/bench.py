@@ -10,9 +10,11 @@ import fnmatch
 import json
 import os
 import resource
+import signal
 import statistics
 import subprocess
 import sys
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path += [os.path.join(ROOT, "tests/integration"), os.path.dirname(os.path.abspath(__file__))]
@@ -39,17 +41,16 @@ def build():
 
 
 class Progress:
-    """One line on standard error: rewritten on a terminal, else one a round."""
+    """What goes on, on standard error: a line that is rewritten on a terminal, else lines with the seconds since the start."""
 
     def __init__(self):
-        self.is_terminal, self.round = sys.stderr.isatty(), None
+        self.is_terminal, self.start = sys.stderr.isatty(), time.monotonic()
 
-    def show(self, round_text, text):
+    def show(self, text):
         if self.is_terminal:
-            print(f"\r\x1b[K{round_text}: {text}", end="", file=sys.stderr, flush=True)
-        elif round_text != self.round:
-            print(round_text, file=sys.stderr, flush=True)
-        self.round = round_text
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        else:
+            self.note(f"{time.monotonic() - self.start:6.1f} s  {text}")
 
     def note(self, text):
         print(f"\r\x1b[K{text}" if self.is_terminal else text, file=sys.stderr, flush=True)
@@ -129,9 +130,9 @@ class Run:
         for number in range(1, self.arguments.rounds + 1):
             for name, servers in self.servers.items():
                 for server in servers:
-                    self.progress.show(f"round {number} of {self.arguments.rounds}", f"{name}, {server}")
+                    self.progress.show(f"round {number} of {self.arguments.rounds}: {name}, {server}")
                     self.figures[name][server].append(self.take(name, server))
-        self.progress.note("")
+        self.progress.show("done")
 
     def values(self, name, server, key):
         """One a round; None where that run failed."""
@@ -247,6 +248,7 @@ def main():
     if arguments.list:
         print_list()
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))     # so that the servers are stopped
     build()
     run = Run(arguments)
     run.rounds()
