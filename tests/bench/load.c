@@ -35,11 +35,12 @@ struct client *load_open_publisher(struct load *load, const struct settings *set
     return publisher;
 }
 
-void load_publish_all(struct load *load, struct client *publisher, const struct settings *settings, uint32_t messages,
-                      uint32_t members)
+uint32_t load_publish_all(struct load *load, struct client *publisher, const struct settings *settings, uint32_t messages,
+                          uint32_t members)
 {
     struct bytes data = load_data(settings);
-    uint64_t start = load->messages, sent = 0, whole = members;
+    uint64_t start = load->messages, whole = members, until_ns = measure_now_ns() + settings->limit_ms * 1000000ull;
+    uint32_t sent = 0;
     while (load->messages - start < messages * whole) {
         while (sent < messages && load->messages - start + settings->window * whole >= (sent + 1) * whole) {
             client_publish(publisher, 0, data);
@@ -47,7 +48,10 @@ void load_publish_all(struct load *load, struct client *publisher, const struct 
         }
         if (!load_turn(load))
             errx(1, "%" PRIu64 " of %" PRIu64 " deliveries came, and nothing more happens", load->messages - start, sent * whole);
+        if (sent < messages && measure_now_ns() > until_ns)
+            messages = sent;
     }
+    return messages;
 }
 
 static const struct kind {
@@ -66,6 +70,7 @@ static const struct option options[] = {
     {"bytes", required_argument, NULL, 'b'},    {"window", required_argument, NULL, 'w'},
     {"messages", required_argument, NULL, 'n'}, {"deaf", required_argument, NULL, 'd'},
     {"missed", required_argument, NULL, 'm'},   {"at-once", required_argument, NULL, 'o'},
+    {"limit", required_argument, NULL, 't'},
     {0},
 };
 
@@ -82,6 +87,7 @@ static void read_option(struct settings *settings, int letter, const char *value
     uint32_t *const numbers[] = {
         ['c'] = &settings->clients,  ['g'] = &settings->groups, ['b'] = &settings->bytes,  ['w'] = &settings->window,
         ['n'] = &settings->messages, ['d'] = &settings->deaf_percent, ['m'] = &settings->missed, ['o'] = &settings->at_once,
+        ['t'] = &settings->limit_ms,
     };
     if (letter == 'p')
         settings->port = (uint16_t)atoi(value);
@@ -101,7 +107,8 @@ static void read_option(struct settings *settings, int letter, const char *value
 
 int main(int argc, char **argv)
 {
-    struct settings settings = {.clients = 1, .groups = 1, .bytes = 128, .window = 1, .messages = 1, .at_once = AT_ONCE};
+    struct settings settings = {.clients = 1, .groups = 1, .bytes = 128, .window = 1, .messages = 1, .limit_ms = LIMIT_MS,
+                                .at_once = AT_ONCE};
     for (int letter; (letter = getopt_long(argc, argv, "", options, NULL)) != -1; ) {
         if (letter == 'l') {
             speech_print_names();
@@ -112,7 +119,7 @@ int main(int argc, char **argv)
     if (!settings.speech || settings.bytes > DATA_MAX || settings.port == 0 || settings.servers.count == 0
         || settings.clients == 0 || settings.groups == 0 || settings.messages == 0 || optind >= argc)
         errx(64, "usage: load --port PORT --server PID... --speak SPEECH [--mix SPEECH] [--clients N] [--groups N] [--bytes N] "
-                 "[--window N] [--messages N] [--deaf PERCENT] [--missed N] [--at-once N] [--admin SOCKET] KIND");
+                 "[--window N] [--messages N] [--limit MS] [--deaf PERCENT] [--missed N] [--at-once N] [--admin SOCKET] KIND");
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         if (strcmp(argv[optind], kinds[i].name) == 0) {
             kinds[i].run(&settings);

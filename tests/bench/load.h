@@ -8,7 +8,7 @@
 #include "tests/bench/measure.h"
 #include "tests/bench/speech.h"
 
-enum { AT_ONCE = 64, WARM_UP_MESSAGES = 20, DATA_MAX = 60000 };
+enum { AT_ONCE = 64, WARM_UP_MESSAGES = 20, DATA_MAX = 60000, LIMIT_MS = 60000 };
 
 struct settings {
     uint16_t port;
@@ -19,7 +19,7 @@ struct settings {
     uint32_t deaf_percent;              /* of the members: they read nothing */
     uint32_t bytes;                     /* of the data in each message */
     uint32_t window;                    /* messages in flight */
-    uint32_t messages;
+    uint32_t messages, limit_ms;        /* to publish at most, and for at most that long; what was published is waited for */
     uint32_t missed;                    /* messages that come while a client is away */
     uint32_t at_once;                   /* connects under way */
     const char *admin;                  /* the path of rtcd's admin socket */
@@ -30,9 +30,10 @@ struct bytes load_data(const struct settings *settings);
 void load_open_members(struct load *load, const struct settings *settings, bool have_users);
 /* Opens one more client, that publishes to the first group. */
 struct client *load_open_publisher(struct load *load, const struct settings *settings);
-/* Publishes `messages` to the first group and waits until `members` have every one; at most `window` are under way. */
-void load_publish_all(struct load *load, struct client *publisher, const struct settings *settings, uint32_t messages,
-                      uint32_t members);
+/* Publishes up to `messages` to the first group, at most `window` under way, and waits until `members` have every one.
+ * Returns how many there were. */
+uint32_t load_publish_all(struct load *load, struct client *publisher, const struct settings *settings, uint32_t messages,
+                          uint32_t members);
 
 void load_idle(const struct settings *settings);            /* load_connections.c */
 void load_connect(const struct settings *settings);

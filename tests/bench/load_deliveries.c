@@ -42,15 +42,15 @@ void load_fanout(const struct settings *settings)
 
     load_publish_all(&load, publisher, settings, WARM_UP_MESSAGES, members);
     struct watch watch = watch_start(&load, settings);
-    load_publish_all(&load, publisher, settings, settings->messages, members);
-    watch_print(&watch, &load, settings, settings->messages);
+    uint32_t published = load_publish_all(&load, publisher, settings, settings->messages, members);
+    watch_print(&watch, &load, settings, published);
     load_done(&load);
 }
 
 /* Many groups, each with a publisher among its members, who publishes again when its own message has come back. */
 struct publishing {
     struct bytes data;
-    uint64_t left;
+    uint64_t left, published, until_ns;
 };
 
 static void publish_again(struct client *client, void *argument)
@@ -58,22 +58,26 @@ static void publish_again(struct client *client, void *argument)
     struct publishing *publishing = argument;
     if (client->role.to == GROUP_NONE || publishing->left == 0)
         return;
-    publishing->left--;
+    publishing->left = measure_now_ns() < publishing->until_ns ? publishing->left - 1 : 0;
+    publishing->published++;
     client_publish(client, client->role.to, publishing->data);
 }
 
-static void publish_in_groups(struct load *load, const struct settings *settings, uint32_t messages)
+static uint64_t publish_in_groups(struct load *load, const struct settings *settings, uint32_t messages)
 {
-    struct publishing publishing = {.data = load_data(settings), .left = messages - settings->groups};
-    uint64_t start = load->messages, whole = (uint64_t)messages * (settings->clients / settings->groups);
+    struct publishing publishing = {.data = load_data(settings), .left = messages - settings->groups, .published = settings->groups,
+                                    .until_ns = measure_now_ns() + settings->limit_ms * 1000000ull};
+    uint64_t start = load->messages, members = settings->clients / settings->groups;
     load->on_message = publish_again;
     load->argument = &publishing;
     for (uint32_t i = 0; i < settings->groups; i++)
         client_publish(&load->clients[i], (int)i, publishing.data);
-    while (load->messages - start < whole) {
+    while (publishing.left || load->messages - start < publishing.published * members) {
         if (!load_turn(load))
-            errx(1, "%" PRIu64 " of %" PRIu64 " deliveries came, and nothing more happens", load->messages - start, whole);
+            errx(1, "%" PRIu64 " of %" PRIu64 " deliveries came, and nothing more happens", load->messages - start,
+                 publishing.published * members);
     }
+    return publishing.published;
 }
 
 void load_groups(const struct settings *settings)
@@ -89,14 +93,14 @@ void load_groups(const struct settings *settings)
     load_open(&load, 0, settings->clients, settings->at_once);
     publish_in_groups(&load, settings, settings->groups);
     struct watch watch = watch_start(&load, settings);
-    publish_in_groups(&load, settings, settings->messages);
-    watch_print(&watch, &load, settings, settings->messages);
+    uint64_t published = publish_in_groups(&load, settings, settings->messages);
+    watch_print(&watch, &load, settings, published);
     load_done(&load);
 }
 
 /*
  * Publishing over the admin socket (rtc-protocol(7)), to the groups in turn, in the lines that rtcctl publish --stream writes.
- * rtcctl itself would compete for the processor with the clients.
+ * Each group has one member. rtcctl itself would compete for the processor with the clients.
  */
 struct admin {
     int descriptor;
@@ -141,16 +145,40 @@ static void admin_receive(struct admin *admin)
         admin->answered += answers[i] == '\n';
 }
 
+/* Member i is in each group whose number is i modulo the number of members. */
+static void join_more_groups(struct load *load, const struct settings *settings)
+{
+    for (uint32_t i = 0; i < settings->groups; i++) {
+        char name[GROUP_NAME + 1];
+        struct buf join = {0};
+        struct client *client = &load->clients[i % settings->clients];
+        group_name((int)i, name);
+        buf_add_format(&join, "{\"eventName\":\"rtc.join\",\"data\":{\"group\":\"%s\"}}", name);
+        client_send(client, WS_TEXT, buf_bytes(&join));
+        buf_done(&join);
+        /* A client's own message comes back once its joins are through. */
+        if (i + settings->clients >= settings->groups)
+            client_publish(client, (int)i, load_data(settings));
+    }
+    while (load->messages < settings->clients) {
+        if (!load_turn(load))
+            errx(1, "%" PRIu64 " of %u clients have joined, and nothing more happens", load->messages, settings->clients);
+    }
+}
+
 void load_admin(const struct settings *settings)
 {
+    if (settings->clients > settings->groups)
+        errx(64, "each client needs a group");
     struct load load;
     struct admin admin;
     struct bytes data = load_data(settings);
     load_init(&load, settings->port, settings->bytes, settings->clients);
     load_open_members(&load, settings, false);
+    join_more_groups(&load, settings);
     admin_open(&admin, settings->admin);
 
-    uint64_t whole = (uint64_t)settings->messages * (settings->clients / settings->groups), silence_ns = measure_now_ns();
+    uint64_t whole = settings->messages + load.messages, silence_ns = measure_now_ns();
     struct watch watch = watch_start(&load, settings);
     while (load.messages < whole || admin.answered < settings->messages) {
         uint64_t before = load.messages + admin.answered;

@@ -9,7 +9,6 @@ class Figure:
     title: str
     scale: float = 1    # what is printed is the value divided by this
     places: int = 2
-    has_ratio: bool = True
 
 
 @dataclasses.dataclass
@@ -48,7 +47,8 @@ class Scenario:
 
 CPU = Figure("cpu_ns", "CPU per delivery, us", 1000)
 RATE = Figure("rate", "deliveries/s", 1, 0)
-P50, P99 = Figure("p50_ns", "p50, us", 1000, 1), Figure("p99_ns", "p99, us", 1000, 1)
+P50, P99 = Figure("p50_ns", "p50, us", 1000, 1), Figure("p99_ns", "p99, us", 1000, 1)      # of slices: load_latency.c
+LIMIT = "--limit=2500"      # ms; a slower server is not waited for, and sends less
 
 SIZES = {128: "128 B", 1024: "1 KiB", 16384: "16 KiB"}
 WINDOWS = (1, 4, 32)
@@ -76,10 +76,10 @@ def fanout(members, size, encoding, window):
     base = "floor" if window == 1 and size < 16384 else "floor-batched"
     messages = max(WINDOWS[-1] + 1, DELIVERIES[window] * 1000 // members // (4 if size == 16384 else 1))
     title = f"fan-out to {members:,} members, {SIZES[size]}, {ENCODINGS[encoding]}, {window} in flight"
-    return name, Scenario(title, "fanout", [f"--bytes={size}", f"--messages={messages}", f"--window={window}"], [CPU, RATE], base,
+    return name, Scenario(title, "fanout", [f"--bytes={size}", f"--messages={messages}", f"--window={window}", LIMIT], [CPU, RATE], base,
                           suffix="-msgpack" if encoding == "msgpack" else "", mix="-msgpack" if encoding == "mixed" else "",
                           servers=("rtcd", "rtcd-uring"), targets=fanout_targets(members, size, encoding, window, base),
-                          is_default=name in DEFAULT_FANOUTS, has_peers=not encoding, clients=members)
+                          is_default=name in DEFAULT_FANOUTS, has_peers=members == 1000 and not encoding, clients=members)
 
 
 def idle(transport, clients, limit, is_default=True):
@@ -92,6 +92,13 @@ def idle(transport, clients, limit, is_default=True):
                     targets=[Target("rtcd", key, limit) for key in ("bytes", "after_bytes")], is_default=is_default, clients=clients)
 
 
+def admin(clients, targets, is_default=True):
+    return Scenario(f"publishing over the admin socket to 1,000 groups, which {clients:,} connections share, 128 B", "admin",
+                    ["--groups=1000", "--messages=200000", "--window=1024"],
+                    [Figure("published_a_cpu_second", "messages per CPU second", 1, 0), RATE], targets=targets, is_default=is_default,
+                    clients=clients)
+
+
 SCENARIOS = {
     "idle": idle("websocket", 10000, 512),
     "idle-sse": idle("sse", 10000, 768),
@@ -100,18 +107,18 @@ SCENARIOS = {
     **dict(fanout(members, size, encoding, window) for members in (1000, 10000) for size in SIZES for encoding in ENCODINGS
            for window in WINDOWS),
     "fanout-slow-tenth": Scenario("fan-out to 1,000 members, 1 KiB, 4 in flight, and a tenth of them reads nothing", "fanout",
-                                  ["--bytes=1024", "--messages=1000", "--window=4", "--deaf=10"], [CPU, RATE], "floor-batched",
+                                  ["--bytes=1024", "--messages=1000", "--window=4", "--deaf=10", LIMIT], [CPU, RATE], "floor-batched",
                                   has_peers=False),
     "fanout-sse": Scenario("fan-out to 1,000 members over server-sent events, 128 B, 1 in flight", "sse",
-                           ["--messages=300"], [CPU, RATE], "nchan", load="fanout", suffix="-sse"),
-    "fanout-longpoll": Scenario("fan-out to 1,000 members over long polling, 128 B, 1 in flight", "longpoll", ["--messages=150"],
+                           ["--messages=300", LIMIT], [CPU, RATE], "nchan", load="fanout", suffix="-sse"),
+    "fanout-longpoll": Scenario("fan-out to 1,000 members over long polling, 128 B, 1 in flight", "longpoll", ["--messages=150", LIMIT],
                                 [CPU, RATE], "nchan", load="fanout", suffix="-longpoll",
                                 targets=[Target("rtcd", "cpu_ns", 0.6, of="nchan")]),
     "groups": Scenario("250 groups of 4 members, a publisher in each, 128 B, 1 in flight in each group", "fanout",
-                       ["--groups=250", "--messages=75000"], [CPU, RATE], "floor", load="groups", servers=("rtcd", "rtcd-uring")),
+                       ["--groups=250", "--messages=75000", LIMIT], [CPU, RATE], "floor", load="groups", servers=("rtcd", "rtcd-uring")),
     "echo": Scenario("echo at rest: one client, 128 B", "echo", ["--messages=20000"],
                      [P50, P99, Figure("cpu_ns", "CPU per echo, us", 1000)], "floor", clients=1),
-    "echo-half-load": Scenario("echo at half of the load that the server's CPU allows: 50 clients, 128 B", "echo", ["--messages=100000"],
+    "echo-half-load": Scenario("echo at half of the load that the server's CPU allows: 50 clients, 128 B", "echo", ["--messages=100000", LIMIT],
                                [P99, P50, Figure("rate", "echoes/s", 1, 0)], "floor", load="half", clients=50,
                                targets=[Target("rtcd", "p99_ns", 1.2, of="floor")]),
     "connect": Scenario("connect storm: 10,000 clients, 500 under way at a time", "connect", ["--at-once=500"],
@@ -122,11 +129,9 @@ SCENARIOS = {
                        [Figure("resume_ns", "until all have caught up, ms", 1e6, 0), Figure("bare_ns", "10,000 bare connects, ms", 1e6, 0),
                         Figure("to_bare", "ratio of the two"), Figure("cpu_ns", "CPU per client, us", 1000, 1)],
                        targets=[Target("rtcd", "to_bare", 1.5)], clients=10000),
-    "admin-publish": Scenario("publishing over the admin socket to 1,000 groups of one member, 128 B", "admin",
-                              ["--groups=1000", "--messages=200000", "--window=1024"],
-                              [Figure("published_a_cpu_second", "messages per CPU second", 1, 0), RATE],
-                              targets=[Target("rtcd", "published_a_cpu_second", 200000, at_least=True)]),
-    "workers": Scenario("one worker and two: fan-out to 1,000 members, 128 B, 1 in flight", "fanout", ["--messages=300"],
+    "admin-publish": admin(10, [Target("rtcd", "published_a_cpu_second", 200000, at_least=True)]),
+    "admin-publish-1k": admin(1000, [], is_default=False),
+    "workers": Scenario("one worker and two: fan-out to 1,000 members, 128 B, 1 in flight", "fanout", ["--messages=300", LIMIT],
                         [Figure("capacity", "deliveries per CPU second of the busiest thread", 1, 0), RATE, CPU], "rtcd",
                         servers=("rtcd-2-workers",), has_peers=False,
                         targets=[Target("rtcd-2-workers", "capacity", 1.8, of="rtcd", at_least=True)]),
