@@ -73,6 +73,7 @@ class Run:
         self.present = {}
         self.failures = 0
         self.servers = {name: self.servers_of(SCENARIOS[name]) for name in arguments.scenarios}
+        self.servers = {name: servers for name, servers in self.servers.items() if servers}
         self.figures = {name: {server: [] for server in servers} for name, servers in self.servers.items()}
 
     def is_present(self, name):
@@ -122,7 +123,7 @@ class Run:
             return None
 
     def rounds(self):
-        for name in self.arguments.scenarios:
+        for name in self.servers:
             scenario = SCENARIOS[name]
             if scenario.clients > self.allowed:
                 self.progress.note(f"{name}: {scenario.clients:,} connections are wanted, and this machine allows only {self.allowed:,} "
@@ -172,7 +173,7 @@ def rows_of(run, name):
     for figure in scenario.figures:
         for server in run.servers[name]:
             values = [value / figure.scale for value in run.values(name, server, figure.key) if value is not None]
-            has_ratio = scenario.base and server != scenario.base
+            has_ratio = figure.has_ratio and scenario.base and server != scenario.base
             ratios = run.ratios(name, server, figure.key, name, scenario.base) if has_ratio else []
             yield [name, figure.title, server, *(spread(values, figure.places) if values else ["failed", "", ""]), *spread(ratios, 2),
                    scenario.base if ratios else "", *judged(run, name, server, figure)]
@@ -252,15 +253,16 @@ def main():
     build()
     run = Run(arguments)
     run.rounds()
-    rows = {name: list(rows_of(run, name)) for name in arguments.scenarios}
-    for name in arguments.scenarios:
+    rows = {name: list(rows_of(run, name)) for name in run.servers}
+    for name in run.servers:
         print_scenario(run, name, rows[name])
     if arguments.csv:
         with open(arguments.csv, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([HEADER, *(row for name in arguments.scenarios for row in rows[name])])
+            csv.writer(file).writerows([HEADER, *([*row[:3], *(cell.replace(",", "") for cell in row[3:])] for name in run.servers
+                                                  for row in rows[name])])
     if arguments.svg:
         os.makedirs(arguments.svg, exist_ok=True)
-        for name in arguments.scenarios:
+        for name in run.servers:
             draw(run, name, arguments.svg)
     sys.exit(f"{run.failures} runs failed" if run.failures else 0)
 

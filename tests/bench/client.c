@@ -13,8 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* One local address has about 28,000 ports; each block of clients has an address of its own. */
-enum { EVENTS_AT_ONCE = 512, SILENCE_MS = 10000, CLIENTS_PER_ADDRESS = 20000 };
+/* One local address has about 28,000 ports, and the kernel searches long for the last free ones: each block of clients has
+ * an address of its own. */
+enum { EVENTS_AT_ONCE = 512, SILENCE_MS = 10000, CLIENTS_PER_ADDRESS = 10000 };
 
 static unsigned char buffer[256 * 1024];
 

@@ -25,6 +25,17 @@ struct settings {
     const char *admin;                  /* the path of rtcd's admin socket */
 };
 
+/* When a measurement began, and with what. */
+struct watch {
+    struct cpu cpu;
+    uint64_t start_ns, messages;
+};
+
+static inline struct watch watch_start(const struct load *load, const struct settings *settings)
+{
+    return (struct watch){.cpu = measure_cpu(&settings->servers), .start_ns = measure_now_ns(), .messages = load->messages};
+}
+
 struct bytes load_data(const struct settings *settings);
 /* Adds and opens the members: member i is in group i modulo the number of groups. */
 void load_open_members(struct load *load, const struct settings *settings, bool have_users);

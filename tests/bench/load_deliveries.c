@@ -11,16 +11,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-struct watch {
-    struct cpu cpu;
-    uint64_t start_ns, messages;
-};
-
-static struct watch watch_start(const struct load *load, const struct settings *settings)
-{
-    return (struct watch){.cpu = measure_cpu(&settings->servers), .start_ns = measure_now_ns(), .messages = load->messages};
-}
-
 /* `published`: how often somebody published meanwhile. */
 static void watch_print(const struct watch *watch, const struct load *load, const struct settings *settings, uint64_t published)
 {

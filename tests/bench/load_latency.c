@@ -28,10 +28,15 @@ static uint64_t percentile_of_slices(uint64_t *samples, size_t count, double sha
     return measure_percentile(slices, SLICES, 0.50);
 }
 
-static void print_latency(uint64_t *samples, size_t count, double cpu_ns, double rate)
+/* `rate`: of the messages, a second; 0: what came of it. */
+static void print_latency(const struct settings *settings, const struct watch *watch, uint64_t *samples, size_t count, double rate)
 {
+    struct cpu cpu = measure_cpu(&settings->servers);
+    double took_ns = (double)(measure_now_ns() - watch->start_ns);
     uint64_t p50 = percentile_of_slices(samples, count, 0.50), p99 = percentile_of_slices(samples, count, 0.99);
-    printf("{\"cpu_ns\": %.1f, \"rate\": %.0f, \"p50_ns\": %" PRIu64 ", \"p99_ns\": %" PRIu64 "}\n", cpu_ns, rate, p50, p99);
+    printf("{\"cpu_ns\": %.1f, \"rate\": %.0f, \"p50_ns\": %" PRIu64 ", \"p99_ns\": %" PRIu64 ", \"waited_percent\": %.1f}\n",
+           (double)(cpu.all_ns - watch->cpu.all_ns) / (double)count, rate > 0 ? rate : (double)count * 1e9 / took_ns, p50, p99,
+           (double)(cpu.waited_ns - watch->cpu.waited_ns) * 100 / took_ns);
 }
 
 void load_echo(const struct settings *settings)
@@ -40,7 +45,7 @@ void load_echo(const struct settings *settings)
     open_echoes(&load, settings);
     struct bytes data = load_data(settings);
     uint64_t *samples = calloc(settings->messages, sizeof(*samples));
-    uint64_t cpu = measure_cpu_ns(&settings->servers), begin = measure_now_ns();
+    struct watch watch = watch_start(&load, settings);
     for (uint32_t i = 0; i < settings->messages; i++) {
         struct client *client = &load.clients[i % load.count];
         uint64_t start = measure_now_ns(), before = load.messages;
@@ -51,8 +56,7 @@ void load_echo(const struct settings *settings)
         }
         samples[i] = measure_now_ns() - start;
     }
-    double took = (double)(measure_now_ns() - begin), spent = (double)(measure_cpu_ns(&settings->servers) - cpu);
-    print_latency(samples, settings->messages, spent / settings->messages, settings->messages * 1e9 / took);
+    print_latency(settings, &watch, samples, settings->messages, 0);
     free(samples);
     load_done(&load);
 }
@@ -121,10 +125,9 @@ void load_half(const struct settings *settings)
     uint64_t cpu = measure_cpu_ns(&settings->servers);
     uint32_t count = run_steadily(&timing, settings, CALIBRATION_MESSAGES, 0);
     uint64_t cost_ns = (measure_cpu_ns(&settings->servers) - cpu) / count, gap_ns = MAX(2 * cost_ns, 1u);
-    cpu = measure_cpu_ns(&settings->servers);
+    struct watch watch = watch_start(&load, settings);
     count = run_steadily(&timing, settings, settings->messages, gap_ns);
-    double spent = (double)(measure_cpu_ns(&settings->servers) - cpu);
-    print_latency(timing.samples, count, spent / count, 1e9 / (double)gap_ns);
+    print_latency(settings, &watch, timing.samples, count, 1e9 / (double)gap_ns);
     free(timing.due);
     free(timing.samples);
     load_done(&load);

@@ -36,13 +36,14 @@ static void add_threads(pid_t process, struct cpu *cpu, unsigned *thread_count)
     DIR *threads = opendir(path);
     if (!threads)
         return;
-    /* In order of age, so that a thread has the same place the next time. */
+    /* They come in order of age, so a thread has the same place the next time. */
     for (struct dirent *thread; (thread = readdir(threads)); ) {
         if (thread->d_name[0] == '.')
             continue;
         snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)process, thread->d_name);
         uint64_t ns = first_number(path, "%" SCNu64);
         cpu->all_ns += ns;
+        cpu->waited_ns += first_number(path, "%*u %" SCNu64);
         if (*thread_count < MEASURE_THREADS_MAX)
             cpu->thread_ns[(*thread_count)++] = ns;
     }

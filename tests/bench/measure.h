@@ -18,10 +18,11 @@ struct servers {
 
 uint64_t measure_now_ns(void);                          /* CLOCK_MONOTONIC */
 
-/* CPU time so far, in nanoseconds (proc(5), task/TID/schedstat): of all threads together, and of each thread. */
+/* CPU time so far, in nanoseconds (proc(5), task/TID/schedstat): of all threads together, and of each thread; and how long
+ * they were ready to run while others had the processor. */
 enum { MEASURE_THREADS_MAX = 64 };
 struct cpu {
-    uint64_t all_ns;
+    uint64_t all_ns, waited_ns;
     uint64_t thread_ns[MEASURE_THREADS_MAX];
 };
 struct cpu measure_cpu(const struct servers *servers);

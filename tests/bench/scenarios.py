@@ -9,6 +9,7 @@ class Figure:
     title: str
     scale: float = 1    # what is printed is the value divided by this
     places: int = 2
+    has_ratio: bool = True
 
 
 @dataclasses.dataclass
@@ -48,6 +49,7 @@ class Scenario:
 CPU = Figure("cpu_ns", "CPU per delivery, us", 1000)
 RATE = Figure("rate", "deliveries/s", 1, 0)
 P50, P99 = Figure("p50_ns", "p50, us", 1000, 1), Figure("p99_ns", "p99, us", 1000, 1)      # of slices: load_latency.c
+WAITED = Figure("waited_percent", "% of the time that others had the server's CPU", 1, 1, has_ratio=False)   # where it is not small, latency says little
 LIMIT = "--limit=2500"      # ms; a slower server is not waited for, and sends less
 
 SIZES = {128: "128 B", 1024: "1 KiB", 16384: "16 KiB"}
@@ -119,7 +121,7 @@ SCENARIOS = {
     "echo": Scenario("echo at rest: one client, 128 B", "echo", ["--messages=20000"],
                      [P50, P99, Figure("cpu_ns", "CPU per echo, us", 1000)], "floor", clients=1),
     "echo-half-load": Scenario("echo at half of the load that the server's CPU allows: 50 clients, 128 B", "echo", ["--messages=100000", LIMIT],
-                               [P99, P50, Figure("rate", "echoes/s", 1, 0)], "floor", load="half", clients=50,
+                               [P99, P50, Figure("rate", "echoes/s", 1, 0), WAITED], "floor", load="half", clients=50,
                                targets=[Target("rtcd", "p99_ns", 1.2, of="floor")]),
     "connect": Scenario("connect storm: 10,000 clients, 500 under way at a time", "connect", ["--at-once=500"],
                         [Figure("cpu_ns", "CPU per connection, us", 1000, 1), Figure("rate", "connections/s", 1, 0)], "floor",
