@@ -158,7 +158,7 @@ static void flush(struct floor *floor)
     floor->waiting = NULL;
 }
 
-static void take_message(struct floor *floor, struct group *group, const struct ws_piece *piece)
+static void take_message(struct floor *floor, struct group *group, enum ws_opcode opcode, struct bytes message)
 {
     struct buf frame = {0};
     if (!group)
@@ -167,7 +167,7 @@ static void take_message(struct floor *floor, struct group *group, const struct 
         group->next_waiting = floor->waiting;
         floor->waiting = group;
     }
-    ws_add_frame(&frame, piece->opcode, bytes_of(piece->data, piece->length));
+    ws_add_frame(&frame, opcode, message);
     group->frames[group->frame_count++] = (struct iovec){frame.data, frame.length};
     if (group->frame_count == floor->writer->frames_per_turn)
         flush(floor);
@@ -191,11 +191,28 @@ static size_t take_handshake(struct floor *floor, struct member *member, unsigne
     return (size_t)(end - data) + 4;
 }
 
+/* A message that one read does not hold comes in pieces. */
+static void take_piece(struct floor *floor, struct member *member, const struct ws_piece *piece)
+{
+    if (piece->is_last && !member->is_cut) {
+        take_message(floor, member->to, piece->opcode, bytes_of(piece->data, piece->length));
+        return;
+    }
+    buf_add(&member->in, piece->data, piece->length);
+    member->is_cut = !piece->is_last;
+    if (piece->is_last) {
+        take_message(floor, member->to, piece->opcode, buf_bytes(&member->in));
+        buf_done(&member->in);
+    }
+}
+
 static void read_member(struct floor *floor, struct member *member)
 {
-    size_t held = member->in.length, at = 0;
-    memcpy(buffer, member->in.data ? member->in.data : buffer, held);
-    buf_done(&member->in);
+    size_t held = member->is_cut ? 0 : member->in.length, at = 0;
+    if (held) {
+        memcpy(buffer, member->in.data, held);
+        buf_done(&member->in);
+    }
     ssize_t got = read(member->descriptor, buffer + held, sizeof(buffer) - held);
     if (got <= 0) {
         drop(floor, member);
@@ -209,14 +226,14 @@ static void read_member(struct floor *floor, struct member *member)
         struct fault fault;
         size_t used;
         enum decode result = ws_read(&member->reader, buffer + at, length - at, &used, &piece, &fault);
-        if (result == DECODE_BAD || (result == DECODE_DONE && piece.event == WS_EVENT_DATA && !piece.is_last))
-            errx(1, "the generator sends whole messages only");
+        if (result == DECODE_BAD)
+            errx(1, "the generator's frames are wrong: %s", fault_message(&fault));
         if (result == DECODE_MORE) {
             buf_add(&member->in, buffer + at, length - at);
             return;
         }
         if (piece.event == WS_EVENT_DATA)
-            take_message(floor, member->to, &piece);
+            take_piece(floor, member, &piece);
         at += used;
     }
 }

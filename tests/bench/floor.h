@@ -12,10 +12,11 @@ enum { FRAMES_PER_TURN = 256 };
 struct member {
     int descriptor;
     bool is_open;
+    bool is_cut;                        /* `in` has the beginning of a message, unmasked */
     uint32_t index;                     /* in its group */
     struct group *group, *to;           /* a member of; publishes to */
     struct ws_reader reader;
-    struct buf in, rest;                /* half a frame; what the socket did not take */
+    struct buf in, rest;                /* what came in part; what the socket did not take */
 };
 
 struct group {
