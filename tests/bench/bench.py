@@ -229,7 +229,7 @@ def parse_arguments():
     parser.add_argument("--list", action="store_true", help="show all scenarios")
     parser.add_argument("--rounds", type=int, default=5, help="how often each figure is taken (default 5)")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=False,
-                        help=f"measure other servers too: {', '.join(sorted(PEER_NAMES))}")
+                        help=f"measure other servers too ({', '.join(sorted(PEER_NAMES))}); takes four times as long")
     parser.add_argument("--uring", action="store_true", help="measure io_uring too, where scenarios have it")
     parser.add_argument("--servers", metavar="A,B", help=f"measure just these, of: {', '.join(SERVERS)}")
     parser.add_argument("--csv", metavar="FILE", help="write all tables there as well, as CSV")
