@@ -130,7 +130,8 @@ class Run:
                                    f"(open files: ulimit -Hn): measured with these")
         for number in range(1, self.arguments.rounds + 1):
             for name, servers in self.servers.items():
-                for server in servers:
+                # In turn from either end, so that no server always comes after the same one.
+                for server in servers if number % 2 else reversed(servers):
                     self.progress.show(f"round {number} of {self.arguments.rounds}: {name}, {server}")
                     self.figures[name][server].append(self.take(name, server))
         self.progress.show("done")
