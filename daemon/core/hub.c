@@ -15,6 +15,7 @@ enum {
     RANDOM_STEP = 256,
     PREFETCH = 4,                       /* so many connections ahead */
     CACHE_LINE = 64, LINK_BYTES = 72,   /* core does not know what a link is, but that it will be looked at */
+    PUSHES_PER_FLUSH = 16,              /* to queue an envelope costs a small part of sending it, so a turn may do more of it */
     FLUSH_WINDOW = 128,                 /* so many are flushed before they are looked at once more, still warm in the caches */
 };
 
@@ -83,7 +84,8 @@ void hub_free(struct hub *hub)
     config_unref(hub->config);
     free(hub->slots);
     free(hub->free_slots);
-    free(hub->dirty);
+    slot_queue_done(&hub->dirty);
+    slot_queue_done(&hub->bulk);
     free(hub);
 }
 
@@ -192,18 +194,9 @@ struct connection *hub_find_token(struct hub *hub, const struct token *token)
 
 void hub_mark_dirty(struct hub *hub, struct connection *connection)
 {
-    if (connection->is_dirty)
-        return;
-    if (hub->dirty_count == hub->dirty_capacity) {
-        uint32_t capacity = hub->dirty_capacity ? hub->dirty_capacity * 2 : SMALLEST_SLOTS;
-        struct connection **dirty = realloc(hub->dirty, capacity * sizeof(*dirty));
-        if (!dirty)
-            return;             /* it is flushed with the next message or tending */
-        hub->dirty = dirty;
-        hub->dirty_capacity = capacity;
-    }
-    connection->is_dirty = true;
-    hub->dirty[hub->dirty_count++] = connection;
+    /* Without memory it is flushed with the next message or tending. */
+    if (!connection->is_dirty)
+        connection->is_dirty = slot_queue_push(hub->is_bulk ? &hub->bulk : &hub->dirty, connection_slot(connection)) == 0;
 }
 
 static void prefetch_bytes(const void *start, size_t bytes)
@@ -214,12 +207,16 @@ static void prefetch_bytes(const void *start, size_t bytes)
 
 /* The kernel's part of a send leaves little of ours in the caches, and a large group does not fit in them; so what the next
  * ones need is fetched meanwhile: first the connection, then what it points at, then what that points at. */
-static void prefetch_connection(const struct connection *far, const struct connection *near, const struct connection *next)
+static void prefetch_connections(const struct hub *hub, uint32_t far_slot, uint32_t near_slot, uint32_t next_slot)
 {
+    const struct connection *far = hub->slots[far_slot], *near = hub->slots[near_slot], *next = hub->slots[next_slot];
     prefetch_bytes(far, sizeof(*far));
-    prefetch_bytes(near->outbox.owed, sizeof(*near->outbox.owed));
-    prefetch_bytes(near->link, LINK_BYTES);
-    outbox_prefetch(&next->outbox);
+    if (near) {
+        prefetch_bytes(near->outbox.owed, sizeof(*near->outbox.owed));
+        prefetch_bytes(near->link, LINK_BYTES);
+    }
+    if (next)
+        outbox_prefetch(&next->outbox);
 }
 
 static void hub_flush_one(struct connection *connection)
@@ -232,8 +229,6 @@ static void hub_flush_one(struct connection *connection)
 /* After the flush: who still has too much waiting, or was doomed on the way, is closed. */
 static void hub_judge_one(struct connection *connection)
 {
-    if (connection->state == CONNECTION_CLOSED)
-        return;
     if (connection->doom == FAULT_NONE && connection_is_over_limits(connection))
         connection->doom = FAULT_SLOW_CONSUMER;
     if (connection->doom != FAULT_NONE) {
@@ -242,29 +237,33 @@ static void hub_judge_one(struct connection *connection)
     }
 }
 
-void hub_finish_turn(struct hub *hub)
+/* Up to `max` of the queue. Closing may mark others; so the end is looked at anew each time. */
+static void hub_flush(struct hub *hub, struct slot_queue *queue, uint64_t max)
 {
     const struct ports *ports = &hub->exchange->ports;
-    /* Closing may mark others; so the end is looked at anew each time. */
-    for (uint32_t start = 0, end; start < hub->dirty_count; start = end) {
-        end = MIN(hub->dirty_count, start + FLUSH_WINDOW);
-        for (uint32_t i = start; i < end; i++) {
-            if (i + PREFETCH < hub->dirty_count)
-                prefetch_connection(hub->dirty[i + PREFETCH], hub->dirty[i + PREFETCH / 2], hub->dirty[i + PREFETCH / 4]);
-            hub_flush_one(hub->dirty[i]);
+    uint32_t window[FLUSH_WINDOW], count;
+    for (; max > 0 && (count = slot_queue_take(queue, window, (uint32_t)MIN(max, (uint64_t)FLUSH_WINDOW))); max -= count) {
+        for (uint32_t i = 0; i < count; i++) {
+            if (i + PREFETCH < count)
+                prefetch_connections(hub, window[i + PREFETCH], window[i + PREFETCH / 2], window[i + PREFETCH / 4]);
+            if (hub->slots[window[i]])
+                hub_flush_one(hub->slots[window[i]]);
         }
         ports->settle(ports->argument, hub->worker);
-        for (uint32_t i = start; i < end; i++)
-            hub_judge_one(hub->dirty[i]);
+        for (uint32_t i = 0; i < count; i++)
+            if (hub->slots[window[i]])
+                hub_judge_one(hub->slots[window[i]]);
     }
-    hub->dirty_count = 0;
+}
+
+void hub_finish_turn(struct hub *hub)
+{
+    hub_flush(hub, &hub->dirty, UINT32_MAX);
+    hub_flush(hub, &hub->bulk, hub->config->limits.fanout_slice);
+    hub_flush(hub, &hub->dirty, UINT32_MAX);
     hub->turn_deliveries = 0;
-    hub->is_pressed = false;
-    if (hub->dirty_capacity > SMALLEST_SLOTS * 64) {
-        free(hub->dirty);
-        hub->dirty = NULL;
-        hub->dirty_capacity = 0;
-    }
+    if (slot_queue_waiting(&hub->bulk) == 0)
+        hub->is_pressed = false;
     hub_bury(hub);
 }
 
@@ -281,21 +280,22 @@ static bool hub_deliver_place(struct hub *hub, const struct letter *letter)
     if (!roster)
         return true;
     bool look = letter->place->space == SPACE_GROUP && roster->newest_join >= letter->sequence;
-    uint32_t end = (uint32_t)MIN((uint64_t)roster->count, roster->cursor + hub->config->limits.fanout_slice);
+    uint32_t end = (uint32_t)MIN((uint64_t)roster->count, roster->cursor + hub->config->limits.fanout_slice * PUSHES_PER_FLUSH);
     uint32_t left_out = 0, start = roster->cursor;
     message_ref_many(letter->message, end - start);
     const struct member *members = roster_members(roster);
+    hub->is_bulk = roster->count > hub->config->limits.fanout_slice;
     for (; roster->cursor < end; roster->cursor++) {
         const struct member *member = &members[roster->cursor];
         if (roster->cursor + PREFETCH < end)
-            prefetch_connection(hub->slots[member[PREFETCH].slot], hub->slots[member[PREFETCH / 2].slot],
-                                hub->slots[member[PREFETCH / 4].slot]);
+            prefetch_connections(hub, member[PREFETCH].slot, member[PREFETCH / 2].slot, member[PREFETCH / 4].slot);
         struct connection *connection = hub->slots[member->slot];
         if (connection->handle == letter->except || (look && member_is_too_new(connection, member, letter->sequence)))
             left_out++;
         else
             connection_push(connection, letter->message);
     }
+    hub->is_bulk = false;
     hub->turn_deliveries += end - start;
     if (left_out)
         message_unref_many(letter->message, left_out);
@@ -313,12 +313,15 @@ static void hub_deliver_one(struct connection *connection, struct message *messa
 
 static bool hub_deliver_all(struct hub *hub, const struct letter *letter)
 {
-    uint32_t end = (uint32_t)MIN((uint64_t)hub->slot_count, hub->fanout_slot + hub->config->limits.fanout_slice);
+    uint32_t end = (uint32_t)MIN((uint64_t)hub->slot_count, hub->fanout_slot + hub->config->limits.fanout_slice * PUSHES_PER_FLUSH);
+    hub->is_bulk = hub->slot_count > hub->config->limits.fanout_slice;
+    hub->turn_deliveries += end - hub->fanout_slot;
     for (; hub->fanout_slot < end; hub->fanout_slot++) {
         struct connection *connection = hub->slots[hub->fanout_slot];
         if (connection && connection->was_opened && connection->handle != letter->except)
             hub_deliver_one(connection, letter->message);
     }
+    hub->is_bulk = false;
     return hub->fanout_slot >= hub->slot_count;
 }
 
@@ -354,9 +357,8 @@ bool hub_continue(struct hub *hub)
 
 bool hub_is_full(const struct hub *hub)
 {
-    /* To queue an envelope costs a hundredth of sending it. */
     uint64_t slice = hub->config->limits.fanout_slice;
-    return hub->is_pressed || hub->dirty_count >= slice || hub->turn_deliveries >= slice * 32;
+    return hub->is_pressed || slot_queue_waiting(&hub->dirty) >= slice || hub->turn_deliveries >= slice * PUSHES_PER_FLUSH;
 }
 
 bool hub_handle(struct hub *hub, const struct letter *letter)

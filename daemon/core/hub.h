@@ -7,6 +7,7 @@
 #include "daemon/core/connection.h"
 #include "daemon/core/letter.h"
 #include "daemon/core/metrics.h"
+#include "daemon/core/slot_queue.h"
 
 struct config;
 struct exchange;
@@ -24,8 +25,10 @@ struct hub {
     uint32_t slot_count, slot_capacity, free_count;
     uint32_t generation;                /* part of the next handle */
 
-    struct connection **dirty;          /* those with something to send, each once */
-    uint32_t dirty_count, dirty_capacity;
+    struct slot_queue dirty;            /* those with something to send, flushed at the end of the turn */
+    struct slot_queue bulk;             /* the same of fan-outs to many: a slice of them a turn, so what comes meanwhile for those
+                                         * who wait leaves with it */
+    bool is_bulk;                       /* such a fan-out is being delivered */
     bool is_pressed;                    /* some queue is over its limits: flush before more is delivered */
     uint32_t turn_deliveries;           /* since the last flush */
     struct list parked;                 /* oldest first, each with the end of its resume window in timer.due_ms */
@@ -65,6 +68,8 @@ bool hub_is_full(const struct hub *hub);
 
 /* End of a turn: flushes the dirty ones, closes the doomed, frees the dead. */
 void hub_finish_turn(struct hub *hub);
+/* There is more to deliver or to flush: the next turn must not wait. */
+static inline bool hub_is_busy(const struct hub *hub) { return hub->has_fanout || slot_queue_waiting(&hub->bulk); }
 
 /* Shutdown: tells every connection and closes it. */
 void hub_close_all(struct hub *hub, enum fault_id why);

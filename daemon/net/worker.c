@@ -191,7 +191,7 @@ static void worker_take_letters(struct worker *worker)
 /* How long a turn may wait: the tick runs only while a timer or a stalled link needs it, so an idle daemon sleeps. */
 static int worker_wait_ms(struct worker *worker)
 {
-    if (worker->hub->has_fanout || !mailbox_is_empty(&worker->mailboxes[worker->index]))
+    if (hub_is_busy(worker->hub) || !mailbox_is_empty(&worker->mailboxes[worker->index]))
         return 0;
     if (!worker->hub->wheel.count && list_is_empty(&worker->stalled) && !worker->is_stopping
         && !reclaim_is_due(&worker->reclaim, &worker->hub->metrics))

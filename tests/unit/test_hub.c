@@ -158,7 +158,7 @@ static void members_get_what_was_published_after_they_joined(void **state)
 static void leaving_in_the_middle_of_a_sliced_fanout_serves_each_member_once(void **state)
 {
     struct world *world = *state;
-    enum { COUNT = 100 };
+    enum { COUNT = 1000 };
     struct connection *all[COUNT];
     unsigned recipients;
     for (unsigned i = 0; i < COUNT; i++) {
