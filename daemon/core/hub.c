@@ -68,18 +68,20 @@ static void hub_bury(struct hub *hub)
 
 static void hub_drop_fanout(struct hub *hub)
 {
-    message_unref(hub->fanout.message);
-    if (hub->fanout.kind == LETTER_PLACE)
-        place_unref(hub->fanout.place);
-    hub->has_fanout = false;
+    for (uint32_t i = 0; i < hub->fanout_count; i++) {
+        if (hub->fanout[i].kind != LETTER_VISIT)
+            message_unref(hub->fanout[i].message);
+        if (hub->fanout[i].kind == LETTER_PLACE)
+            place_unref(hub->fanout[i].place);
+    }
+    hub->fanout_count = 0;
 }
 
 void hub_free(struct hub *hub)
 {
     if (!hub)
         return;
-    if (hub->has_fanout)
-        hub_drop_fanout(hub);
+    hub_drop_fanout(hub);
     hub_bury(hub);
     config_unref(hub->config);
     free(hub->slots);
@@ -273,32 +275,39 @@ static bool member_is_too_new(const struct connection *connection, const struct 
     return connection_memberships(connection)[member->membership].joined_at >= sequence;
 }
 
-/* Serves up to a slice of the place's members here; true: all have it. */
-static bool hub_deliver_place(struct hub *hub, const struct letter *letter)
+/* One member's share of a run of letters. */
+static void member_take(struct connection *connection, const struct member *member, const struct letter *letters, uint32_t count,
+                        bool look)
 {
-    struct roster *roster = letter->place->rosters[hub->worker];
+    for (uint32_t i = 0; i < count; i++) {
+        if (connection->handle == letters[i].except || (look && member_is_too_new(connection, member, letters[i].sequence)))
+            message_unref(letters[i].message);
+        else
+            connection_push(connection, letters[i].message);
+    }
+}
+
+/* Serves up to a slice of the place's members here; true: all have it. */
+static bool hub_deliver_place(struct hub *hub, const struct letter *letters, uint32_t count)
+{
+    struct roster *roster = letters->place->rosters[hub->worker];
     if (!roster)
         return true;
-    bool look = letter->place->space == SPACE_GROUP && roster->newest_join >= letter->sequence;
-    uint32_t end = (uint32_t)MIN((uint64_t)roster->count, roster->cursor + hub->config->limits.fanout_slice * PUSHES_PER_FLUSH);
-    uint32_t left_out = 0, start = roster->cursor;
-    message_ref_many(letter->message, end - start);
+    uint64_t slice = hub->config->limits.fanout_slice;
+    bool look = letters->place->space == SPACE_GROUP && roster->newest_join >= letters->sequence;
+    uint32_t end = (uint32_t)MIN((uint64_t)roster->count, roster->cursor + MAX(slice * PUSHES_PER_FLUSH / count, UINT64_C(1)));
     const struct member *members = roster_members(roster);
-    hub->is_bulk = roster->count > hub->config->limits.fanout_slice;
+    for (uint32_t i = 0; i < count; i++)
+        message_ref_many(letters[i].message, end - roster->cursor);
+    hub->turn_deliveries += (end - roster->cursor) * count;
+    hub->is_bulk = roster->count > slice;
     for (; roster->cursor < end; roster->cursor++) {
         const struct member *member = &members[roster->cursor];
         if (roster->cursor + PREFETCH < end)
             prefetch_connections(hub, member[PREFETCH].slot, member[PREFETCH / 2].slot, member[PREFETCH / 4].slot);
-        struct connection *connection = hub->slots[member->slot];
-        if (connection->handle == letter->except || (look && member_is_too_new(connection, member, letter->sequence)))
-            left_out++;
-        else
-            connection_push(connection, letter->message);
+        member_take(hub->slots[member->slot], member, letters, count, look);
     }
     hub->is_bulk = false;
-    hub->turn_deliveries += end - start;
-    if (left_out)
-        message_unref_many(letter->message, left_out);
     if (roster->cursor < roster->count)
         return false;
     roster->cursor = 0;
@@ -325,12 +334,13 @@ static bool hub_deliver_all(struct hub *hub, const struct letter *letter)
     return hub->fanout_slot >= hub->slot_count;
 }
 
-static bool hub_deliver(struct hub *hub, const struct letter *letter)
+static bool hub_deliver(struct hub *hub)
 {
+    const struct letter *letter = hub->fanout;
     struct connection *connection;
     switch (letter->kind) {
     case LETTER_PLACE:
-        return hub_deliver_place(hub, letter);
+        return hub_deliver_place(hub, letter, hub->fanout_count);
     case LETTER_ALL:
         return hub_deliver_all(hub, letter);
     case LETTER_CONNECTION:
@@ -345,13 +355,10 @@ static bool hub_deliver(struct hub *hub, const struct letter *letter)
 
 bool hub_continue(struct hub *hub)
 {
-    assert(hub->has_fanout);
-    if (!hub_deliver(hub, &hub->fanout))
+    assert(hub->fanout_count);
+    if (!hub_deliver(hub))
         return false;
-    if (hub->fanout.kind == LETTER_VISIT)
-        hub->has_fanout = false;
-    else
-        hub_drop_fanout(hub);
+    hub_drop_fanout(hub);
     return true;
 }
 
@@ -361,12 +368,12 @@ bool hub_is_full(const struct hub *hub)
     return hub->is_pressed || slot_queue_waiting(&hub->dirty) >= slice || hub->turn_deliveries >= slice * PUSHES_PER_FLUSH;
 }
 
-bool hub_handle(struct hub *hub, const struct letter *letter)
+bool hub_handle(struct hub *hub, const struct letter *letters, uint32_t count)
 {
-    assert(!hub->has_fanout);
-    hub->fanout = *letter;
+    assert(hub->fanout_count == 0 && count > 0 && count <= FANOUT_LETTERS);
+    memcpy(hub->fanout, letters, count * sizeof(*letters));
+    hub->fanout_count = count;
     hub->fanout_slot = 0;
-    hub->has_fanout = true;
     return hub_continue(hub);
 }
 

@@ -12,6 +12,8 @@
 struct config;
 struct exchange;
 
+enum { FANOUT_LETTERS = 64 };
+
 struct hub {
     unsigned worker;
     struct exchange *exchange;
@@ -39,9 +41,9 @@ struct hub {
     unsigned char random[1024];         /* fresh, from the front; a system call for each secret would cost more than the secret */
     size_t random_left;
 
-    struct letter fanout;               /* the delivery under way, in slices */
+    struct letter fanout[FANOUT_LETTERS];       /* the delivery under way, in slices: one letter, or several to one place */
+    uint32_t fanout_count;              /* 0: none is under way */
     uint32_t fanout_slot;               /* LETTER_ALL: next slot */
-    bool has_fanout;
 };
 
 struct hub *hub_new(unsigned worker, struct exchange *exchange, struct config *config, uint64_t now_ms);
@@ -58,9 +60,9 @@ unsigned token_worker(const struct token *token);
 /* NULL: no such connection here (compared in constant time). */
 struct connection *hub_find_token(struct hub *hub, const struct token *token);
 
-/* Handles PLACE, CONNECTION, ALL and VISIT letters; false: the delivery is not finished, call hub_continue in a later turn
- * and hand in no other letter before. */
-MUST_CHECK bool hub_handle(struct hub *hub, const struct letter *letter);
+/* Handles a PLACE, CONNECTION, ALL or VISIT letter, or up to FANOUT_LETTERS of PLACE to one place, which are delivered member by
+ * member. False: the delivery is not finished, call hub_continue in a later turn and hand in no other letter before. */
+MUST_CHECK bool hub_handle(struct hub *hub, const struct letter *letters, uint32_t count);
 MUST_CHECK bool hub_continue(struct hub *hub);
 
 /* This turn has done enough, by what is to be flushed and by what was delivered. */
@@ -69,7 +71,7 @@ bool hub_is_full(const struct hub *hub);
 /* End of a turn: flushes the dirty ones, closes the doomed, frees the dead. */
 void hub_finish_turn(struct hub *hub);
 /* There is more to deliver or to flush: the next turn must not wait. */
-static inline bool hub_is_busy(const struct hub *hub) { return hub->has_fanout || slot_queue_waiting(&hub->bulk); }
+static inline bool hub_is_busy(const struct hub *hub) { return hub->fanout_count || slot_queue_waiting(&hub->bulk); }
 
 /* Shutdown: tells every connection and closes it. */
 void hub_close_all(struct hub *hub, enum fault_id why);

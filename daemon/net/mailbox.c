@@ -109,6 +109,11 @@ bool mailbox_take(struct mailbox *mailbox, struct letter *ret)
     return true;
 }
 
+const struct letter *mailbox_peek(const struct mailbox *mailbox)
+{
+    return mailbox->next < mailbox->taken.count ? &mailbox->taken.array[mailbox->next] : NULL;
+}
+
 void mailbox_hear(struct mailbox *mailbox)
 {
     uint64_t count;

@@ -41,5 +41,7 @@ bool mailbox_has_room(struct mailbox *mailbox);
 bool mailbox_is_empty(struct mailbox *mailbox);
 /* Takes the oldest letter; false when there is none. */
 bool mailbox_take(struct mailbox *mailbox, struct letter *ret);
+/* The one behind it, if that is known without asking the others; NULL otherwise. Valid until the next call. */
+const struct letter *mailbox_peek(const struct mailbox *mailbox);
 /* After the eventfd became readable. */
 void mailbox_hear(struct mailbox *mailbox);

@@ -124,7 +124,7 @@ static void worker_drop_letter(struct worker *worker, const struct letter *lette
 void worker_done(struct worker *worker)
 {
     struct letter letter;
-    while (worker->hub && worker->hub->has_fanout && !hub_continue(worker->hub))
+    while (worker->hub && worker->hub->fanout_count && !hub_continue(worker->hub))
         ;
     while (mailbox_take(&worker->mailboxes[worker->index], &letter))
         worker_drop_letter(worker, &letter);
@@ -157,9 +157,22 @@ static void worker_adopt(struct worker *worker, struct link *link)
         link_adopt(link, worker);
 }
 
-/* True: the next letter may be taken. */
-static bool worker_handle(struct worker *worker, const struct letter *letter)
+/* The letter, with those behind it that go to the same place. */
+static uint32_t worker_gather(struct worker *worker, struct letter letters[static FANOUT_LETTERS])
 {
+    struct mailbox *mailbox = &worker->mailboxes[worker->index];
+    const struct letter *next;
+    uint32_t count = 1;
+    while (letters->kind == LETTER_PLACE && count < FANOUT_LETTERS && (next = mailbox_peek(mailbox))
+           && next->kind == LETTER_PLACE && next->place == letters->place && mailbox_take(mailbox, &letters[count]))
+        count++;
+    return count;
+}
+
+/* True: the next letter may be taken. */
+static bool worker_handle(struct worker *worker, struct letter letters[static FANOUT_LETTERS])
+{
+    const struct letter *letter = letters;
     switch (letter->kind) {
     case LETTER_ADOPT:
         worker_adopt(worker, letter->link);
@@ -173,18 +186,18 @@ static bool worker_handle(struct worker *worker, const struct letter *letter)
         worker_stop(worker);
         return true;
     default:
-        return hub_handle(worker->hub, letter);
+        return hub_handle(worker->hub, letters, worker_gather(worker, letters));
     }
 }
 
 /* As many as one turn can bear: what comes for the same connections leaves in the same sends. */
 static void worker_take_letters(struct worker *worker)
 {
-    struct letter letter;
-    if (worker->hub->has_fanout && !hub_continue(worker->hub))
+    struct letter letters[FANOUT_LETTERS];
+    if (worker->hub->fanout_count && !hub_continue(worker->hub))
         return;
-    for (unsigned i = 0; i < LETTERS_PER_TURN && !hub_is_full(worker->hub) && mailbox_take(&worker->mailboxes[worker->index], &letter); i++)
-        if (!worker_handle(worker, &letter))
+    for (unsigned i = 0; i < LETTERS_PER_TURN && !hub_is_full(worker->hub) && mailbox_take(&worker->mailboxes[worker->index], letters); i++)
+        if (!worker_handle(worker, letters))
             return;
 }
 

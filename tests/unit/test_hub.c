@@ -87,7 +87,7 @@ static int start(void **state)
 static void deliver(struct world *world)
 {
     for (unsigned i = 0; i < world->mail_count; i++) {
-        bool is_done = hub_handle(world->hub, &world->mail[i]);
+        bool is_done = hub_handle(world->hub, &world->mail[i], 1);
         while (!is_done)
             is_done = hub_continue(world->hub);
     }
@@ -155,6 +155,27 @@ static void members_get_what_was_published_after_they_joined(void **state)
     assert_int_equal(connection_leave(b, BYTES("g")), -ENOENT);
 }
 
+static void several_letters_to_one_place_are_told_apart_for_each_member(void **state)
+{
+    struct world *world = *state;
+    struct connection *a = connect_one(world, "", true), *b = connect_one(world, "", true);
+    unsigned recipients;
+    assert_int_equal(connection_join(a, BYTES("g")), 0);
+    assert_int_equal(publish(world, group("g"), 0, &recipients), 0);
+    /* b comes in between: the first is not b's, and of the others one is a's own. */
+    assert_int_equal(connection_join(b, BYTES("g")), 0);
+    assert_int_equal(publish(world, group("g"), a->handle, &recipients), 0);
+    assert_int_equal(publish(world, group("g"), 0, &recipients), 0);
+    struct message *last = world->mail[2].message;
+    assert_true(hub_handle(world->hub, world->mail, 3));
+    world->mail_count = 0;
+    assert_int_equal(outbox_last(&a->outbox), 2);
+    assert_int_equal(outbox_last(&b->outbox), 2);
+    assert_ptr_equal(outbox_peek(&a->outbox, 1), last);
+    assert_ptr_equal(outbox_peek(&b->outbox, 1), last);
+    assert_int_equal(last->references, 2);
+}
+
 static void leaving_in_the_middle_of_a_sliced_fanout_serves_each_member_once(void **state)
 {
     struct world *world = *state;
@@ -167,7 +188,7 @@ static void leaving_in_the_middle_of_a_sliced_fanout_serves_each_member_once(voi
     }
     assert_int_equal(publish(world, group("big"), 0, &recipients), 0);
     uint32_t random = 3;
-    bool is_done = hub_handle(world->hub, &world->mail[0]);
+    bool is_done = hub_handle(world->hub, &world->mail[0], 1);
     while (!is_done) {
         for (unsigned i = 0; i < 3; i++)
             (void)!connection_leave(all[test_random(&random) % COUNT], BYTES("big"));
@@ -270,6 +291,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(members_get_what_was_published_after_they_joined, start, stop),
+        cmocka_unit_test_setup_teardown(several_letters_to_one_place_are_told_apart_for_each_member, start, stop),
         cmocka_unit_test_setup_teardown(leaving_in_the_middle_of_a_sliced_fanout_serves_each_member_once, start, stop),
         cmocka_unit_test_setup_teardown(users_connections_and_everybody_are_reached, start, stop),
         cmocka_unit_test_setup_teardown(a_full_mailbox_refuses_and_posts_nothing, start, stop),
