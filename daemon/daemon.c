@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -224,11 +225,26 @@ static void daemon_stop_loop(struct daemon *daemon)
 
 /* Sockets */
 
+/* Each client takes a descriptor. What a shell leaves for old programs is too few, and nobody here uses select(2). */
+static void daemon_raise_descriptors(const struct config *config)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        log_warning(LOG_AREA_NET, NULL, "cannot raise the limit of open files: %s", strerror(errno));
+    else if (limit.rlim_max < config->limits.connections)
+        log_info(LOG_AREA_NET, NULL, "%llu files may be open, so there can be no more clients than that at once, whatever "
+                 "limits.connections says; raise LimitNOFILE, or ulimit -Hn", (unsigned long long)limit.rlim_max);
+}
+
 static int daemon_start_sockets(struct daemon *daemon)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     daemon->worker_count = daemon->config->workers ? (unsigned)daemon->config->workers
         : (unsigned)MAX(1L, MIN(cores, (long)WORKERS_MAX));
+    daemon_raise_descriptors(daemon->config);
     int r = inherited_take(&daemon->inherited);
     if (r < 0)
         log_error(LOG_AREA_NET, NULL, "the descriptors handed over by systemd cannot be read: %s", strerror(-r));

@@ -10,7 +10,7 @@
 
 static void flusher_empty(struct flusher *flusher)
 {
-    flusher->parcel_count = flusher->piece_count = flusher->envelope_count = 0;
+    flusher->parcel_count = flusher->piece_count = flusher->envelope_count = flusher->flat_bytes = 0;
 }
 
 void flusher_init(struct flusher *flusher, const struct config *config, void (*on_sent)(struct parcel *parcel, ssize_t result))
@@ -40,10 +40,24 @@ struct parcel *flusher_parcel(struct flusher *flusher)
     return parcel;
 }
 
+void flusher_flatten(struct flusher *flusher, struct parcel *parcel)
+{
+    struct iovec *pieces = parcel->head.msg_iov;
+    if (parcel->head.msg_iovlen < 2 || parcel->bytes > FLAT_PARCEL_MAX)
+        return;
+    unsigned char *start = flusher->flat + flusher->flat_bytes, *at = start;
+    for (size_t i = 0; i < parcel->head.msg_iovlen; i++) {
+        memcpy(at, pieces[i].iov_base, pieces[i].iov_len);
+        at += pieces[i].iov_len;
+    }
+    pieces[0] = (struct iovec){start, parcel->bytes};
+    parcel->head.msg_iovlen = 1;
+}
+
 static bool flusher_is_full(const struct flusher *flusher)
 {
     return flusher->parcel_count == FLUSH_PARCELS || flusher->piece_count + PARCEL_PIECES > FLUSH_PIECES
-        || flusher->envelope_count + PARCEL_ENVELOPES > FLUSH_ENVELOPES;
+        || flusher->envelope_count + PARCEL_ENVELOPES > FLUSH_ENVELOPES || flusher->flat_bytes + FLAT_PARCEL_MAX > FLUSH_FLAT_BYTES;
 }
 
 void flusher_wait(struct flusher *flusher, struct parcel *parcel, int descriptor)
@@ -53,6 +67,8 @@ void flusher_wait(struct flusher *flusher, struct parcel *parcel, int descriptor
     flusher->parcel_count++;
     flusher->piece_count += (unsigned)parcel->head.msg_iovlen;
     flusher->envelope_count += parcel->envelope_count;
+    if (parcel->head.msg_iov->iov_base == flusher->flat + flusher->flat_bytes)
+        flusher->flat_bytes += (unsigned)parcel->bytes;
     if (flusher_is_full(flusher))
         flusher_run(flusher);
 }

@@ -17,7 +17,8 @@ enum {
     STREAM_PIECES_MAX = 3, STREAM_SCRATCH = 48,         /* of one envelope */
     PARCEL_ENVELOPES = 64,
     PARCEL_PIECES = PARCEL_ENVELOPES * STREAM_PIECES_MAX + 1,
-    FLUSH_PARCELS = 128, FLUSH_PIECES = 4096, FLUSH_ENVELOPES = 2048,
+    FLAT_PARCEL_MAX = 8192,             /* several pieces of no more bytes in all are copied together: that costs less than a list */
+    FLUSH_PARCELS = 128, FLUSH_PIECES = 4096, FLUSH_ENVELOPES = 2048, FLUSH_FLAT_BYTES = 256 * 1024,
 };
 
 /* How one numbered envelope looks on this transport: fills `pieces`, returns how many. `scratch` lives as long as they do. */
@@ -36,11 +37,12 @@ struct parcel {
 struct flusher {
     struct uring *uring;                /* NULL: by write */
     void (*on_sent)(struct parcel *parcel, ssize_t result);
-    unsigned parcel_count, piece_count, envelope_count;     /* waiting; behind them is room for one more parcel */
+    unsigned parcel_count, piece_count, envelope_count, flat_bytes;     /* waiting; behind them is room for one more parcel */
     struct parcel parcels[FLUSH_PARCELS + 1];
     struct iovec pieces[FLUSH_PIECES];
     char scratches[FLUSH_ENVELOPES][STREAM_SCRATCH];
     ssize_t results[FLUSH_PARCELS];
+    unsigned char flat[FLUSH_FLAT_BYTES];
 };
 
 /* On the worker's own thread. Says in the log which way is taken where it is not the one that was asked for. `on_sent` is told
@@ -50,6 +52,8 @@ void flusher_done(struct flusher *flusher);
 
 /* An empty parcel to be filled. It is the same one again until flusher_wait keeps it. */
 struct parcel *flusher_parcel(struct flusher *flusher);
+/* The parcel is filled: its pieces may become one. */
+void flusher_flatten(struct flusher *flusher, struct parcel *parcel);
 /* The parcel goes out with others, in flusher_run; that may be now. Only with a uring. */
 void flusher_wait(struct flusher *flusher, struct parcel *parcel, int descriptor);
 /* Sends all that waits. */

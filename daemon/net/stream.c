@@ -162,8 +162,10 @@ static struct parcel *stream_gather(struct connection *connection, stream_frame_
     if (link_waits_to_write(link) || !stream_has_more(connection))
         return NULL;
     struct parcel *parcel = flusher_parcel(&link->worker->flusher);
-    if (parcel_gather(parcel, connection, frame) == 0)
+    if (parcel_gather(parcel, connection, frame) == 0) {
+        flusher_flatten(&link->worker->flusher, parcel);
         return parcel;
+    }
     connection_doom(connection, FAULT_INTERNAL);
     return NULL;
 }

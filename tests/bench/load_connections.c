@@ -10,6 +10,8 @@
 
 enum { IDLE_BROADCASTS = 3 };
 
+static const uint64_t QUIET_NS = UINT64_C(8000000000);
+
 /* One whole turn of the server's loop has passed when a new client is open: it has taken what came before. */
 static void pass_turn(struct load *load, const struct settings *settings)
 {
@@ -19,15 +21,26 @@ static void pass_turn(struct load *load, const struct settings *settings)
 
 /* Sends something to everybody, and waits until it is acknowledged: by the pings that a server sends until it is, and by
  * polls, which acknowledge in asking for more. */
-static void talk_to_all(struct load *load, const struct settings *settings, struct client *publisher)
+static void talk_to_all(struct load *load, const struct settings *settings, struct client *publisher, uint32_t members)
 {
-    load_publish_all(load, publisher, settings, IDLE_BROADCASTS, settings->clients + settings->at_once);
+    load_publish_all(load, publisher, settings, IDLE_BROADCASTS, members);
     load_expect_pings(load);
     while (settings->speech->is_pinged_until_acknowledged && load->pinged_count < load->count) {
         if (!load_turn(load))
             errx(1, "%u of %u clients were pinged, and nothing more happens", load->pinged_count, load->count);
     }
     pass_turn(load, settings);
+}
+
+/* A server may need to be quiet for a while before it gives memory back: it gets the time, as long as it holds more than before. */
+static uint64_t wait_for_memory(struct load *load, const struct settings *settings, uint64_t before)
+{
+    uint64_t end_ns = measure_now_ns() + QUIET_NS, now = measure_rss_bytes(&settings->servers), surplus = now > before ? now - before : 0;
+    while (now > before + surplus / 4 && measure_now_ns() < end_ns) {
+        load_wait(load, 100);
+        now = measure_rss_bytes(&settings->servers);
+    }
+    return now;
 }
 
 void load_idle(const struct settings *settings)
@@ -39,12 +52,13 @@ void load_idle(const struct settings *settings)
     /* What a server sets up once, for its first clients, is not what a connection costs. */
     load_open_members(&load, &first, true);
     struct client *publisher = load_open_publisher(&load, settings);
+    talk_to_all(&load, settings, publisher, first.clients);
     uint64_t bare = measure_rss_bytes(&settings->servers);
     load_open_members(&load, settings, true);
     pass_turn(&load, settings);
     uint64_t before = measure_rss_bytes(&settings->servers);
-    talk_to_all(&load, settings, publisher);
-    uint64_t after = measure_rss_bytes(&settings->servers);
+    talk_to_all(&load, settings, publisher, settings->clients + first.clients);
+    uint64_t after = wait_for_memory(&load, settings, before);
     printf("{\"bytes\": %.1f, \"after_bytes\": %.1f}\n", ((double)before - (double)bare) / settings->clients,
            ((double)after - (double)bare) / settings->clients);
     load_done(&load);

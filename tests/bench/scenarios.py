@@ -68,8 +68,7 @@ def fanout_name(members, size, encoding, window):
 def fanout_targets(members, size, encoding, window, base):
     if encoding == "mixed":
         return [Target("rtcd", "cpu_ns", 1.10, scenario=fanout_name(members, size, "", window))]
-    # At one in flight the two floors do the same but for what is gathered of several publishers.
-    uring = [Target("rtcd-uring", "cpu_ns", 0.85, of=base)] if size == 128 else []
+    uring = [Target("rtcd-uring", "cpu_ns", 0.85, of=base)] if size == 128 and window > 1 else []
     return [Target("rtcd", "cpu_ns", 1.05, of=base), *uring]
 
 

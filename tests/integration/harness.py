@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import re
 import resource
 import select
@@ -31,10 +32,24 @@ def wait_until(condition, what="condition", patience_s=PATIENCE_S):
         select.select([], [], [], 0.01)
 
 
+RESERVED = []       # held until this process ends
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that no other test gets meanwhile: rtcd shares its ports (SO_REUSEPORT), so two daemons on one would not even notice.
+    Below the range from which the kernel gives ports to clients."""
+    while True:
+        port = random.randrange(12000, 32000)
+        reservation = socket.socket(socket.AF_UNIX)
+        try:
+            reservation.bind(f"\0rtcd-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            reservation.close()
+            continue
+        RESERVED.append(reservation)
+        return port
 
 
 class Daemon:
