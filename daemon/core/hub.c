@@ -14,7 +14,7 @@ enum {
     SMALLEST_SLOTS = 64,
     RANDOM_STEP = 256,
     PREFETCH = 4,                       /* so many connections ahead */
-    CACHE_LINE = 64, LINK_BYTES = 72,   /* core does not know what a link is, but that it will be looked at */
+    CACHE_LINE = 64,
     PUSHES_PER_FLUSH = 16,              /* to queue an envelope costs a small part of sending it, so a turn may do more of it */
     FLUSH_WINDOW = 128,                 /* so many are flushed before they are looked at once more, still warm in the caches */
 };
@@ -221,10 +221,12 @@ static void prefetch_connections(const struct hub *hub, uint32_t far_slot, uint3
         outbox_prefetch(&next->outbox);
 }
 
+/* A slot that changed hands while it waited may stand in the queue twice. */
 static void hub_flush_one(struct connection *connection)
 {
+    bool is_dirty = connection->is_dirty;
     connection->is_dirty = false;
-    if (connection->link && connection->doom == FAULT_NONE)
+    if (is_dirty && connection->link && connection->doom == FAULT_NONE)
         connection->transport->flush(connection);
 }
 

@@ -11,6 +11,8 @@ struct letter;
 struct link;
 struct message;
 
+enum { LINK_BYTES = 72 };       /* of a struct link: core does not know what it is, but fetches it ahead */
+
 /*
  * Transport: how a link carries a connection. One constant record in a file of its own under transport/, one line in
  * transport/transports.c. It asks the connection's dialect for every byte that has a meaning.

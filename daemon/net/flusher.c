@@ -40,6 +40,13 @@ struct parcel *flusher_parcel(struct flusher *flusher)
     return parcel;
 }
 
+/* The next parcel must fit into what the bounds leave. */
+static bool flusher_is_full(const struct flusher *flusher)
+{
+    return flusher->parcel_count == FLUSH_PARCELS || flusher->piece_count + PARCEL_PIECES > FLUSH_PIECES
+        || flusher->envelope_count + PARCEL_ENVELOPES > FLUSH_ENVELOPES || flusher->flat_bytes + FLAT_PARCEL_MAX > FLUSH_FLAT_BYTES;
+}
+
 void flusher_flatten(struct flusher *flusher, struct parcel *parcel)
 {
     struct iovec *pieces = parcel->head.msg_iov;
@@ -52,12 +59,6 @@ void flusher_flatten(struct flusher *flusher, struct parcel *parcel)
     }
     pieces[0] = (struct iovec){start, parcel->bytes};
     parcel->head.msg_iovlen = 1;
-}
-
-static bool flusher_is_full(const struct flusher *flusher)
-{
-    return flusher->parcel_count == FLUSH_PARCELS || flusher->piece_count + PARCEL_PIECES > FLUSH_PIECES
-        || flusher->envelope_count + PARCEL_ENVELOPES > FLUSH_ENVELOPES || flusher->flat_bytes + FLAT_PARCEL_MAX > FLUSH_FLAT_BYTES;
 }
 
 void flusher_wait(struct flusher *flusher, struct parcel *parcel, int descriptor)
@@ -73,14 +74,15 @@ void flusher_wait(struct flusher *flusher, struct parcel *parcel, int descriptor
         flusher_run(flusher);
 }
 
-/* The ring broke. What is not known to have gone out is tried again by write: the ring sent nothing of it. */
+/* The ring broke. Where it is not known what has gone out, the link is given up: its client comes back, and says itself what it
+ * has. */
 static void flusher_fall_back(struct flusher *flusher, int reason)
 {
     log_warning(LOG_AREA_NET, NULL, "net.flush: io_uring failed (%s); using write from now on", strerror(-reason));
     flusher_done(flusher);
     for (unsigned i = 0; i < flusher->parcel_count; i++)
         if (flusher->results[i] == -ECANCELED)
-            flusher->results[i] = -EAGAIN;
+            flusher->results[i] = -ECONNABORTED;
 }
 
 void flusher_run(struct flusher *flusher)

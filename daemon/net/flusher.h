@@ -37,12 +37,13 @@ struct parcel {
 struct flusher {
     struct uring *uring;                /* NULL: by write */
     void (*on_sent)(struct parcel *parcel, ssize_t result);
-    unsigned parcel_count, piece_count, envelope_count, flat_bytes;     /* waiting; behind them is room for one more parcel */
-    struct parcel parcels[FLUSH_PARCELS + 1];
-    struct iovec pieces[FLUSH_PIECES];
-    char scratches[FLUSH_ENVELOPES][STREAM_SCRATCH];
+    /* What waits never exceeds the FLUSH_ bounds; behind it is room for one more parcel, which goes out at once. */
+    unsigned parcel_count, piece_count, envelope_count, flat_bytes;
     ssize_t results[FLUSH_PARCELS];
-    unsigned char flat[FLUSH_FLAT_BYTES];
+    struct parcel parcels[FLUSH_PARCELS + 1];
+    struct iovec pieces[FLUSH_PIECES + PARCEL_PIECES];
+    char scratches[FLUSH_ENVELOPES + PARCEL_ENVELOPES][STREAM_SCRATCH];
+    unsigned char flat[FLUSH_FLAT_BYTES + FLAT_PARCEL_MAX];
 };
 
 /* On the worker's own thread. Says in the log which way is taken where it is not the one that was asked for. `on_sent` is told

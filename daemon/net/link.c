@@ -15,6 +15,8 @@ enum {
     LINGER_BYTES_MAX = 256 * 1024,
 };
 
+_Static_assert(sizeof(struct link) == LINK_BYTES, "set LINK_BYTES in ports.h");
+
 static void link_feed(struct link *link, unsigned char *data, size_t length);
 
 static void on_deadline(struct timer *timer)

@@ -7,7 +7,7 @@
 
 enum {
     LOOK_MS = 3000, PATIENCE_MS = 60 * 1000,
-    IDLE_BYTES_MIN = 1024 * 1024, IDLE_SHARE = 16,      /* worth asking for: this much, and one part in so many of what is in use */
+    IDLE_BYTES_MIN = 256 * 1024, IDLE_SHARE = 16,       /* worth asking for: this much, and one part in so many of what is in use */
 };
 
 /* What makes and frees memory: envelopes and connections. */

@@ -17,6 +17,8 @@ struct world {
     struct letter mail[256];
     unsigned mail_count, room;
     unsigned closed_count;
+    const struct connection *watched;
+    unsigned watched_flushes;
 };
 
 static struct world *the_world;         /* a transport's functions have no argument of their own */
@@ -40,6 +42,7 @@ static void fake_settle(void *argument, unsigned worker)
 
 static void fake_flush(struct connection *connection)
 {
+    the_world->watched_flushes += connection == the_world->watched;
     connection_mark_sent(connection, outbox_unsent_count(&connection->outbox), 0);
 }
 
@@ -176,6 +179,37 @@ static void several_letters_to_one_place_are_told_apart_for_each_member(void **s
     assert_int_equal(last->references, 2);
 }
 
+static void a_slot_that_changes_hands_while_it_waits_is_flushed_once(void **state)
+{
+    struct world *world = *state;
+    enum { COUNT = 100 };
+    struct connection *all[COUNT];
+    unsigned recipients;
+    for (unsigned i = 0; i < COUNT; i++) {
+        all[i] = connect_one(world, "", true);
+        assert_int_equal(connection_join(all[i], BYTES("big")), 0);
+    }
+    /* More than limits.fanout-slice: most wait for later turns. */
+    assert_int_equal(publish(world, group("big"), 0, &recipients), 0);
+    deliver(world);
+    assert_true(hub_is_busy(world->hub));
+    assert_int_equal(outbox_unsent_count(&all[COUNT - 1]->outbox), 1);
+    uint32_t slot = connection_slot(all[COUNT - 1]);
+    struct fault why = {.id = FAULT_DISCONNECTED};
+    connection_close(all[COUNT - 1], &why, false);
+    hub_finish_turn(world->hub);
+    world->watched = connect_one(world, "", true);
+    assert_int_equal(connection_slot(world->watched), slot);
+    assert_int_equal(connection_join((struct connection *)world->watched, BYTES("big")), 0);
+    assert_int_equal(publish(world, group("big"), 0, &recipients), 0);
+    deliver(world);
+    while (hub_is_busy(world->hub))
+        hub_finish_turn(world->hub);
+    assert_int_equal(world->watched_flushes, 1);
+    for (unsigned i = 0; i < COUNT - 1; i++)
+        assert_int_equal(outbox_sent(&all[i]->outbox), 2);
+}
+
 static void leaving_in_the_middle_of_a_sliced_fanout_serves_each_member_once(void **state)
 {
     struct world *world = *state;
@@ -292,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(members_get_what_was_published_after_they_joined, start, stop),
         cmocka_unit_test_setup_teardown(several_letters_to_one_place_are_told_apart_for_each_member, start, stop),
+        cmocka_unit_test_setup_teardown(a_slot_that_changes_hands_while_it_waits_is_flushed_once, start, stop),
         cmocka_unit_test_setup_teardown(leaving_in_the_middle_of_a_sliced_fanout_serves_each_member_once, start, stop),
         cmocka_unit_test_setup_teardown(users_connections_and_everybody_are_reached, start, stop),
         cmocka_unit_test_setup_teardown(a_full_mailbox_refuses_and_posts_nothing, start, stop),
