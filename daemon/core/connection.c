@@ -265,9 +265,11 @@ void connection_detach(struct connection *connection)
 
 int connection_resume(struct connection *connection, uint64_t received)
 {
+    uint64_t before = connection->outbox.first;
     int r = outbox_rewind(&connection->outbox, received);
     if (r < 0)
         return r;
+    metrics_add(&connection->hub->metrics, METRIC_MESSAGES_ACKNOWLEDGED, connection->outbox.first - before);
     if (outbox_unsent_count(&connection->outbox))
         hub_mark_dirty(connection->hub, connection);
     return 0;

@@ -42,7 +42,10 @@ void connection_push(struct connection *connection, struct message *message)
 
 int connection_acknowledge(struct connection *connection, uint64_t number)
 {
-    return outbox_acknowledge(&connection->outbox, number);
+    uint64_t before = connection->outbox.first;
+    int r = outbox_acknowledge(&connection->outbox, number);
+    metrics_add(&connection->hub->metrics, METRIC_MESSAGES_ACKNOWLEDGED, connection->outbox.first - before);
+    return r;
 }
 
 void connection_count_received(struct connection *connection)

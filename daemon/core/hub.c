@@ -246,7 +246,8 @@ static void hub_flush(struct hub *hub, struct slot_queue *queue, uint64_t max)
 {
     const struct ports *ports = &hub->exchange->ports;
     uint32_t window[FLUSH_WINDOW], count;
-    for (; max > 0 && (count = slot_queue_take(queue, window, (uint32_t)MIN(max, (uint64_t)FLUSH_WINDOW))); max -= count) {
+    for (; max > 0 && slot_queue_waiting(queue); max -= count) {
+        count = slot_queue_take(queue, window, (uint32_t)MIN(max, (uint64_t)FLUSH_WINDOW));
         for (uint32_t i = 0; i < count; i++) {
             if (i + PREFETCH < count)
                 prefetch_connections(hub, window[i + PREFETCH], window[i + PREFETCH / 2], window[i + PREFETCH / 4]);

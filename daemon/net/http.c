@@ -60,9 +60,9 @@ static struct upload *upload_new(const struct request *request, const unsigned c
 
 struct bytes request_parameter(const struct request *request, const char *name, struct buf *scratch)
 {
-    struct bytes rest = request->head->query, found, value;
+    struct bytes rest = request->head->query, wanted = bytes_text(name), found, value;
     while (http_next_parameter(&rest, &found, &value)) {
-        if (!bytes_is(found, name))
+        if (!bytes_equal(found, wanted))
             continue;
         buf_clear(scratch);
         if (text_url_decode(scratch, value, true) < 0 || !buf_room(scratch, 1))

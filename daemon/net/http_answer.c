@@ -45,32 +45,32 @@ static const char *http_date(struct worker *worker)
     return worker->date;
 }
 
-static void http_add_field(struct buf *out, const char *name, const char *value)
+static void http_add_field(struct buf *out, struct bytes name, const char *value)
 {
-    buf_add_text(out, name);
+    buf_add_bytes(out, name);
     buf_add_text(out, value);
-    buf_add_text(out, "\r\n");
+    buf_add_bytes(out, BYTES("\r\n"));
 }
 
 static void http_add_head(struct link *link, struct buf *out, unsigned status, const char *content_type, const char *extra)
 {
-    buf_add_text(out, "HTTP/1.1 ");
+    buf_add_bytes(out, BYTES("HTTP/1.1 "));
     buf_add_decimal(out, status);
-    http_add_field(out, " ", http_phrase(status));
-    http_add_field(out, "Date: ", http_date(link->worker));
-    buf_add_text(out, "Cache-Control: no-store\r\n");
+    http_add_field(out, BYTES(" "), http_phrase(status));
+    http_add_field(out, BYTES("Date: "), http_date(link->worker));
+    buf_add_bytes(out, BYTES("Cache-Control: no-store\r\n"));
     if (content_type) {
-        http_add_field(out, "Content-Type: ", content_type);
-        buf_add_text(out, "X-Content-Type-Options: nosniff\r\n");
+        http_add_field(out, BYTES("Content-Type: "), content_type);
+        buf_add_bytes(out, BYTES("X-Content-Type-Options: nosniff\r\n"));
     }
     if (link->work->origin) {
-        http_add_field(out, "Access-Control-Allow-Origin: ", link->work->origin);
-        buf_add_text(out, "Vary: Origin\r\n");
+        http_add_field(out, BYTES("Access-Control-Allow-Origin: "), link->work->origin);
+        buf_add_bytes(out, BYTES("Vary: Origin\r\n"));
     }
     if (!link->keeps_alive)
-        buf_add_text(out, "Connection: close\r\n");
+        buf_add_bytes(out, BYTES("Connection: close\r\n"));
     else if (link->minor_version == 0)
-        buf_add_text(out, "Connection: keep-alive\r\n");
+        buf_add_bytes(out, BYTES("Connection: keep-alive\r\n"));
     if (extra)
         buf_add_text(out, extra);
 }
@@ -113,11 +113,11 @@ void http_respond(struct link *link, const struct response *response)
     buf_clear(head);
     http_add_head(link, head, response->status, response->content_type, response->extra);
     if (response->status != 204) {
-        buf_add_text(head, "Content-Length: ");
+        buf_add_bytes(head, BYTES("Content-Length: "));
         buf_add_decimal(head, response->body.length);
-        buf_add_text(head, "\r\n");
+        buf_add_bytes(head, BYTES("\r\n"));
     }
-    buf_add_text(head, "\r\n");
+    buf_add_bytes(head, BYTES("\r\n"));
     struct bytes body = link->is_head_request ? (struct bytes){0} : response->body;
     http_join(head, &body);
 

@@ -13,8 +13,8 @@ enum {
 /* What makes and frees memory: envelopes and connections. */
 static uint64_t reclaim_activity(const struct metrics *metrics)
 {
-    return metrics_get(metrics, METRIC_MESSAGES_DELIVERED) + metrics_get(metrics, METRIC_REQUESTS_RECEIVED)
-        + metrics_get(metrics, METRIC_CONNECTIONS_CLOSED);
+    return metrics_get(metrics, METRIC_MESSAGES_DELIVERED) + metrics_get(metrics, METRIC_MESSAGES_ACKNOWLEDGED)
+        + metrics_get(metrics, METRIC_REQUESTS_RECEIVED) + metrics_get(metrics, METRIC_CONNECTIONS_CLOSED);
 }
 
 bool reclaim_is_due(const struct reclaim *reclaim, const struct metrics *metrics)
