@@ -97,7 +97,7 @@ void connection_tend_within(struct connection *connection, uint64_t ms)
     struct hub *hub = connection->hub;
     assert(connection->state == CONNECTION_OPEN);
     uint64_t due_ms = hub->now_ms + ms;
-    if (!timer_is_set(&connection->timer) || due_ms < connection->timer.due_ms)
+    if (!timer_is_set(&connection->timer) || wheel_tick_of(due_ms) < connection->timer.due_tick)
         timer_set(&hub->wheel, &connection->timer, due_ms);
 }
 

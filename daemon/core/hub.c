@@ -25,8 +25,8 @@ static void on_parked_due(struct timer *timer)
     struct fault why = {.id = FAULT_RESUME_EXPIRED};
     while (!list_is_empty(&hub->parked)) {
         struct connection *oldest = CONTAINER_OF(hub->parked.next, struct connection, timer.node);
-        if (oldest->timer.due_ms > hub->now_ms) {
-            timer_set(&hub->wheel, &hub->parked_timer, oldest->timer.due_ms);
+        if (oldest->timer.due_tick > hub->wheel.tick) {
+            timer_set(&hub->wheel, &hub->parked_timer, (uint64_t)oldest->timer.due_tick * WHEEL_TICK_MS);
             return;
         }
         connection_close(oldest, &why, true);
@@ -35,10 +35,11 @@ static void on_parked_due(struct timer *timer)
 
 void hub_park(struct hub *hub, struct connection *connection)
 {
-    connection->timer.due_ms = hub->now_ms + hub->config->resume.window_ms;
+    uint64_t due_ms = hub->now_ms + hub->config->resume.window_ms;
+    connection->timer.due_tick = wheel_tick_of(due_ms);
     list_append(&hub->parked, &connection->timer.node);
     if (!timer_is_set(&hub->parked_timer))
-        timer_set(&hub->wheel, &hub->parked_timer, connection->timer.due_ms);
+        timer_set(&hub->wheel, &hub->parked_timer, due_ms);
 }
 
 struct hub *hub_new(unsigned worker, struct exchange *exchange, struct config *config, uint64_t now_ms)

@@ -33,7 +33,7 @@ struct hub {
     bool is_bulk;                       /* such a fan-out is being delivered */
     bool is_pressed;                    /* some queue is over its limits: flush before more is delivered */
     uint32_t turn_deliveries;           /* since the last flush */
-    struct list parked;                 /* oldest first, each with the end of its resume window in timer.due_ms */
+    struct list parked;                 /* oldest first, each with the end of its resume window in timer.due_tick */
     struct timer parked_timer;          /* for the oldest: one for them all */
     struct list graveyard;              /* closed ones, freed at the end of the turn */
     _Atomic uint32_t state_counts[CONNECTION_STATE_COUNT];

@@ -180,10 +180,6 @@ static size_t http_on_data(struct link *link, unsigned char *data, size_t length
 
     struct worker *worker = link->worker;
     const struct config *config = worker->hub->config;
-    if (link->is_idle) {
-        link->is_idle = false;
-        link_set_deadline(link, config->http.head_timeout_ms);
-    }
     struct http_limits limits = {
         .head_bytes_max = config->http.head_bytes,
         .target_bytes_max = config->http.target_bytes,
@@ -195,12 +191,17 @@ static size_t http_on_data(struct link *link, unsigned char *data, size_t length
     switch (http_parse_head(bytes_of(data, length), &limits, &resume, &worker->head, &fault)) {
     case DECODE_MORE:
         link->work->head_resume = (uint32_t)resume;
+        if (link->is_idle)
+            link_set_deadline(link, config->http.head_timeout_ms);
+        link->is_idle = false;
         return 0;
     case DECODE_BAD:
+        link->is_idle = false;
         link->work->head_resume = 0;
         http_refuse(link, &fault, true, NULL);
         return length;
     default:
+        link->is_idle = false;
         link->work->head_resume = 0;
         return http_take_request(link, data, length);
     }
@@ -257,7 +258,6 @@ void http_start(struct link *link)
 void http_hold(struct link *link, const struct link_handler *handler)
 {
     link->is_listening = true;
-    link_set_deadline(link, 0);
     link_set_handler(link, handler);
     link_pause(link);
 }

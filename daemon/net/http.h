@@ -45,7 +45,7 @@ void http_refuse(struct link *link, const struct fault *fault, bool closes, cons
 void http_begin_stream(struct link *link, const char *content_type);
 /* The head of 101 (WebSocket). `extra` has its own header lines. */
 void http_switch(struct link *link, const char *extra);
-/* The answer comes later: nothing more is read, and a hang-up goes to `handler`. */
+/* The answer comes later: nothing more is read, and a hang-up goes to `handler`. The caller sets a deadline. */
 void http_hold(struct link *link, const struct link_handler *handler);
 /* The daemon stops: links that only wait are closed. */
 void http_stop(struct link *link);

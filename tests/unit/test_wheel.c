@@ -62,10 +62,39 @@ static void a_timer_may_be_set_again_when_it_fires_and_a_long_stall_does_not_hur
     assert_int_equal(wheel.count, 0);
 }
 
+static void a_timer_that_is_put_off_again_and_again_fires_once_at_the_last_time(void **state)
+{
+    uint64_t now_ms = 500000;
+    struct wheel wheel;
+    struct alarm alarm = {.now_ms = &now_ms};
+    wheel_init(&wheel, now_ms);
+    timer_init(&alarm.timer, on_fire);
+    uint64_t due_ms = 0;
+    for (unsigned i = 0; i < 3000; i++, now_ms += 17) {
+        due_ms = now_ms + 1000 + i % 7 * 300;
+        timer_set(&wheel, &alarm.timer, due_ms);
+        wheel_run(&wheel, now_ms);
+        assert_int_equal(wheel.count, 1);
+    }
+    assert_int_equal(alarm.count, 0);
+    for (; alarm.count == 0; now_ms += 10)
+        wheel_run(&wheel, now_ms);
+    assert_in_range(alarm.fired_ms, due_ms, due_ms + 2 * WHEEL_TICK_MS);
+    /* Brought forward it does not wait for its slot. */
+    timer_set(&wheel, &alarm.timer, now_ms + 60000);
+    timer_set(&wheel, &alarm.timer, now_ms + 200);
+    uint64_t start_ms = now_ms;
+    for (; now_ms < start_ms + 400; now_ms += 10)
+        wheel_run(&wheel, now_ms);
+    assert_int_equal(alarm.count, 2);
+    assert_int_equal(wheel.count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(timers_fire_once_never_early_and_at_most_a_tick_late),
+        TEST(a_timer_that_is_put_off_again_and_again_fires_once_at_the_last_time),
         TEST(a_timer_may_be_set_again_when_it_fires_and_a_long_stall_does_not_hurt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
