@@ -74,6 +74,7 @@ static void on_timer(struct timer *timer)
     struct connection *connection = CONTAINER_OF(timer, struct connection, timer);
     struct hub *hub = connection->hub;
     struct fault why = {0};
+    uint64_t next_ms;
 
     switch (connection->state) {
     case CONNECTION_NEGOTIATED:
@@ -81,9 +82,7 @@ static void on_timer(struct timer *timer)
         connection_close(connection, &why, true);
         break;
     case CONNECTION_OPEN:
-        connection->is_tending = true;
-        uint64_t next_ms = connection->transport->tend(connection, hub->now_ms);
-        connection->is_tending = false;
+        next_ms = connection->transport->tend(connection, hub->now_ms);
         if (next_ms && connection->state == CONNECTION_OPEN)
             connection_tend_within(connection, next_ms);
         break;

@@ -69,7 +69,6 @@ struct connection {
     uint8_t doom;                       /* enum fault_id: to be closed at the end of the turn */
     bool is_dirty : 1;                  /* stands in the hub's list of those with something to send */
     bool was_opened : 1;
-    bool is_tending : 1;                /* the transport looks at it right now */
 };
 
 /* How long ago one of its short times was. */

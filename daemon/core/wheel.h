@@ -1,7 +1,8 @@
 /*
  * Wheel: coarse timers for a hundred thousand connections. Setting and stopping one costs a list operation, putting one off
- * nothing: it stays in its slot and finds its new one when that is looked at. A timer fires up to WHEEL_TICK_MS late and never early. One thread owns a wheel. It has no
- * clock of its own: the owner says what time it is (milliseconds of a clock that never jumps).
+ * nothing: it stays in its slot and finds its new one when that is looked at. A timer fires up to WHEEL_TICK_MS late and
+ * never early. One thread owns a wheel. It has no clock of its own: the owner says what time it is (milliseconds of a clock
+ * that never jumps).
  */
 #pragma once
 

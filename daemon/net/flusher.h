@@ -1,7 +1,7 @@
 /*
  * Flusher: how a worker hands bytes to its sockets. What goes to one socket is gathered into a parcel, and a parcel is one
  * send. By `net.flush: write` it goes out at once; by `uring` the parcels of a turn's end wait for each other, and many go
- * out in one system call. Owns the room that parcels are gathered in; knows nothing of envelopes.
+ * out in one system call. Owns the room that parcels are gathered in; what is in them is its caller's business.
  */
 #pragma once
 
