@@ -151,6 +151,7 @@ def part_bench(count, arguments):
     """That nothing costs more than it did, and that the benchmark runs and counts every delivery; its times are for people."""
     count.command("bench: the check notices growth", "/usr/bin/python3", "tests/bench/check.py", "--self-test")
     count.command("bench: nothing has grown", "/usr/bin/python3", "tests/bench/check.py")
+    count.command("bench: deliveries share no lock", "/usr/bin/python3", "tests/bench/contention.py", "1", "4")
     count.command("bench, one round", "/usr/bin/python3", "tests/bench/bench.py", "--rounds", "1", "idle", "fanout-128-mixed", "echo")
 
 

@@ -31,7 +31,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = "build-check"
-OPTIONS = ["-Dtests=false", "-Dwerror=true", "-Doptimization=2", "-Ddebug=true"]
+OPTIONS = ["-Dtests=false", "-Dbench=true", "-Dwerror=true", "-Doptimization=2", "-Ddebug=true"]
 BASELINE = os.path.join(HERE, "baseline.json")
 PASSING = {"ok", "shrunk"}
 MAY_GROW, MAY_GROW_OTHER_TOOLS = 0.05, 0.15
