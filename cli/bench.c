@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/random.h"
+#include "cli/token.h"
 #include "lib/envelope.h"
 #include "lib/text.h"
 
@@ -15,7 +16,7 @@
 
 enum {
     DESCRIPTORS_BESIDE = 16,            /* standard streams, epoll, timer, signals, name service */
-    RATE_MAX = 10000000, WINDOW_MAX = 1000000, TOKEN_MAX = 8192,
+    RATE_MAX = 10000000, WINDOW_MAX = 1000000,
     DURATION_MAX_MS = 24 * 3600 * 1000,
 };
 
@@ -131,27 +132,6 @@ static int read_group(const struct invocation *invocation, struct bench_settings
         : wrong("a group's name has 1 to %d bytes of UTF-8, and no control characters", NAME_MAX_BYTES);
 }
 
-/* An argument shows in the list of processes; a file does not. */
-static int read_token(const struct invocation *invocation, struct bench_settings *ret, char room[static TOKEN_MAX])
-{
-    ret->token = arguments_value(invocation, "token");
-    if (!ret->token || ret->token[0] != '@')
-        return 0;
-    FILE *file = fopen(ret->token + 1, "re");
-    size_t length = file ? fread(room, 1, TOKEN_MAX - 1, file) : 0;
-    bool is_read = file && !ferror(file);
-    if (file)
-        fclose(file);
-    if (!is_read) {
-        wrong("cannot read %s: %s", ret->token + 1, strerror(errno));
-        return EX_NOINPUT;
-    }
-    room[length] = '\0';
-    room[strcspn(room, " \r\n")] = '\0';
-    ret->token = room;
-    return 0;
-}
-
 /* Takes what the hard limit allows. */
 static int raise_limit(const struct bench_settings *settings)
 {
@@ -183,7 +163,7 @@ int command_bench(const struct invocation *invocation)
     if (status == 0)
         status = read_group(invocation, &settings);
     if (status == 0)
-        status = read_token(invocation, &settings, token);
+        status = token_read(arguments_value(invocation, "token"), token, &settings.token);
     if (status == 0)
         status = raise_limit(&settings);
     if (status)
