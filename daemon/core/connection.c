@@ -262,12 +262,18 @@ void connection_detach(struct connection *connection)
     connection_limit_parked(connection);
 }
 
+bool connection_is_overtaken(const struct connection *connection, uint64_t received)
+{
+    return received + 1 < connection->outbox.first && !connection->has_forgotten;
+}
+
 int connection_resume(struct connection *connection, uint64_t received)
 {
     uint64_t before = connection->outbox.first;
     int r = outbox_rewind(&connection->outbox, received);
     if (r < 0)
         return r;
+    connection->has_forgotten = false;
     metrics_add(&connection->hub->metrics, METRIC_MESSAGES_ACKNOWLEDGED, connection->outbox.first - before);
     if (outbox_unsent_count(&connection->outbox))
         hub_mark_dirty(connection->hub, connection);
@@ -303,8 +309,11 @@ void connection_close(struct connection *connection, const struct fault *why, bo
         return;
     if (connection->link)
         connection_say_farewell(connection, why, reconnect);
-    if (connection->state == CONNECTION_PARKED)
+    if (connection->state == CONNECTION_PARKED) {
         connection_unpark(connection);
+        if (!reconnect && why->id != FAULT_CLIENT_CLOSED)
+            farewells_add(hub, connection, why);
+    }
     if (connection->was_opened) {
         metrics_add(&hub->metrics, METRIC_CONNECTIONS_CLOSED, 1);
         notice_disconnected(connection, why);
@@ -339,14 +348,19 @@ struct bytes connection_user(const struct connection *connection)
     return connection->user ? place_name(connection->user->place) : (struct bytes){0};
 }
 
+void connection_token_raw(const struct connection *connection, unsigned char ret[static TOKEN_BYTES])
+{
+    ret[0] = 1;
+    ret[1] = (unsigned char)hub_handle_worker(connection->handle);
+    for (unsigned i = 0; i < 4; i++)
+        ret[2 + i] = (unsigned char)(connection->handle >> (8 * i));
+    memcpy(ret + 6, connection->secret, TOKEN_SECRET_BYTES);
+}
+
 void connection_token(const struct connection *connection, char ret_text[static TOKEN_TEXT + 1])
 {
     unsigned char raw[TOKEN_BYTES];
-    raw[0] = 1;
-    raw[1] = (unsigned char)hub_handle_worker(connection->handle);
-    for (unsigned i = 0; i < 4; i++)
-        raw[2 + i] = (unsigned char)(connection->handle >> (8 * i));
-    memcpy(raw + 6, connection->secret, TOKEN_SECRET_BYTES);
+    connection_token_raw(connection, raw);
     struct buf text = {0};
     text_add_base64url(&text, bytes_of(raw, sizeof(raw)));
     snprintf(ret_text, TOKEN_TEXT + 1, "%s", buf_text(&text));

@@ -69,6 +69,7 @@ struct connection {
     uint8_t doom;                       /* enum fault_id: to be closed at the end of the turn */
     bool is_dirty : 1;                  /* stands in the hub's list of those with something to send */
     bool was_opened : 1;
+    bool has_forgotten : 1;             /* what was sent and never acknowledged */
 };
 
 /* How long ago one of its short times was. */
@@ -102,6 +103,9 @@ void connection_attach(struct connection *connection, struct link *link, const s
 
 /* The link is gone (or has been answered): PARKED, with the resume window running. */
 void connection_detach(struct connection *connection);
+
+/* The client has acknowledged more than `received`: whoever says so now asked before that, and was overtaken on the way. */
+bool connection_is_overtaken(const struct connection *connection, uint64_t received);
 
 /* The client has everything up to `received` and comes back: -ERANGE when that was forgotten or never sent. */
 MUST_CHECK int connection_resume(struct connection *connection, uint64_t received);
@@ -138,6 +142,7 @@ void connection_forget_old(struct connection *connection);
 void connection_tend_within(struct connection *connection, uint64_t ms);
 
 void connection_token(const struct connection *connection, char ret_text[static TOKEN_TEXT + 1]);
+void connection_token_raw(const struct connection *connection, unsigned char ret[static TOKEN_BYTES]);
 
 /* Groups. join: 0, -EALREADY, -ENOMEM, -E2BIG (connection.groups reached). leave: 0, -ENOENT. */
 MUST_CHECK int connection_join(struct connection *connection, struct bytes group);

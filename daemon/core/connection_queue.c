@@ -44,6 +44,8 @@ int connection_acknowledge(struct connection *connection, uint64_t number)
 {
     uint64_t before = connection->outbox.first;
     int r = outbox_acknowledge(&connection->outbox, number);
+    if (r == 0 && number + 1 >= before)
+        connection->has_forgotten = false;
     metrics_add(&connection->hub->metrics, METRIC_MESSAGES_ACKNOWLEDGED, connection->outbox.first - before);
     return r;
 }
@@ -71,13 +73,21 @@ void connection_tell_received(struct connection *connection)
     buf_done(&text);
 }
 
+static void note_forgotten(struct connection *connection, uint32_t count)
+{
+    if (count == 0)
+        return;
+    connection->has_forgotten = true;
+    metrics_add(&connection->hub->metrics, METRIC_ENVELOPES_FORGOTTEN, count);
+}
+
 void connection_mark_sent(struct connection *connection, uint32_t count, uint32_t partial)
 {
     struct hub *hub = connection->hub;
     uint32_t count_max = (uint32_t)hub->config->resume.envelopes, bytes_max = (uint32_t)hub->config->resume.bytes;
     outbox_mark_sent(&connection->outbox, count, partial);
     if (outbox_keeps_more(&connection->outbox, count_max, bytes_max))
-        metrics_add(&hub->metrics, METRIC_ENVELOPES_FORGOTTEN, outbox_forget(&connection->outbox, count_max, bytes_max, 0));
+        note_forgotten(connection, outbox_forget(&connection->outbox, count_max, bytes_max, 0));
 }
 
 void connection_watch_stall(struct connection *connection)
@@ -90,6 +100,5 @@ void connection_watch_stall(struct connection *connection)
 void connection_forget_old(struct connection *connection)
 {
     struct hub *hub = connection->hub;
-    metrics_add(&hub->metrics, METRIC_ENVELOPES_FORGOTTEN,
-                outbox_forget_old(&connection->outbox, hub->now_ms, hub->config->resume.window_ms));
+    note_forgotten(connection, outbox_forget_old(&connection->outbox, hub->now_ms, hub->config->resume.window_ms));
 }

@@ -87,6 +87,7 @@ void hub_free(struct hub *hub)
     config_unref(hub->config);
     free(hub->slots);
     free(hub->free_slots);
+    farewells_done(&hub->farewells);
     slot_queue_done(&hub->dirty);
     slot_queue_done(&hub->bulk);
     free(hub);
@@ -174,12 +175,17 @@ unsigned token_worker(const struct token *token)
 }
 
 /* Takes the same time wherever the two differ. */
-static bool is_same_secret(const unsigned char *a, const unsigned char *b)
+static bool is_same(const unsigned char *a, const unsigned char *b, size_t length)
 {
     unsigned char difference = 0;
-    for (unsigned i = 0; i < TOKEN_SECRET_BYTES; i++)
+    for (size_t i = 0; i < length; i++)
         difference |= a[i] ^ b[i];
     return difference == 0;
+}
+
+bool token_is_same(const struct token *a, const struct token *b)
+{
+    return is_same(a->raw, b->raw, TOKEN_BYTES);
 }
 
 struct connection *hub_find_token(struct hub *hub, const struct token *token)
@@ -192,7 +198,7 @@ struct connection *hub_find_token(struct hub *hub, const struct token *token)
     if (slot >= hub->slot_count || !hub->slots[slot])
         return NULL;
     struct connection *connection = hub->slots[slot];
-    return is_same_secret(connection->secret, token->raw + 6) ? connection : NULL;
+    return is_same(connection->secret, token->raw + 6, TOKEN_SECRET_BYTES) ? connection : NULL;
 }
 
 void hub_mark_dirty(struct hub *hub, struct connection *connection)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "daemon/core/connection.h"
+#include "daemon/core/farewells.h"
 #include "daemon/core/letter.h"
 #include "daemon/core/metrics.h"
 #include "daemon/core/slot_queue.h"
@@ -36,6 +37,7 @@ struct hub {
     struct list parked;                 /* oldest first, each with the end of its resume window in timer.due_tick */
     struct timer parked_timer;          /* for the oldest: one for them all */
     struct list graveyard;              /* closed ones, freed at the end of the turn */
+    struct farewells farewells;
     _Atomic uint32_t state_counts[CONNECTION_STATE_COUNT];
 
     unsigned char random[1024];         /* fresh, from the front; a system call for each secret would cost more than the secret */
@@ -57,6 +59,7 @@ static inline unsigned hub_handle_worker(uint64_t handle) { return (unsigned)(ha
 struct token { unsigned char raw[TOKEN_BYTES]; };
 MUST_CHECK int token_parse(struct bytes text, struct token *ret);            /* -EBADMSG: not a token */
 unsigned token_worker(const struct token *token);
+bool token_is_same(const struct token *a, const struct token *b);            /* takes the same time wherever they differ */
 /* NULL: no such connection here (compared in constant time). */
 struct connection *hub_find_token(struct hub *hub, const struct token *token);
 

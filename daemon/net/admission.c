@@ -103,6 +103,11 @@ enum fault_id admission_open(struct link *link, const struct request *request, e
     *ret = (struct admission){0};
     struct connection *connection = request_connection(request, link->worker->hub);
     if (request->has_token && !connection) {
+        const struct fault *farewell = request_farewell(request, link->worker->hub);
+        if (farewell) {
+            *fault = *farewell;
+            return fault->id;
+        }
         enum fault_id refusal = admission_new(link, request, codec, ret, fault);
         if (refusal == FAULT_UNAUTHORIZED)
             fault_set(fault, FAULT_UNKNOWN_TOKEN, "no connection has this token; negotiate again");
@@ -119,6 +124,11 @@ enum fault_id admission_open(struct link *link, const struct request *request, e
     int r = admission_received(request, scratch, &received);
     if (r == -EBADMSG || r == -ERANGE) {
         fault_set(fault, FAULT_BAD_REQUEST, "received (or Last-Event-ID) must be a whole number");
+        return fault->id;
+    }
+    if (r == 0 && connection_is_overtaken(connection, received)) {
+        fault_set(fault, FAULT_OVERTAKEN, "envelopes up to %llu were acknowledged since: this request came too late",
+                  (unsigned long long)connection->outbox.first - 1);
         return fault->id;
     }
     if (connection->link) {

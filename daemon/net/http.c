@@ -77,6 +77,11 @@ struct connection *request_connection(const struct request *request, struct hub 
     return request->is_token ? hub_find_token(hub, &request->token) : NULL;
 }
 
+const struct fault *request_farewell(const struct request *request, const struct hub *hub)
+{
+    return request->is_token ? farewells_find(hub, &request->token) : NULL;
+}
+
 static void http_serve(struct link *link, const struct request *request)
 {
     if (request->transport)

@@ -23,7 +23,8 @@ struct request {
 
 /* The connection whose token the request carries; NULL: none, or it is not here any more. */
 struct connection *request_connection(const struct request *request, struct hub *hub);
-
+/* Why that connection was ended for good, where its client was not told; NULL: not known. */
+const struct fault *request_farewell(const struct request *request, const struct hub *hub);
 
 /* The value of a query parameter, decoded into `scratch`; data is NULL when it is absent or badly encoded. */
 struct bytes request_parameter(const struct request *request, const char *name, struct buf *scratch);

@@ -137,9 +137,13 @@ static enum route route_by_token(struct link *link, struct request *request)
         link_hand_over(link, token_worker(&request->token));
         return ROUTE_HANDED_OVER;
     }
-    if (request->endpoint->needs_token && !request_connection(request, worker->hub))
+    if (request->endpoint->needs_token && !request_connection(request, worker->hub)) {
+        const struct fault *farewell = request_farewell(request, worker->hub);
+        if (farewell)
+            return route_refuse(link, request, farewell->id, farewell->detail, NULL);
         return route_refuse(link, request, FAULT_UNKNOWN_TOKEN, request->has_token
                             ? "no connection has this token; negotiate again" : "the query parameter token is missing", NULL);
+    }
     return ROUTE_FOUND;
 }
 

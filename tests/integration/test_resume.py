@@ -70,6 +70,50 @@ class Resume(DaemonTest):
                 self.publish("r4", [4])
                 self.assertEqual([ws.expect("n")["data"] for _ in range(2)], [3, 4])
 
+    def test_a_request_that_was_overtaken_does_not_end_the_connection(self):
+        with Poller(self.daemon.port, group="late", wait=0) as poller:
+            for number in range(5):
+                self.daemon.publish("number", number, group="late")
+            self.assertEqual(poller.gather(5), [0, 1, 2, 3, 4])
+            self.assertEqual(poller.poll(), [])     # acknowledges them
+            for received in (0, 3):
+                late = WebSocket(self.daemon.port, token=poller.token, received=received)
+                self.assertEqual((late.response.status, late.response.json()["reason"]), (409, "overtaken"))
+                late.drop()
+                response = request(self.daemon.port, "GET", "/rtc/poll", token=poller.token, received=received, wait=0)
+                self.assertEqual((response.status, response.json()["reason"]), (409, "overtaken"))
+            self.daemon.publish("number", 5, group="late")
+            self.assertEqual(poller.gather(1), [5])
+
+    def test_a_websocket_that_is_carried_on_elsewhere_is_not_harmed_by_a_late_request(self):
+        with WebSocket(self.daemon.port, group="late-2") as client:
+            for number in range(3):
+                self.daemon.publish("number", number, group="late-2")
+                client.expect("number")
+            client.send("rtc.ack", {"received": 3})
+            client.send("rtc.ping", 1)
+            client.expect("rtc.pong")
+            response = request(self.daemon.port, "GET", "/rtc/poll", token=client.token, received=1, wait=0)
+            self.assertEqual(response.status, 409)
+            self.daemon.publish("number", 3, group="late-2")
+            self.assertEqual(client.expect("number")["data"], 3)
+
+    def test_who_is_ended_for_good_between_two_polls_is_told_so(self):
+        with Poller(self.daemon.port, wait=0) as poller:
+            self.daemon.admin("disconnect", connection=poller.id, reason="signed out")
+            for method, path in (("GET", "/rtc/poll"), ("GET", "/rtc/sse"), ("POST", "/rtc/send"), ("DELETE", "/rtc/connection")):
+                response = request(self.daemon.port, method, path, b"[]" if method == "POST" else None, token=poller.token)
+                problem = response.json()
+                self.assertEqual((response.status, problem["code"], problem["reason"], problem["detail"]),
+                                 (403, "forbidden", "disconnected", "signed out"), (method, path))
+            other = poller.token[:-1] + ("A" if poller.token[-1] != "A" else "B")
+            self.assertEqual(request(self.daemon.port, "POST", "/rtc/send", b"[]", token=other).status, 404)
+
+    def test_who_may_come_back_after_being_ended_between_two_polls_may(self):
+        with Poller(self.daemon.port, wait=0) as poller:
+            self.daemon.admin("disconnect", connection=poller.id, reconnect=True)
+            self.assertEqual(request(self.daemon.port, "POST", "/rtc/send", b"[]", token=poller.token).status, 404)
+
     def test_a_second_transport_takes_over_and_the_first_is_told(self):
         with WebSocket(self.daemon.port, group="r5") as first:
             with WebSocket(self.daemon.port, token=first.token, received=0) as second:
