@@ -286,7 +286,8 @@ struct rtc_transport_kind {
     void (*send)(void *transport, uint64_t first, const struct rtc_bytes *envelopes, size_t count);
     /* May something be sent now? false: rtc_link_writable() says when. */
     bool (*is_writable)(void *transport);
-    /* Frees it. `is_final`: the connection is over, and the server is to be told so as far as that goes without waiting. */
+    /* Frees it. `is_final`: the connection is over; a transport that is neither polled nor downward tells the server so, as
+     * far as that goes without waiting. For the others the client does. */
     void (*close)(void *transport, bool is_final);
     void *argument;                     /* for open() */
 };
@@ -298,6 +299,9 @@ const char *rtc_link_token(const struct rtc_link *link);            /* of the co
 const char *rtc_link_authorization(const struct rtc_link *link);    /* "Bearer …", or NULL */
 const char *rtc_link_protocol(const struct rtc_link *link);         /* "json" */
 uint64_t rtc_link_received(const struct rtc_link *link);            /* number of the last envelope that the client has */
+/* false while a better transport is being tried: a poll would take the connection away from it. Then just wait: the client closes
+ * this link, or opens another one in its place. */
+bool rtc_link_may_poll(struct rtc_link *link);
 size_t rtc_link_message_max(const struct rtc_link *link);           /* what the server takes as one envelope, in bytes */
 
 /* What a transport tells; all but failed() may be called while it is being opened. */
