@@ -10,8 +10,8 @@
  *   loop      rtc_fd(), rtc_events(), rtc_timeout_ms(), rtc_process() for any loop; rtc_run() for none
  *   events    rtc_on(), rtc_send(), rtc_send_to(), rtc_invoke(), rtc_join(), rtc_leave()
  *
- * Callbacks run inside rtc_process(), rtc_run() and rtc_stop(), never inside the other functions, and may call any of them
- * but rtc_free(), rtc_process() and rtc_run() of the same client. What a callback is given is valid until it returns. What is handed in is copied.
+ * Callbacks run inside rtc_process(), rtc_run() and rtc_stop() (and on_state_change inside rtc_start()), never inside the other
+ * functions, and may call any of them but rtc_free(), rtc_process() and rtc_run() of the same client. What a callback is given is valid until it returns. What is handed in is copied.
  */
 #ifndef RTC_H
 #define RTC_H
@@ -22,6 +22,9 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
 #endif
 
 #define RTC_VERSION_MAJOR 0
@@ -320,6 +323,9 @@ struct rtc_watch *rtc_link_watch(struct rtc_link *link, int descriptor, uint32_t
 void rtc_watch_change(struct rtc_watch *watch, uint32_t events);
 void rtc_watch_free(struct rtc_watch *watch);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

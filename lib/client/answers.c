@@ -4,6 +4,7 @@
 #include "lib/client/client.h"
 
 #include "lib/client/error.h"
+#include "lib/client/link.h"
 #include "lib/json.h"
 
 /* The `error` of an rtc.reply. */

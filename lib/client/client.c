@@ -10,6 +10,7 @@
 #include "lib/client/tls.h"
 #include "lib/client/url.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 

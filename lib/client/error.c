@@ -59,13 +59,30 @@ enum rtc_code error_code_by_name(struct bytes name)
     return RTC_INTERNAL;
 }
 
+/* The length of the character at `text`, or 0: there is no valid one. */
+static size_t character_length(struct bytes text)
+{
+    for (size_t length = 1; length <= 4 && length <= text.length; length++)
+        if (utf8_is_valid(bytes_of(text.data, length)))
+            return length;
+    return 0;
+}
+
 const char *error_quote(struct bytes text, char ret[static ERROR_QUOTE])
 {
-    struct buf shown = {0};
-    text_add_escaped(&shown, text, 100);
-    snprintf(ret, ERROR_QUOTE, "%s", buf_text(&shown));
-    if (shown.length >= ERROR_QUOTE)
-        error_trim(ret, ERROR_QUOTE - 1);
-    buf_done(&shown);
+    static const char more[] = "…";
+    size_t at = 0;
+    while (text.length) {
+        size_t length = character_length(text), used = length ? length : 1;
+        bool is_shown = length > 1 || (length == 1 && *text.data >= ' ' && *text.data != 0x7f);
+        if (at + used + sizeof(more) > ERROR_QUOTE) {
+            memcpy(ret + at, more, sizeof(more));
+            return ret;
+        }
+        memcpy(ret + at, is_shown ? text.data : (const unsigned char *)"????", used);
+        at += used;
+        text = bytes_of(text.data + used, text.length - used);
+    }
+    ret[at] = '\0';
     return ret;
 }

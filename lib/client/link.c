@@ -6,6 +6,7 @@
 #include "lib/client/error.h"
 #include "lib/client/url.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 

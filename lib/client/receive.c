@@ -160,3 +160,16 @@ void receive_envelope(struct rtc_link *link, struct bytes text)
     else
         receive_event(client, &envelope);
 }
+
+enum rtc_code rtc_on(struct rtc_client *client, const char *event_name, rtc_event_fn *handler, void *argument)
+{
+    if (!handler)
+        return client_fail(client, RTC_BAD_ARGUMENT, "rtc_on: there is no handler");
+    enum rtc_code code = handlers_add(&client->handlers, event_name, handler, argument);
+    return code == RTC_OK ? RTC_OK : client_fail(client, code, "out of memory");
+}
+
+void rtc_off(struct rtc_client *client, const char *event_name, rtc_event_fn *handler, void *argument)
+{
+    handlers_remove(&client->handlers, event_name, handler, argument);
+}
