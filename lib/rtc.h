@@ -10,8 +10,8 @@
  *   loop      rtc_fd(), rtc_events(), rtc_timeout_ms(), rtc_process() for any loop; rtc_run() for none
  *   events    rtc_on(), rtc_send(), rtc_send_to(), rtc_invoke(), rtc_join(), rtc_leave()
  *
- * Callbacks run inside rtc_process(), rtc_run() and rtc_stop(), never inside the other functions, and may call any of them
- * but rtc_free(), rtc_process() and rtc_run() of the same client. What a callback is given is valid until it returns. What is handed in is copied.
+ * Callbacks run inside rtc_process(), rtc_run() and rtc_stop() (and on_state_change inside rtc_start()), never inside the other
+ * functions, and may call any of them but rtc_free(), rtc_process() and rtc_run() of the same client. What a callback is given is valid until it returns. What is handed in is copied.
  */
 #ifndef RTC_H
 #define RTC_H
@@ -22,6 +22,9 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
 #endif
 
 #define RTC_VERSION_MAJOR 0
@@ -237,22 +240,27 @@ enum rtc_code rtc_leave(struct rtc_client *client, const char *group, rtc_reply_
 struct rtc_sink;                        /* where bytes are appended */
 void rtc_sink_add(struct rtc_sink *sink, const void *data, size_t length);
 
-/* An envelope between the client and a codec. Strings that are not there are NULL; numbers 0. */
+/* An envelope between the client and a codec. What is not there has no length, a NULL name, or the number 0. */
 struct rtc_envelope {
     struct rtc_bytes event_name;
-    struct rtc_bytes json;              /* `data`, as JSON text */
+    struct rtc_bytes json;              /* `data`, as JSON text; nothing means null */
+    struct rtc_bytes data;              /* received ones: the same as it came, where the codec has it in one piece */
     uint64_t id;
     struct rtc_target to;               /* sent ones */
     struct rtc_bytes group, from_connection_id, from_user_id;   /* received ones */
     uint64_t offset;
-    bool is_error;                      /* `json` is the reply's `error` */
+    bool is_error;                      /* received ones: `json` is the reply's `error` */
 };
 
-/* How envelopes are written. The server must know `name`; so this replaces how it is done, not what is done. */
+/*
+ * How envelopes are written. The server must know `name`; so this replaces how it is done, not what is done: as "json" it
+ * writes UTF-8 text, as "msgpack" binary. Anything but RTC_OK: it cannot be written (the caller of rtc_send() gets the code)
+ * or read (the link has failed, and the connection goes on over another).
+ */
 struct rtc_codec {
     const char *name;                   /* "json" or "msgpack" */
     enum rtc_code (*encode)(const struct rtc_envelope *envelope, struct rtc_sink *sink, void *argument);
-    /* Slices point into `text` or into what the codec keeps until its next call. */
+    /* Slices point into `text`, or into what the codec keeps until its next call. */
     enum rtc_code (*decode)(struct rtc_bytes text, struct rtc_envelope *ret, void *argument);
     void *argument;
 };
@@ -261,40 +269,63 @@ struct rtc_codec {
 
 struct rtc_link;                        /* one attempt to carry the connection: the client's side of a transport */
 
-/* The same interface that websocket, sse, longpoll and shortpoll use. */
+/*
+ * The same interface that websocket, sse, longpoll and shortpoll use. The client never calls into a transport from within
+ * one of the rtc_link_ functions, so whatever a transport reports, it still exists afterwards.
+ */
 struct rtc_transport_kind {
     const char *name;                   /* as in the negotiation, or one that the server does not know: then it is always tried */
-    bool carries_binary;
-    /* Begins; NULL: failed at once. Then rtc_link_opened() or rtc_link_failed() is called, now or later. */
-    void *(*open)(struct rtc_link *link);
-    /* Numbered envelopes `first`, `first`+1 … and, where first is 0, one unnumbered. They are kept by the client until
-     * rtc_link_acknowledged(). The transport may hold on to none of them: it copies. */
-    enum rtc_code (*send)(void *transport, uint64_t first, const struct rtc_bytes *envelopes, size_t count);
-    /* May more be sent now? false: rtc_link_writable() says when. */
+    bool carries_binary;                /* false: it only carries "json" */
+    bool is_polled;                     /* it asks again and again, and looks itself for answers that do not come; the server
+                                           does not greet it when it polled before */
+    bool is_downward;                   /* envelopes for the server go another way, so rtc.ping is not worth an answer */
+    /* Begins, and returns its state; NULL: out of memory. rtc.welcome, or rtc_link_failed(), follows now or later. */
+    void *(*open)(struct rtc_link *link, void *argument);
+    /*
+     * Envelopes with the numbers `first`, `first` + 1 …, or, where first is 0, one without a number. The client keeps them
+     * until they are acknowledged and sends them again on the next link where they were not: the transport copies what it
+     * needs longer, and may forget it when it fails.
+     */
+    void (*send)(void *transport, uint64_t first, const struct rtc_bytes *envelopes, size_t count);
+    /* May something be sent now? false: rtc_link_writable() says when. */
     bool (*is_writable)(void *transport);
-    /* Frees. `on_purpose`: the server is told that the connection is over. */
-    void (*close)(void *transport, bool on_purpose);
+    /* Frees it. `is_final`: the connection is over; a transport that is neither polled nor downward tells the server so, as
+     * far as that goes without waiting. For the others the client does. */
+    void (*close)(void *transport, bool is_final);
+    void *argument;                     /* for open() */
 };
 
-/* What a transport needs to know. URLs and text stay valid until close. */
-const char *rtc_link_url(const struct rtc_link *link);              /* where it is, with ?token= and &received= */
+/* What a transport needs to know. Text stays valid until close. */
+const char *rtc_link_url(const struct rtc_link *link);              /* where it is, with ?token= and, unless it is polled, &received= */
 const char *rtc_link_send_url(const struct rtc_link *link);         /* …/send?token=, for transports that only carry downwards */
+const char *rtc_link_token(const struct rtc_link *link);            /* of the connection; a secret */
 const char *rtc_link_authorization(const struct rtc_link *link);    /* "Bearer …", or NULL */
 const char *rtc_link_protocol(const struct rtc_link *link);         /* "json" */
 uint64_t rtc_link_received(const struct rtc_link *link);            /* number of the last envelope that the client has */
-/* What a transport tells. After failed() the client closes it, not within the call. */
+/* false while a better transport is being tried: a poll would take the connection away from it. Then just wait: the client closes
+ * this link, or opens another one in its place. */
+bool rtc_link_may_poll(struct rtc_link *link);
+size_t rtc_link_message_max(const struct rtc_link *link);           /* what the server takes as one envelope, in bytes */
+
+/* What a transport tells; all but failed() may be called while it is being opened. */
+void rtc_link_number(struct rtc_link *link, uint64_t next);         /* where numbers are shown: that of the next numbered envelope */
 void rtc_link_envelope(struct rtc_link *link, struct rtc_bytes text);   /* one came, numbered or not, in order */
-void rtc_link_heard(struct rtc_link *link);                         /* a sign of life that is no envelope */
+void rtc_link_heard(struct rtc_link *link);                         /* a sign of life that is no envelope: a ping, an empty poll */
 void rtc_link_acknowledged(struct rtc_link *link, uint64_t received);
 void rtc_link_writable(struct rtc_link *link);
+/* It is over; nothing that it tells after this counts, and close() comes soon. can_reconnect: false ends the connection. */
 void rtc_link_failed(struct rtc_link *link, const struct rtc_error *why, bool can_reconnect);
-/* Waiting, through the client's loop. events: EPOLLIN, EPOLLOUT; 0 ends it. NULL: out of memory. */
+
+/* Waiting, through the client's loop. events: EPOLLIN, EPOLLOUT. NULL: out of memory. To be freed before close() returns. */
 struct rtc_watch;
 struct rtc_watch *rtc_link_watch(struct rtc_link *link, int descriptor, uint32_t events, void (*on_ready)(void *argument, uint32_t events),
                                  void *argument);
 void rtc_watch_change(struct rtc_watch *watch, uint32_t events);
 void rtc_watch_free(struct rtc_watch *watch);
 
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

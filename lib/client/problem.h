@@ -1,0 +1,10 @@
+/*
+ * Problem: what an HTTP answer that is no success means: problem+json (RFC 9457) as rtcd writes it, or whatever a proxy says. Pure.
+ */
+#pragma once
+
+#include "lib/buf.h"
+#include "lib/rtc.h"
+
+/* `what`: who answered, such as "the negotiation with https://…". */
+void problem_read(unsigned status, struct bytes body, const char *what, struct rtc_error *ret);
