@@ -30,9 +30,6 @@ extern "C" {
 #define RTC_VERSION_MAJOR 0
 #define RTC_VERSION_MINOR 1
 #define RTC_VERSION_PATCH 0
-/* The library's, as "0.1.0": it may be newer than the header. */
-const char *rtc_version(void);
-
 /* ---- Errors ---------------------------------------------------------------------------------------------------------- */
 
 /*
@@ -47,7 +44,7 @@ enum rtc_code {
     RTC_BAD_ARGUMENT = 100,     /* a call or a builder's property makes no sense; the sentence says which */
     RTC_NO_MEMORY,
     RTC_NOT_STARTED,            /* the client is stopped */
-    RTC_STOPPED,                /* rtc_stop() ended it: an intended end */
+    RTC_STOPPED,                /* an intended end */
     RTC_NETWORK,                /* no such host, a closed port, a connection that broke */
     RTC_TLS,                    /* the server's certificate is not trusted, or for another name */
     RTC_BAD_ANSWER,             /* what answers there speaks no rtc protocol */
@@ -59,6 +56,9 @@ enum rtc_code {
 };
 
 const char *rtc_code_name(enum rtc_code code);      /* "bad-envelope"; never NULL */
+
+/* Of the library, as "0.1.0": it may be newer than the header. */
+const char *rtc_version(void);
 
 enum { RTC_MESSAGE_MAX = 240 };
 
