@@ -235,6 +235,7 @@ static int run(const struct invocation *invocation, struct connect *connect, str
     while (!connect->is_over)
         turn(connect, input, signals);
     int status = connect->view.is_failed ? EX_IOERR : status_of(connect->reason.code);
+    rtc_run(connect->client);       /* until the server has been told */
     connect_edit_free(input->edit);
     input->edit = NULL;
     connect->view.before = connect->view.after = NULL;
