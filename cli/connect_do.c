@@ -65,8 +65,8 @@ static void show_help(struct connect *connect)
 {
     const struct connect_word *word;
     for (size_t i = 0; (word = connect_words(i)); i++)
-        connect_view_note(&connect->view, "%-11s %-20s %s", word->word, word->arguments, word->summary);
-    connect_view_note(&connect->view, "DATA is JSON; a name with blanks stands in quotes");
+        connect_view_say(&connect->view, "    %-11s %-20s %s", word->word, word->arguments, word->summary);
+    connect_view_say(&connect->view, "DATA is JSON; a name with blanks stands in quotes");
 }
 
 static enum rtc_code act(struct connect *connect, const struct connect_action *action)

@@ -209,19 +209,33 @@ void connect_view_closed(struct connect_view *view, const struct rtc_error *why)
         connect_view_note(view, "the connection is closed");
 }
 
-void connect_view_note(struct connect_view *view, const char *format, ...)
+static void say(struct connect_view *view, bool has_time, const char *format, va_list arguments)
 {
     struct buf line = {0};
     char text[NOTE_MAX];
-    va_list arguments;
-    va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
     if (view->is_ndjson) {
         fprintf(stderr, "rtcctl: %s\n", text);
         return;
     }
-    add_time(&line);
+    if (has_time)
+        add_time(&line);
     buf_add_text(&line, text);
     show(view, &line);
+}
+
+void connect_view_note(struct connect_view *view, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(view, true, format, arguments);
+    va_end(arguments);
+}
+
+void connect_view_say(struct connect_view *view, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    say(view, false, format, arguments);
+    va_end(arguments);
 }

@@ -22,3 +22,5 @@ void connect_view_lost(struct connect_view *view, const struct rtc_error *why);
 void connect_view_closed(struct connect_view *view, const struct rtc_error *why);
 /* A sentence for people; in a pipe it goes to standard error. */
 void connect_view_note(struct connect_view *view, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The same without the time: what was asked for, not what happened. */
+void connect_view_say(struct connect_view *view, const char *format, ...) PRINTF_LIKE(2, 3);
