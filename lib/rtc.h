@@ -82,7 +82,8 @@ typedef const char *rtc_token_fn(void *argument);
 
 /* One decision of the reconnect policy. */
 struct rtc_retry {
-    unsigned attempt;                   /* how many have failed since the connection was lost: 0 for the first */
+    unsigned attempt;                   /* how many have failed since the connection was lost: 0 for the first. One that was lost
+                                           again at once, before anything came over it, has failed as well */
     uint64_t elapsed_ms;                /* since it was lost */
     bool is_first_connect;              /* it never was connected */
     struct rtc_error error;             /* why the last one failed, or what was lost */
@@ -295,7 +296,7 @@ struct rtc_transport_kind {
     void *argument;                     /* for open() */
 };
 
-/* What a transport needs to know. Text stays valid until close. */
+/* What a transport needs to know. Text stays valid until an envelope is handed over: a new connection has another token. */
 const char *rtc_link_url(const struct rtc_link *link);              /* where it is, with ?token= and, unless it is polled, &received= */
 const char *rtc_link_send_url(const struct rtc_link *link);         /* …/send?token=, for transports that only carry downwards */
 const char *rtc_link_token(const struct rtc_link *link);            /* of the connection; a secret */

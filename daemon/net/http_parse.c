@@ -1,6 +1,6 @@
 /*
  * HTTP request heads: see http_parse.h. Headers and parameters as text are in http_fields.c, chunked bodies in
- * http_chunked.c.
+ * lib/http_chunked.c.
  */
 #include "daemon/net/http_parse.h"
 

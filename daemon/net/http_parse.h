@@ -10,6 +10,7 @@
 
 #include "lib/buf.h"
 #include "lib/fault.h"
+#include "lib/http_chunked.h"
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OPTIONS, HTTP_OTHER };
 
@@ -57,17 +58,3 @@ bool http_next_token(struct bytes *rest, struct bytes *ret_token);
 
 /* Query parameters in order, still percent-encoded: false at the end. Start with *rest = query. */
 bool http_next_parameter(struct bytes *rest, struct bytes *ret_name, struct bytes *ret_value);
-
-/* Chunked body (RFC 9112 section 7.1), resumable. CRLF only; extensions up to 256 bytes a chunk, ignored; trailers up
- * to 4 KiB in all, ignored; sizes up to 16 hex digits. */
-struct http_chunked {
-    uint64_t body_bytes, body_bytes_max;
-    uint64_t chunk_left;
-    uint32_t line_bytes, trailer_bytes;
-    uint8_t state, digits;
-};
-void http_chunked_init(struct http_chunked *chunked, uint64_t body_bytes_max);
-/* Consumes what it can; appends body bytes to `body`. DONE: the body ended, *ret_consumed bytes used (what follows is the
- * next request). MORE: all was consumed. */
-enum decode http_chunked_read(struct http_chunked *chunked, struct bytes input, size_t *ret_consumed,
-                              struct buf *body, struct fault *fault);

@@ -6,6 +6,7 @@
 
 #include "lib/client/client.h"
 #include "lib/client/error.h"
+#include "lib/client/tls.h"
 
 #include <stdlib.h>
 #include <strings.h>
@@ -180,6 +181,9 @@ struct rtc_client *rtc_builder_build(const struct rtc_builder *builder, struct r
     struct rtc_client *client = NULL;
     if (options_check(&builder->options, &error) == RTC_OK)
         client = client_new(&builder->options, &error);
+    /* What the builder says has not changed: only that the next client need not read it from files again. */
+    if (client && !builder->options.tls_context)
+        ((struct rtc_builder *)builder)->options.tls_context = tls_context_ref(client_tls(client));
     if (ret_error)
         *ret_error = error;
     return client;

@@ -54,7 +54,10 @@ static void caller_complete(struct caller *caller, bool has_more)
 static bool caller_take(struct caller *caller, enum http_event event, struct bytes piece, struct rtc_error *error)
 {
     if (event == HTTP_EVENT_HEAD) {
-        caller->is_in_pieces = caller->handler->on_head && caller->handler->on_head(caller->owner, &caller->reader);
+        const struct stream *stream = caller->stream;
+        bool is_in_pieces = caller->handler->on_head && caller->handler->on_head(caller->owner, &caller->reader);
+        if (caller->stream == stream)
+            caller->is_in_pieces = is_in_pieces;
     } else if (caller->is_in_pieces) {
         caller->handler->on_body(caller->owner, piece);
     } else if (piece.length > CALLER_BODY_MAX - caller->body.length) {
@@ -78,12 +81,14 @@ static void caller_on_data(void *owner, unsigned char *data, size_t length)
     enum http_event event;
     enum decode result = DECODE_DONE;
     size_t used;
+    /* Who cancels in a callback may ask anew at once: over another stream, of which this is not the answer. */
+    const struct stream *stream = caller->stream;
     caller->has_heard = true;
     if (!caller->is_busy) {
         caller_hang_up(caller);         /* nobody asked */
         return;
     }
-    while (caller->is_busy && (result = http_read(&caller->reader, input, &used, &event, &piece, &why)) == DECODE_DONE) {
+    while (caller->stream == stream && (result = http_read(&caller->reader, input, &used, &event, &piece, &why)) == DECODE_DONE) {
         input = bytes_of(input.data + used, input.length - used);
         if (event == HTTP_EVENT_END) {
             caller_complete(caller, input.length != 0);
@@ -94,7 +99,7 @@ static void caller_on_data(void *owner, unsigned char *data, size_t length)
             break;
         }
     }
-    if (caller->is_busy && result == DECODE_BAD)
+    if (caller->stream == stream && result == DECODE_BAD)
         caller_fail(caller, &why);
 }
 
@@ -132,7 +137,7 @@ static void caller_connect(struct caller *caller)
         caller_fail_later(caller, &why);
 }
 
-void caller_init(struct caller *caller, struct io *io, const struct tls_context *tls, const struct caller_handler *handler, void *owner)
+void caller_init(struct caller *caller, struct io *io, struct tls_context *tls, const struct caller_handler *handler, void *owner)
 {
     *caller = (struct caller){.io = io, .tls = tls, .handler = handler, .owner = owner, .fail_timer.on_due = caller_on_fail_timer};
 }

@@ -29,7 +29,7 @@ struct caller_request {
 
 struct caller {
     struct io *io;
-    const struct tls_context *tls;
+    struct tls_context *tls;
     struct stream *stream;
     struct url url;                     /* where the stream goes */
     struct http_reader reader;
@@ -41,9 +41,9 @@ struct caller {
     void *owner;
 };
 
-void caller_init(struct caller *caller, struct io *io, const struct tls_context *tls, const struct caller_handler *handler, void *owner);
+void caller_init(struct caller *caller, struct io *io, struct tls_context *tls, const struct caller_handler *handler, void *owner);
 void caller_done(struct caller *caller);        /* no call comes after this */
 /* What goes wrong is told later, by on_failed. */
 void caller_ask(struct caller *caller, const struct caller_request *request);
-/* Ends the request under way, and its connection. */
+/* Ends the request under way, and its connection. In on_head and on_body too: what these were given is gone then. */
 void caller_cancel(struct caller *caller);

@@ -14,7 +14,8 @@ enum {
 
 static uint64_t keep_alive_ms(const struct rtc_client *client)
 {
-    uint64_t ms = client->options.keep_alive_ms ? client->options.keep_alive_ms : client->session.keep_alive_ms;
+    /* The server asks after its keepAlive; a client that waits a little longer need not ask as well. */
+    uint64_t ms = client->options.keep_alive_ms ? client->options.keep_alive_ms : client->session.keep_alive_ms * 5 / 4;
     uint64_t timeout_ms = client->options.timeout_ms ? client->options.timeout_ms : client->session.timeout_ms;
     /* One of the two may be the caller's and the other the server's. */
     return ms < timeout_ms ? ms : MAX(timeout_ms / 2, (uint64_t)1);

@@ -7,6 +7,7 @@
 #include "lib/client/farewell.h"
 #include "lib/client/kinds.h"
 #include "lib/client/link.h"
+#include "lib/client/stream.h"
 #include "lib/client/tls.h"
 #include "lib/client/url.h"
 
@@ -31,13 +32,27 @@ static enum rtc_code client_prepare(struct rtc_client *client, const struct opti
     if (options_copy(&client->options, options) < 0)
         return error_no_memory(error);
     enum rtc_code code = url_parse(options->url, &url, error);
+    if (code == RTC_OK && strchr(url.path, '?'))
+        code = error_set(error, RTC_BAD_ARGUMENT, "url: a query does not belong there; see rtc_builder_user() and rtc_builder_access_token()");
     if (code == RTC_OK)
         code = codec_set_init(&client->codecs, &client->options, error);
     if (code == RTC_OK)
         code = kinds_choose(&client->options, client->kinds, &client->kind_count, error);
-    if (code == RTC_OK)
-        code = tls_context_new(&client->options.tls, &client->tls, error);
-    return code;
+    /* The files are read now, so that a mistake in them shows at once. */
+    url.is_tls |= options->has_tls;
+    return code == RTC_OK ? client_prepare_tls(client, &url, error) : code;
+}
+
+struct tls_context *client_tls(const struct rtc_client *client)
+{
+    return client->options.tls_context;
+}
+
+enum rtc_code client_prepare_tls(struct rtc_client *client, const struct url *url, struct rtc_error *error)
+{
+    if (!url->is_tls || client->options.tls_context)
+        return RTC_OK;
+    return tls_context_new(&client->options.tls, &client->options.tls_context, error);
 }
 
 struct rtc_client *client_new(const struct options *options, struct rtc_error *error)
@@ -87,7 +102,7 @@ void rtc_free(struct rtc_client *client)
     codec_set_done(&client->codecs);
     buf_done(&client->carry.pong);
     buf_done(&client->carry.text);
-    tls_context_free(client->tls);
+    stream_close_finishing(&client->io);
     io_done(&client->io);
     options_done(&client->options);
     free(client);
@@ -137,6 +152,7 @@ void client_finish(struct rtc_client *client, const struct rtc_error *why)
     if (client->state == RTC_STATE_STOPPED)
         return;
     client->error = reason;
+    client->lives++;
     client_log(client, reason.code == RTC_STOPPED ? RTC_LOG_INFO : RTC_LOG_ERROR, "the connection is over: %s", reason.message);
     /* A transport that goes both ways says the last word itself. */
     bool tells_itself = client->link && !client->link->kind->is_downward && !client->link->kind->is_polled;

@@ -22,13 +22,15 @@ enum { KINDS_MAX = OFFERS_MAX };
 
 struct negotiation;
 struct tls_context;
+struct url;
 
 /* How a connection is being made, or made again. */
 struct attempt {
     struct negotiation *negotiation;    /* under way, or NULL */
     struct io_timer timer;              /* until the next attempt, or until a transport must have greeted */
-    unsigned failed_count;              /* since the connection was lost */
+    unsigned failed_count;              /* since the connection was lost that last was of use */
     uint64_t since_ms;                  /* when it was lost, or rtc_start() */
+    uint64_t opened_ms, opened_mark;    /* when a link was greeted last, and how far all numbers had come then */
     bool was_connected;                 /* since rtc_start() */
     bool is_new;                        /* a connection was negotiated that no transport has carried yet */
     bool has_negotiated;                /* in this attempt */
@@ -46,6 +48,7 @@ struct upgrade {
     bool is_due;                        /* it waits for what is under way upwards */
     bool is_restoring;                  /* the old transport is being opened again, since the better one failed */
     size_t next;                        /* offer being tried */
+    uint64_t switched_ms;               /* when a better one took over; 0: none did */
 };
 
 struct carry {
@@ -61,7 +64,6 @@ struct rtc_client {
     struct codec_set codecs;
     const struct rtc_transport_kind *kinds[KINDS_MAX];      /* the caller's favourite first */
     size_t kind_count;
-    struct tls_context *tls;            /* NULL until it is needed */
     struct io io;
     struct random_draw random;
 
@@ -70,6 +72,7 @@ struct rtc_client {
     struct rtc_life life;
     void *life_argument;
     bool wants_break;                   /* rtc_break() */
+    unsigned lives;                     /* how often it has ended: a callback may have ended it, and begun anew */
 
     struct session session;
     struct sent_queue sent;
@@ -91,6 +94,9 @@ struct rtc_client {
 
 /* client.c */
 struct rtc_client *client_new(const struct options *options, struct rtc_error *error);
+/* What https needs, once it is needed: it is read from files, and costs more memory than all the rest. */
+struct tls_context *client_tls(const struct rtc_client *client);        /* NULL until then */
+enum rtc_code client_prepare_tls(struct rtc_client *client, const struct url *url, struct rtc_error *error);
 struct abilities client_abilities(const struct rtc_client *client);
 void client_enter(struct rtc_client *client, enum rtc_state state);
 enum rtc_code client_fail(struct rtc_client *client, enum rtc_code code, const char *format, ...) PRINTF_LIKE(3, 4);  /* for rtc_error() */
@@ -127,6 +133,8 @@ void upgrade_greeted(struct rtc_client *client);                /* another link 
 void upgrade_stop(struct rtc_client *client);
 void upgrade_writable(struct rtc_client *client);               /* nothing is under way upwards */
 bool upgrade_is_trying(const struct rtc_client *client);
+/* Is it, or was it a moment ago? Then one request of the client's may overtake another. */
+bool upgrade_is_recent(const struct rtc_client *client);
 void upgrade_link_failed(struct rtc_client *client, const struct rtc_error *why);   /* the candidate, while connected */
 
 /* requests.c */

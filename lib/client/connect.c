@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+enum { USEFUL_MS = 5000 };              /* a connection that lasts so long was of use, even if nothing came over it */
+
 static void connect_attempt(struct rtc_client *client);
 
 static void attempt_end(struct rtc_client *client)
@@ -29,9 +31,9 @@ static void connect_schedule(struct rtc_client *client, const struct rtc_error *
                               .is_first_connect = !attempt->was_connected, .error = *why};
     uint32_t random;
     random_take(&client->random, &random, sizeof(random));
-    enum rtc_state before = client->state;
+    unsigned life = client->lives;
     int64_t delay_ms = policy_delay_ms(&client->options, &retry, random);
-    if (client->state != before)
+    if (client->lives != life)
         return;
     if (delay_ms < 0) {
         struct rtc_error end;
@@ -146,10 +148,10 @@ static void connect_negotiate(struct rtc_client *client)
 static bool connect_take_token(struct rtc_client *client)
 {
     const struct options *options = &client->options;
-    enum rtc_state before = client->state;
+    unsigned life = client->lives;
     const char *token = options->token_from ? options->token_from(options->token_argument) : options->token;
     struct rtc_error why;
-    if (client->state != before)
+    if (client->lives != life)
         return false;
     free(client->attempt.access_token);
     client->attempt.access_token = token ? strdup(token) : NULL;
@@ -212,21 +214,34 @@ void connect_link_failed(struct rtc_client *client, const struct rtc_error *why)
         connect_open_next(client);
 }
 
+/* How far the numbers have come, both ways. */
+static uint64_t connect_mark(const struct rtc_client *client)
+{
+    return client->session.received + client->sent.first;
+}
+
+/* A server that greets and hangs up, again and again, is not to be asked as fast as that goes. */
+static bool connect_was_of_use(const struct rtc_client *client)
+{
+    return connect_mark(client) != client->attempt.opened_mark || client->io.now_ms - client->attempt.opened_ms >= USEFUL_MS;
+}
+
 void connect_lost(struct rtc_client *client, const struct rtc_error *why)
 {
     struct rtc_error lost = *why;
+    unsigned life = client->lives;
     client->error = lost;
     client->attempt.since_ms = client->io.now_ms;
-    client->attempt.failed_count = 0;
+    client->attempt.failed_count = connect_was_of_use(client) ? 0 : client->attempt.failed_count + 1;
     carry_stop(client);
     upgrade_stop(client);
     client_drop_link(client, &client->candidate, false);
     client_drop_link(client, &client->link, false);
     client_log(client, RTC_LOG_WARNING, "the connection was lost: %s", lost.message);
     client_enter(client, RTC_STATE_RECONNECTING);
-    if (client->state == RTC_STATE_RECONNECTING && client->life.on_reconnecting)
+    if (client->lives == life && client->life.on_reconnecting)
         client->life.on_reconnecting(client, &lost, client->life_argument);
-    if (client->state == RTC_STATE_RECONNECTING && !io_timer_is_set(&client->attempt.timer))
+    if (client->lives == life)
         connect_schedule(client, &lost);
 }
 
@@ -254,7 +269,6 @@ static void connect_adopt(struct rtc_client *client, struct rtc_link *link)
     link->is_open = true;
     client->session.is_greeted = true;
     attempt_end(client);
-    client->attempt.failed_count = 0;
     client->attempt.has_fresh_token = client->attempt.is_new = false;
     client->attempt.was_connected = true;
 }
@@ -263,11 +277,12 @@ static void connect_adopt(struct rtc_client *client, struct rtc_link *link)
 static void connect_tell(struct rtc_client *client, enum rtc_state before, const struct rtc_reconnected *how, struct replies *failed)
 {
     struct rtc_error why;
+    unsigned life = client->lives;
     if (before != RTC_STATE_CONNECTED)
         client_enter(client, RTC_STATE_CONNECTED);
     error_set(&why, RTC_CONNECTION_LOST, "the connection could not be resumed; whether the server got this request is not known");
     requests_fail_all(client, failed, &why);
-    if (before == RTC_STATE_RECONNECTING && client->state == RTC_STATE_CONNECTED && client->life.on_reconnected)
+    if (before == RTC_STATE_RECONNECTING && client->lives == life && client->life.on_reconnected)
         client->life.on_reconnected(client, how, client->life_argument);
 }
 
@@ -275,12 +290,13 @@ static void connect_tell(struct rtc_client *client, enum rtc_state before, const
 static bool connect_forgotten(struct rtc_client *client)
 {
     struct rtc_error why;
+    unsigned life = client->lives;
     error_set(&why, RTC_CONNECTION_LOST, "the server does not know the connection any more");
     client->error = why;
     client_enter(client, RTC_STATE_RECONNECTING);
-    if (client->state == RTC_STATE_RECONNECTING && client->life.on_reconnecting)
+    if (client->lives == life && client->life.on_reconnecting)
         client->life.on_reconnecting(client, &why, client->life_argument);
-    return client->state == RTC_STATE_RECONNECTING;
+    return client->lives == life;
 }
 
 void connect_greeted(struct rtc_client *client, struct rtc_link *link, struct welcome *welcome)
@@ -299,11 +315,21 @@ void connect_greeted(struct rtc_client *client, struct rtc_link *link, struct we
     connect_adopt(client, link);
     if (welcome)
         session_take_welcome(&client->session, welcome);
+    if (is_new && link_set_urls(link) < 0) {
+        struct rtc_error why;
+        error_no_memory(&why);
+        client_finish(client, &why);
+        return;
+    }
     if (is_new) {
         link->number = 0;
         how.is_resumed = false;
         how.unacknowledged = sent_queue_restart(&client->sent, &lost);
         requests_restart(client, &lost, &failed);
+    }
+    if (client->state != RTC_STATE_CONNECTED) {
+        client->attempt.opened_ms = client->io.now_ms;
+        client->attempt.opened_mark = connect_mark(client);
     }
     client_log(client, RTC_LOG_INFO, "%s carries %s connection %s", link->kind->name, is_new ? "the new" : "the", session->connection_id);
     if (!is_carrier || is_new)

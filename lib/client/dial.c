@@ -71,6 +71,16 @@ static void try_failed(struct try *try, int error)
     dial->failed_count++;
 }
 
+/* Where nobody listens on a port of this machine, TCP may connect a socket to itself, if that port was just given to it. */
+static bool is_connected_to_itself(int descriptor)
+{
+    struct sockaddr_storage here = {0}, there = {0};
+    socklen_t here_length = sizeof(here), there_length = sizeof(there);
+    return getsockname(descriptor, (struct sockaddr *)&here, &here_length) == 0
+        && getpeername(descriptor, (struct sockaddr *)&there, &there_length) == 0
+        && here_length == there_length && memcmp(&here, &there, here_length) == 0;
+}
+
 static void try_on_ready(struct io_watch *watch, uint32_t events)
 {
     struct try *try = CONTAINER_OF(watch, struct try, watch);
@@ -79,6 +89,8 @@ static void try_on_ready(struct io_watch *watch, uint32_t events)
     socklen_t length = sizeof(error);
     if (getsockopt(watch->descriptor, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
         error = errno;
+    if (!error && is_connected_to_itself(watch->descriptor))
+        error = ECONNREFUSED;
     if (error) {
         try_failed(try, error);
         dial_next(dial);

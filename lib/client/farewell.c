@@ -52,7 +52,7 @@ void farewell_send(struct rtc_client *client)
         return;
     *farewell = (struct farewell){.client = client, .timer.on_due = farewell_on_timer};
     list_append(&client->farewells, &farewell->node);
-    caller_init(&farewell->caller, &client->io, client->tls, &farewell_handler, farewell);
+    caller_init(&farewell->caller, &client->io, client_tls(client), &farewell_handler, farewell);
     buf_add_text(&address, session->url);
     buf_add_text(&address, "/connection?token=");
     text_add_url_encoded(&address, bytes_text(session->token));

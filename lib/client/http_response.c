@@ -8,7 +8,7 @@
 
 #include <strings.h>
 
-enum { CHUNK_LINE_MAX = 4096, STATUS_LINE = 12 };
+enum { STATUS_LINE = 12 };              /* "HTTP/1.1 200" */
 
 void http_reader_init(struct http_reader *reader)
 {
@@ -74,9 +74,25 @@ static bool is_named(struct bytes name, const char *text)
     return name.length == strlen(text) && strncasecmp((const char *)name.data, text, name.length) == 0;
 }
 
-static bool is_value(struct bytes value, const char *text)
+/* In a list such as "keep-alive, Upgrade". */
+static bool has_word(struct bytes list, const char *word)
 {
-    return is_named(value, text);
+    while (list.length) {
+        const unsigned char *comma = memchr(list.data, ',', list.length);
+        size_t length = comma ? (size_t)(comma - list.data) : list.length, used = comma ? length + 1 : length;
+        if (is_named(trim(bytes_of(list.data, length)), word))
+            return true;
+        list = bytes_of(list.data + used, list.length - used);
+    }
+    return false;
+}
+
+static bool has_control(struct bytes text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if ((text.data[i] < ' ' && text.data[i] != '\t') || text.data[i] == 0x7f)
+            return true;
+    return false;
 }
 
 struct bytes http_reader_field(const struct http_reader *reader, const char *wanted)
@@ -96,7 +112,7 @@ static bool read_status(struct http_reader *reader, struct bytes line, bool *ret
     bool is_1_1 = line.length >= STATUS_LINE && memcmp(line.data, "HTTP/1.1 ", 9) == 0;
     bool is_1_0 = line.length >= STATUS_LINE && memcmp(line.data, "HTTP/1.0 ", 9) == 0;
     uint64_t status;
-    if ((!is_1_1 && !is_1_0) || (line.length > STATUS_LINE && line.data[STATUS_LINE] != ' '))
+    if ((!is_1_1 && !is_1_0) || (line.length > STATUS_LINE && line.data[STATUS_LINE] != ' ') || has_control(line))
         return false;
     if (text_parse_uint(bytes_of(line.data + 9, 3), &status) < 0 || status < 100)
         return false;
@@ -110,21 +126,20 @@ struct framing { bool has_length, is_chunked, closes, stays; uint64_t length; };
 static enum decode read_field(struct bytes name, struct bytes value, struct framing *ret, struct rtc_error *error)
 {
     uint64_t length;
-    for (size_t i = 0; i < value.length; i++)
-        if ((value.data[i] < ' ' && value.data[i] != '\t') || value.data[i] == 0x7f)
-            return http_bad(error, "a field has a control character");
+    if (has_control(value))
+        return http_bad(error, "a field has a control character");
     if (is_named(name, "content-length")) {
         if (text_parse_uint(value, &length) < 0 || (ret->has_length && length != ret->length))
             return http_bad(error, "Content-Length is no number, or two");
         ret->has_length = true;
         ret->length = length;
     } else if (is_named(name, "transfer-encoding")) {
-        if (!is_value(value, "chunked") || ret->is_chunked)
+        if (!is_named(value, "chunked") || ret->is_chunked)
             return http_bad(error, "a transfer coding other than chunked is used");
         ret->is_chunked = true;
     } else if (is_named(name, "connection")) {
-        ret->closes |= is_value(value, "close");
-        ret->stays |= is_value(value, "keep-alive");
+        ret->closes |= has_word(value, "close");
+        ret->stays |= has_word(value, "keep-alive");
     }
     return DECODE_DONE;
 }
@@ -145,12 +160,14 @@ static enum decode read_head(struct http_reader *reader, struct rtc_error *error
     }
     if (framing.has_length && framing.is_chunked)
         return http_bad(error, "it has both a length and chunks");
-    reader->can_stay = !framing.closes && (is_1_1 || framing.stays);
+    /* HTTP/1.0 knows no chunks: whoever is between may see the end elsewhere (RFC 9112 section 6.1). */
+    reader->can_stay = !framing.closes && (is_1_1 || (framing.stays && !framing.is_chunked));
     reader->left = framing.length;
+    http_chunked_init(&reader->chunked, UINT64_MAX);    /* who reads it knows how much is too much */
     if (reader->status < 200 || reader->status == 204 || reader->status == 304)
         reader->state = HTTP_AT_END;
     else if (framing.is_chunked)
-        reader->state = HTTP_IN_CHUNK_SIZE;
+        reader->state = HTTP_IN_CHUNKS;
     else if (framing.has_length)
         reader->state = framing.length ? HTTP_IN_LENGTH : HTTP_AT_END;
     else
@@ -160,22 +177,28 @@ static enum decode read_head(struct http_reader *reader, struct rtc_error *error
     return DECODE_DONE;
 }
 
-/* Gathers up to and with `end`: DONE, MORE, or BAD when it is longer than `max`. */
-static enum decode gather(struct buf *line, struct bytes input, const char *end, size_t max, size_t *ret_used, struct rtc_error *error)
+/* Gathers a head up to its empty line, and nothing beyond it. */
+static enum decode gather(struct buf *head, struct bytes input, size_t *ret_used, struct rtc_error *error)
 {
-    size_t size = strlen(end), before = line->length, back = MIN(before, size - 1);
-    buf_add_bytes(line, input);
-    if (buf_status(line) < 0) {
-        error_no_memory(error);
-        return DECODE_BAD;
+    static const char end[] = "\r\n\r\n";
+    const size_t size = sizeof(end) - 1;
+    for (*ret_used = 0; *ret_used < input.length;) {
+        const unsigned char *from = input.data + *ret_used;
+        size_t left = input.length - *ret_used;
+        const unsigned char *feed = memchr(from, '\n', left);
+        size_t length = feed ? (size_t)(feed - from) + 1 : left;
+        if (length > HTTP_HEAD_MAX - head->length)
+            return http_bad(error, "its head has more than 64 KiB");
+        buf_add(head, from, length);
+        if (buf_status(head) < 0) {
+            error_no_memory(error);
+            return DECODE_BAD;
+        }
+        *ret_used += length;
+        if (feed && head->length >= size && memcmp(head->data + head->length - size, end, size) == 0)
+            return DECODE_DONE;
     }
-    const unsigned char *found = memmem(line->data + before - back, line->length - before + back, end, size);
-    size_t length = found ? (size_t)(found - line->data) + size : line->length;
-    if (length > max)
-        return http_bad(error, "a head or line has no end");
-    *ret_used = length - before;
-    line->length = length;
-    return found ? DECODE_DONE : DECODE_MORE;
+    return DECODE_MORE;
 }
 
 static enum decode take_head(struct http_reader *reader, struct bytes input, size_t *ret_used, enum http_event *ret_event, struct rtc_error *error)
@@ -185,7 +208,7 @@ static enum decode take_head(struct http_reader *reader, struct bytes input, siz
     /* What is no HTTP may never send an empty line: it is known at its first byte. */
     if ((old && memcmp(reader->line.data, start, old) != 0) || (known > old && memcmp(input.data, start + old, known - old) != 0))
         return http_bad(error, "it does not begin with HTTP/1.1 and a status");
-    enum decode result = gather(&reader->line, input, "\r\n\r\n", HTTP_HEAD_MAX, ret_used, error);
+    enum decode result = gather(&reader->line, input, ret_used, error);
     if (result != DECODE_DONE)
         return result;
     buf_done(&reader->head);
@@ -201,91 +224,57 @@ static enum decode take_head(struct http_reader *reader, struct bytes input, siz
     return DECODE_DONE;
 }
 
-static enum decode take_chunk_size(struct http_reader *reader, struct rtc_error *error)
+static enum decode take_chunks(struct http_reader *reader, struct bytes input, size_t *ret_used, enum http_event *ret_event,
+                               struct bytes *ret_body, struct rtc_error *error)
 {
-    static const char digits[] = "0123456789abcdef";
-    struct bytes line = buf_bytes(&reader->line);
-    uint64_t size = 0;
-    size_t i = 0;
-    for (const char *digit; i < line.length && line.data[i] && (digit = strchr(digits, line.data[i] | 0x20)) && line.data[i] > ' '; i++) {
-        if (size >> 56)
-            return http_bad(error, "a chunk is too large");
-        size = size << 4 | (uint64_t)(digit - digits);
+    struct fault fault = {0};
+    buf_clear(&reader->line);
+    enum decode result = http_chunked_read(&reader->chunked, input, ret_used, &reader->line, &fault);
+    if (result == DECODE_BAD)
+        return http_bad(error, fault_message(&fault));
+    if (buf_status(&reader->line) < 0) {
+        error_no_memory(error);
+        return DECODE_BAD;
     }
-    if (i == 0 || (line.data[i] != '\r' && line.data[i] != ';' && line.data[i] != ' ' && line.data[i] != '\t'))
-        return http_bad(error, "a chunk has no size");
-    buf_clear(&reader->line);
-    reader->left = size;
-    reader->state = size ? HTTP_IN_CHUNK : HTTP_IN_TRAILER;
-    return DECODE_DONE;
-}
-
-/* A line of chunked coding has been gathered. DONE: on with the next state. */
-static enum decode take_line(struct http_reader *reader, struct rtc_error *error)
-{
-    size_t length = reader->line.length;
-    if (reader->state == HTTP_IN_CHUNK_SIZE)
-        return take_chunk_size(reader, error);
-    if (reader->state == HTTP_IN_CHUNK_END && length != 2)
-        return http_bad(error, "a chunk is longer than it says");
-    if (reader->state == HTTP_IN_CHUNK_END)
-        reader->state = HTTP_IN_CHUNK_SIZE;
-    else if (length == 2)
+    if (result == DECODE_DONE)
         reader->state = HTTP_AT_END;
-    buf_clear(&reader->line);
-    return DECODE_DONE;
+    *ret_event = reader->line.length ? HTTP_EVENT_BODY : HTTP_EVENT_END;
+    *ret_body = buf_bytes(&reader->line);
+    return result == DECODE_DONE || reader->line.length ? DECODE_DONE : DECODE_MORE;
 }
 
-static enum decode take_body(struct http_reader *reader, struct bytes input, size_t *ret_used, enum http_event *ret_event, struct bytes *ret_body)
+/* With a length, or until the peer closes. */
+static enum decode take_plain(struct http_reader *reader, struct bytes input, size_t *ret_used, enum http_event *ret_event, struct bytes *ret_body)
 {
     size_t taken = reader->state == HTTP_IN_REST ? input.length : (size_t)MIN(reader->left, (uint64_t)input.length);
-    if (taken == 0)
-        return DECODE_MORE;
     *ret_body = bytes_of(input.data, taken);
     *ret_event = HTTP_EVENT_BODY;
     *ret_used = taken;
-    if (reader->state == HTTP_IN_REST)
-        return DECODE_DONE;
-    reader->left -= taken;
-    if (reader->left == 0)
-        reader->state = reader->state == HTTP_IN_CHUNK ? HTTP_IN_CHUNK_END : HTTP_AT_END;
+    if (reader->state == HTTP_IN_LENGTH && (reader->left -= taken) == 0)
+        reader->state = HTTP_AT_END;
     return DECODE_DONE;
 }
 
 enum decode http_read(struct http_reader *reader, struct bytes input, size_t *ret_used, enum http_event *ret_event, struct bytes *ret_body,
                       struct rtc_error *error)
 {
+    enum decode result = DECODE_MORE;
     *ret_used = 0;
     *ret_body = (struct bytes){0};
-    for (;;) {
-        struct bytes rest = bytes_of(input.data + *ret_used, input.length - *ret_used);
-        size_t used = 0;
-        enum decode result;
-        if (reader->state == HTTP_AT_END) {
-            *ret_event = HTTP_EVENT_END;
-            return DECODE_DONE;
-        }
-        if (rest.length == 0)
-            return DECODE_MORE;
-        if (reader->state == HTTP_IN_LENGTH || reader->state == HTTP_IN_CHUNK || reader->state == HTTP_IN_REST) {
-            result = take_body(reader, rest, &used, ret_event, ret_body);
-            *ret_used += used;
-            return result;
-        }
-        if (reader->state == HTTP_IN_HEAD) {
-            result = take_head(reader, rest, &used, ret_event, error);
-            *ret_used += used;
-            if (result == DECODE_MORE && reader->line.length == 0)
-                continue;               /* an interim answer was passed over */
-            return result;
-        }
-        result = gather(&reader->line, rest, "\r\n", CHUNK_LINE_MAX, &used, error);
-        *ret_used += used;
-        if (result == DECODE_DONE)
-            result = take_line(reader, error);
-        if (result != DECODE_DONE)
-            return result;
+    if (reader->state == HTTP_AT_END) {
+        *ret_event = HTTP_EVENT_END;
+        return DECODE_DONE;
     }
+    /* Again where an interim answer was passed over. */
+    while (reader->state == HTTP_IN_HEAD && *ret_used < input.length && result == DECODE_MORE) {
+        size_t used = 0;
+        result = take_head(reader, bytes_of(input.data + *ret_used, input.length - *ret_used), &used, ret_event, error);
+        *ret_used += used;
+    }
+    if (result != DECODE_MORE || input.length == 0 || reader->state == HTTP_IN_HEAD)
+        return result;
+    return reader->state == HTTP_IN_CHUNKS ? take_chunks(reader, input, ret_used, ret_event, ret_body, error)
+                                           : take_plain(reader, input, ret_used, ret_event, ret_body);
 }
 
 bool http_reader_ends_at_close(const struct http_reader *reader)

@@ -70,7 +70,8 @@ void io_watch_stop(struct io *io, struct io_watch *watch)
 void io_timer_set(struct io *io, struct io_timer *timer, uint64_t ms)
 {
     io_timer_stop(io, timer);
-    timer->due_ms = (ms ? clock_ms() : io->now_ms) + ms;
+    if (__builtin_add_overflow(ms ? clock_ms() : io->now_ms, ms, &timer->due_ms))
+        timer->due_ms = UINT64_MAX;
     timer->is_set = true;
     /* Most are further away than those before them. */
     struct list *item = io->timers.previous;

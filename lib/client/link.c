@@ -17,7 +17,7 @@ static int link_add_address(const struct rtc_link *link, struct buf *out)
     const struct offer *offer = &session->offers[link->offer];
     struct url url;
     struct rtc_error error;
-    if (url_resolve(session->url, offer->path, &url, &error) == RTC_OK)
+    if (url_resolve(session->url, offer->path, &url, &error) == RTC_OK && client_prepare_tls(link->client, &url, &error) == RTC_OK)
         url_add_text(&url, out);
     else
         buf_add_text(out, offer->path);     /* a transport of the caller's own may read it otherwise */
@@ -34,7 +34,14 @@ static int link_add_address(const struct rtc_link *link, struct buf *out)
     return buf_status(out);
 }
 
-static int link_set_urls(struct rtc_link *link)
+static void link_forget_urls(struct rtc_link *link)
+{
+    free(STEAL(link->url));
+    free(STEAL(link->send_url));
+    free(STEAL(link->authorization));
+}
+
+int link_set_urls(struct rtc_link *link)
 {
     struct buf url = {0}, send_url = {0};
     const struct session *session = &link->client->session;
@@ -46,6 +53,7 @@ static int link_set_urls(struct rtc_link *link)
     if (r == 0)
         r = buf_status(&send_url);
     if (r == 0) {
+        link_forget_urls(link);
         link->url = strdup(buf_text(&url));
         link->send_url = strdup(buf_text(&send_url));
         if (!link->url || !link->send_url || (access_token && asprintf(&link->authorization, "Bearer %s", access_token) < 0))
@@ -91,9 +99,7 @@ void link_free(struct rtc_link *link)
     if (link->transport)
         link->kind->close(STEAL(link->transport), link->is_final);
     list_remove(&link->node);
-    free(link->url);
-    free(link->send_url);
-    free(link->authorization);
+    link_forget_urls(link);
     free(link);
 }
 
@@ -214,8 +220,8 @@ void rtc_link_failed(struct rtc_link *link, const struct rtc_error *why, bool ca
         client->link = NULL;
     if (is_candidate)
         client->candidate = NULL;
-    /* That another transport took the connection over (rtc-protocol(7)) is the client's own doing while it tries a better one. */
-    bool is_taken_over = why->code == RTC_UNSUPPORTED && upgrade_is_trying(client);
+    /* That another transport took the connection over (rtc-protocol(7)) is the client's own doing when it has just tried a better one. */
+    bool is_taken_over = why->code == RTC_UNSUPPORTED && upgrade_is_recent(client);
     if (!can_reconnect && !is_taken_over)
         client_finish(client, why);
     else if (is_candidate && client->state == RTC_STATE_CONNECTED)

@@ -30,6 +30,8 @@ void link_open(struct rtc_client *client, size_t offer);
 /* The client is done with it: closed and freed by the next client_sweep, at once or at the end of this round. */
 void link_end(struct rtc_link *link, bool is_final);
 void link_free(struct rtc_link *link);
+/* Its URLs, from what the session is now: a transport that polls may be given a new connection with a new token. -ENOMEM. */
+MUST_CHECK int link_set_urls(struct rtc_link *link);
 /* For transports that come with the library: io timers, TLS. */
 static inline struct io *link_io(const struct rtc_link *link) { return &link->client->io; }
 void link_log(struct rtc_link *link, enum rtc_level level, const char *format, ...) PRINTF_LIKE(3, 4);

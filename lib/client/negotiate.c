@@ -61,10 +61,11 @@ static enum rtc_code negotiate_set_url(struct negotiation *negotiation, const ch
     struct url url;
     struct buf plain = {0};
     enum rtc_code code = url_parse(text, &url, error);
+    if (code == RTC_OK)
+        code = client_prepare_tls(negotiation->client, &url, error);
     if (code != RTC_OK)
         return code;
-    if (strchr(url.path, '?'))
-        return error_set(error, RTC_BAD_ARGUMENT, "url: a query does not belong there, in %s", text);
+    negotiation->caller.tls = client_tls(negotiation->client);
     url_add_text(&url, &plain);
     while (plain.length && plain.data[plain.length - 1] == '/')
         plain.length--;
@@ -204,7 +205,7 @@ struct negotiation *negotiate_start(struct rtc_client *client, struct rtc_error 
         return NULL;
     }
     negotiation->client = client;
-    caller_init(&negotiation->caller, &client->io, client->tls, &negotiate_handler, negotiation);
+    caller_init(&negotiation->caller, &client->io, client_tls(client), &negotiate_handler, negotiation);
     if (negotiate_set_url(negotiation, client->options.url, error) == RTC_OK && negotiate_ask(negotiation, error) == RTC_OK)
         return negotiation;
     negotiate_cancel(negotiation);

@@ -4,6 +4,7 @@
 #include "lib/client/options.h"
 
 #include "lib/client/error.h"
+#include "lib/client/tls.h"
 #include "lib/envelope.h"
 
 #include <stdlib.h>
@@ -35,6 +36,7 @@ void options_done(struct options *options)
     for (unsigned i = 0; (text = options_text(options, i)); i++)
         free(*text);
     free(options->delays_ms);
+    tls_context_unref(options->tls_context);
     buf_done(&options->headers);
     *options = (struct options){0};
 }
@@ -66,6 +68,7 @@ void options_set_tls(struct options *options, const struct rtc_tls *tls)
 {
     static const struct rtc_tls none;
     options->has_tls = tls != NULL;
+    tls_context_unref(STEAL(options->tls_context));
     tls = tls ? tls : &none;
     options_set_text(options, (char **)&options->tls.ca_file, tls->ca_file);
     options_set_text(options, (char **)&options->tls.certificate_file, tls->certificate_file);
@@ -80,6 +83,7 @@ int options_copy(struct options *ret, const struct options *from)
     *ret = *from;
     ret->delays_ms = NULL;
     ret->headers = (struct buf){0};
+    tls_context_ref(ret->tls_context);
     for (unsigned i = 0; (text = options_text(ret, i)); i++)
         *text = NULL;
     for (unsigned i = 0; (text = options_text(ret, i)); i++)

@@ -9,6 +9,8 @@
 
 enum { OPTIONS_LIST_MAX = 16 };         /* transports, codecs of the caller's own */
 
+struct tls_context;
+
 struct options {
     char *url;
     char *transports;                   /* names, best first; NULL: all */
@@ -36,6 +38,7 @@ struct options {
 
     bool has_tls;
     struct rtc_tls tls;                 /* its text is owned */
+    struct tls_context *tls_context;    /* made of it when the first client was built, and shared by all of them; NULL: not yet */
 
     rtc_log_fn *logger;
     void *logger_argument;

@@ -5,6 +5,7 @@
 #include "lib/client/problem.h"
 
 #include "lib/client/error.h"
+#include "lib/fault.h"
 #include "lib/json.h"
 
 static enum rtc_code code_of_status(unsigned status)
@@ -29,7 +30,7 @@ static const char *hint_of_status(unsigned status)
         : status == 401 ? "; see access_token" : status >= 300 && status < 400 ? "; use the URL that it redirects to" : "";
 }
 
-void problem_read(unsigned status, struct bytes body, const char *what, struct rtc_error *ret)
+bool problem_read(unsigned status, struct bytes body, const char *what, struct rtc_error *ret)
 {
     struct json_scan scan;
     struct bytes json, code, detail, reason;
@@ -39,13 +40,17 @@ void problem_read(unsigned status, struct bytes body, const char *what, struct r
     if (json_take_all(&scan, JSON_DEPTH_MAX, &json) < 0 || json_string(json_member(json, "code"), &scratch, &code) < 0) {
         error_set(ret, code_of_status(status), "%s answers with HTTP status %u%s", what, status, hint_of_status(status));
         buf_done(&scratch);
-        return;
+        return false;
     }
+    bool is_final = false;
     enum rtc_code known = error_code_by_name(code);
-    if (json_string(json_member(json, "reason"), &scratch, &reason) == 0 && bytes_is(reason, "no-transport"))
-        known = RTC_NO_TRANSPORT;
+    if (json_string(json_member(json, "reason"), &scratch, &reason) == 0) {
+        known = bytes_is(reason, "no-transport") ? RTC_NO_TRANSPORT : known;
+        is_final = bytes_is(reason, fault_rows[FAULT_DISCONNECTED].name);
+    }
     if (json_string(json_member(json, "detail"), &scratch, &detail) < 0 && json_string(json_member(json, "title"), &scratch, &detail) < 0)
         detail = BYTES("no reason given");
     error_set(ret, known, "%s is refused with HTTP status %u: %s", what, status, error_quote(detail, quoted));
     buf_done(&scratch);
+    return is_final;
 }

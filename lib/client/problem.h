@@ -6,5 +6,5 @@
 #include "lib/buf.h"
 #include "lib/rtc.h"
 
-/* `what`: who answered, such as "the negotiation with https://…". */
-void problem_read(unsigned status, struct bytes body, const char *what, struct rtc_error *ret);
+/* `what`: who answered, such as "the negotiation with https://…". true: the connection was ended for good; do not come back. */
+bool problem_read(unsigned status, struct bytes body, const char *what, struct rtc_error *ret);

@@ -11,22 +11,6 @@
 
 enum { REPLY_MS = 30000 };
 
-/* What is queued now may go out over a link with another protocol: so it must have a form in each. */
-static bool has_form_in_all(struct rtc_client *client, const struct rtc_envelope *envelope, const struct rtc_codec *codec)
-{
-    /* Only what begins with $ means something else in MessagePack. */
-    if (client->codecs.count < 2 || !memchr(envelope->json.data, '$', envelope->json.length))
-        return true;
-    bool has_form = true;
-    for (size_t i = 0; i < client->codecs.count && has_form; i++) {
-        struct buf text = {0};
-        if (client->codecs.list[i] != codec)
-            has_form = codec_encode(client->codecs.list[i], envelope, &text) != RTC_BAD_ENVELOPE;
-        buf_done(&text);
-    }
-    return has_form;
-}
-
 static enum rtc_code requests_write(struct rtc_client *client, const struct rtc_envelope *envelope, struct sent **ret)
 {
     const struct rtc_codec *codec = client->link ? client->link->codec : client->codecs.list[0];
@@ -36,13 +20,9 @@ static enum rtc_code requests_write(struct rtc_client *client, const struct rtc_
     enum rtc_code code = sent_new(envelope, codec, ret);
     if (code == RTC_NO_MEMORY)
         return client_fail(client, code, "out of memory");
-    if (code == RTC_OK && !has_form_in_all(client, envelope, codec)) {
-        sent_free(*ret);
-        code = RTC_BAD_ENVELOPE;
-    }
+    /* All JSON has a form in MessagePack; a codec of the caller's own may think otherwise. */
     if (code != RTC_OK)
-        return client_fail(client, RTC_BAD_ARGUMENT, "the data of \"%.*s\" has no form in every protocol of this client: see $binary and $ext in "
-                           "rtc-protocol(7)", length, name);
+        return client_fail(client, code, "the codec for %s does not write \"%.*s\"", codec->name, length, name);
     if ((*ret)->text.length <= message_max)
         return RTC_OK;
     size_t size = (*ret)->text.length;

@@ -17,7 +17,8 @@
 
 struct lookup {
     atomic_int users;                   /* the client, the thread */
-    int done;                           /* eventfd; 8 bytes in it when what follows is filled */
+    int done;                           /* eventfd, which is rung when what follows is filled */
+    atomic_bool is_filled;              /* says so to the language, as the descriptor says it to the kernel */
     char host[URL_HOST_MAX + 1], port[8];
     bool is_numeric;
     int status, system_error;           /* of getaddrinfo */
@@ -53,6 +54,7 @@ static void lookup_run(struct lookup *lookup)
     }
     if (list)
         freeaddrinfo(list);
+    atomic_store_explicit(&lookup->is_filled, true, memory_order_release);
     uint64_t one = 1;
     ssize_t written = write(lookup->done, &one, sizeof(one));
     assert(written == sizeof(one));
@@ -88,9 +90,11 @@ static int lookup_start_thread(struct lookup *lookup)
 static void resolve_on_ready(struct io_watch *watch, uint32_t events)
 {
     struct resolution *resolution = CONTAINER_OF(watch, struct resolution, watch);
-    const struct lookup *lookup = resolution->lookup;
+    struct lookup *lookup = resolution->lookup;
     struct rtc_error why;
     io_watch_stop(resolution->io, watch);
+    bool is_filled = atomic_load_explicit(&lookup->is_filled, memory_order_acquire);
+    assert(is_filled);
     if (lookup->status == 0 && lookup->found.count) {
         resolution->on_done(resolution->owner, &lookup->found, NULL);
         return;

@@ -10,7 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 16 * 1024, READS_MAX = 8 };     /* in one turn: others are to be served as well */
+enum {
+    READ_BYTES = 16 * 1024, READS_MAX = 8,      /* in one turn: others are to be served as well */
+    TLS_PIECE = 16 * 1024,                      /* what one TLS record holds */
+    KEPT_BYTES = 4096,
+};
 
 struct stream {
     struct io *io;
@@ -23,6 +27,7 @@ struct stream {
     unsigned busy;                      /* depth of calls to the handler; freed when it is 0 */
     struct buf plain;                   /* to be sent, from before it was open */
     struct buf out;                     /* to be sent, as it goes out */
+    size_t sent;                        /* of it, this much has gone */
     struct io_timer timer;              /* tells a failure later; the limit of stream_finish */
     struct rtc_error failed;
     const struct stream_handler *handler;
@@ -64,7 +69,8 @@ void stream_close(struct stream *stream)
 /* The end, as the owner hears of it. */
 static void stream_end(struct stream *stream, const struct rtc_error *why)
 {
-    struct rtc_error end = *why;
+    /* A send that failed knows why; reading after it shows but an end, as if it were in order. */
+    struct rtc_error end = stream->failed.code != RTC_OK ? stream->failed : *why;
     stream_release(stream);
     if (stream->is_finishing)
         stream_close(stream);
@@ -102,20 +108,38 @@ static void stream_on_timer(struct io_timer *timer)
     stream_leave(stream);
 }
 
+static bool stream_is_drained(const struct stream *stream)
+{
+    return stream->sent == stream->out.length;
+}
+
+/* What has gone is dropped once it is most of the queue, so that each byte is moved but once; and no idle stream keeps much. */
+static void stream_tidy(struct stream *stream)
+{
+    if (stream_is_drained(stream) && stream->out.capacity > KEPT_BYTES)
+        buf_done(&stream->out);
+    else if (stream_is_drained(stream) || stream->sent > stream->out.length / 2)
+        buf_consume(&stream->out, stream->sent);
+    else
+        return;
+    stream->sent = 0;
+}
+
 /* -errno; what does not go now waits for EPOLLOUT. */
 static int stream_write(struct stream *stream)
 {
-    while (stream->out.length) {
-        ssize_t sent = send(stream->watch.descriptor, stream->out.data, stream->out.length, MSG_NOSIGNAL);
+    while (!stream_is_drained(stream)) {
+        ssize_t sent = send(stream->watch.descriptor, stream->out.data + stream->sent, stream->out.length - stream->sent, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && errno != EAGAIN)
             return -errno;
         if (sent < 0)
             break;
-        buf_consume(&stream->out, (size_t)sent);
+        stream->sent += (size_t)sent;
     }
-    bool wants_to_write = stream->out.length != 0;
+    stream_tidy(stream);
+    bool wants_to_write = !stream_is_drained(stream);
     if (wants_to_write != stream->wants_to_write)
         io_watch_change(stream->io, &stream->watch, wants_to_write ? EPOLLIN | EPOLLOUT : EPOLLIN);
     stream->wants_to_write = wants_to_write;
@@ -129,41 +153,52 @@ static int stream_push(struct stream *stream)
     return r < 0 ? r : stream_write(stream);
 }
 
+static enum rtc_code stream_broke(const struct stream *stream, int r, struct rtc_error *why)
+{
+    return error_set(why, r == -ENOMEM ? RTC_NO_MEMORY : RTC_NETWORK, "the connection to %s broke: %s", stream->url.host, strerror(-r));
+}
+
+/* Piece by piece, so that TLS's own memory, which never shrinks, stays small. */
+static enum rtc_code stream_encrypt(struct stream *stream, struct bytes bytes, struct rtc_error *why)
+{
+    while (bytes.length) {
+        size_t piece = MIN(bytes.length, (size_t)TLS_PIECE);
+        enum rtc_code code = tls_write(stream->tls, bytes_of(bytes.data, piece), why);
+        int r = code == RTC_OK ? tls_give(stream->tls, &stream->out) : 0;
+        if (code != RTC_OK || r < 0)
+            return code != RTC_OK ? code : stream_broke(stream, r, why);
+        bytes = bytes_of(bytes.data + piece, bytes.length - piece);
+    }
+    return RTC_OK;
+}
+
+static enum rtc_code stream_queue(struct stream *stream, struct bytes bytes, struct rtc_error *why)
+{
+    struct buf *queue = stream->is_open ? &stream->out : &stream->plain;
+    if (bytes.length > STREAM_QUEUE_MAX - MIN(stream_queued_bytes(stream), (size_t)STREAM_QUEUE_MAX))
+        return error_set(why, RTC_NETWORK, "%s takes nothing: %d bytes wait for it", stream->url.host, STREAM_QUEUE_MAX);
+    if (stream->is_open && stream->tls)
+        return stream_encrypt(stream, bytes, why);
+    buf_add_bytes(queue, bytes);
+    return buf_status(queue) < 0 ? error_no_memory(why) : RTC_OK;
+}
+
 void stream_send(struct stream *stream, struct bytes bytes)
 {
     struct rtc_error why;
-    int r = 0;
     if (stream->is_closed || stream->failed.code != RTC_OK || (!stream->has_socket && !stream->dial))
         return;
-    if (bytes.length > STREAM_QUEUE_MAX - MIN(stream_queued_bytes(stream), (size_t)STREAM_QUEUE_MAX)) {
-        error_set(&why, RTC_NETWORK, "%s takes nothing: %d bytes wait for it", stream->url.host, STREAM_QUEUE_MAX);
+    enum rtc_code code = stream_queue(stream, bytes, &why);
+    int r = code == RTC_OK && stream->is_open ? stream_write(stream) : 0;
+    if (r < 0)
+        code = stream_broke(stream, r, &why);
+    if (code != RTC_OK)
         stream_end_later(stream, &why);
-        return;
-    }
-    if (!stream->is_open) {
-        buf_add_bytes(&stream->plain, bytes);
-        r = buf_status(&stream->plain);
-    } else if (stream->tls) {
-        if (tls_write(stream->tls, bytes, &why) != RTC_OK) {
-            stream_end_later(stream, &why);
-            return;
-        }
-        r = stream_push(stream);
-    } else {
-        buf_add_bytes(&stream->out, bytes);
-        r = buf_status(&stream->out);
-        if (r == 0)
-            r = stream_write(stream);
-    }
-    if (r == 0)
-        return;
-    error_set(&why, r == -ENOMEM ? RTC_NO_MEMORY : RTC_NETWORK, "the connection to %s broke: %s", stream->url.host, strerror(-r));
-    stream_end_later(stream, &why);
 }
 
 size_t stream_queued_bytes(const struct stream *stream)
 {
-    return stream->plain.length + stream->out.length;
+    return stream->plain.length + stream->out.length - stream->sent;
 }
 
 void stream_set_handler(struct stream *stream, const struct stream_handler *handler, void *owner)
@@ -172,17 +207,16 @@ void stream_set_handler(struct stream *stream, const struct stream_handler *hand
     stream->owner = owner;
 }
 
-/* Connected, and TLS is agreed on: what waited goes out. */
+/* Connected, and TLS is agreed on: what waited goes out, before anything that the owner sends now. */
 static void stream_opened(struct stream *stream)
 {
     struct buf plain = stream->plain;
     stream->plain = (struct buf){0};
     stream->is_open = true;
-    if (stream->handler->on_open && !stream->is_finishing)
-        stream->handler->on_open(stream->owner);
-    if (!stream->is_closed && plain.length)
-        stream_send(stream, buf_bytes(&plain));
+    stream_send(stream, buf_bytes(&plain));
     buf_done(&plain);
+    if (stream->handler->on_open)
+        stream->handler->on_open(stream->owner);
 }
 
 static void stream_shake_hands(struct stream *stream)
@@ -212,8 +246,12 @@ static bool stream_take_tls(struct stream *stream, struct bytes bytes)
         stream_shake_hands(stream);
     while (stream->is_open && !stream->is_closed && stream->has_socket) {
         enum decode result = tls_read(stream->tls, data, sizeof(data), &length, &why);
-        if (result == DECODE_MORE)
-            return stream_push(stream) == 0;
+        if (result == DECODE_MORE) {
+            int r = stream_push(stream);        /* such as new keys */
+            if (r < 0)
+                stream_end_network(stream, "", -r);
+            return r == 0;
+        }
         if (result == DECODE_DONE && length && !stream->is_finishing) {
             stream->handler->on_data(stream->owner, data, length);
             continue;
@@ -258,9 +296,9 @@ static void stream_on_ready(struct io_watch *watch, uint32_t events)
         int r = stream_write(stream);
         if (r < 0)
             stream_end_network(stream, "", -r);
-        else if (stream->out.length == 0 && stream->is_finishing)
+        else if (stream_is_drained(stream) && stream->is_finishing)
             shutdown(watch->descriptor, SHUT_WR);
-        else if (stream->out.length == 0 && stream->is_open && stream->handler->on_writable)
+        else if (stream_is_drained(stream) && stream->is_open && stream->handler->on_writable)
             stream->handler->on_writable(stream->owner);
     }
     if (events & ~EPOLLOUT && stream->has_socket && !stream->is_closed)
@@ -290,7 +328,7 @@ static void stream_on_dialed(void *owner, int descriptor, const struct rtc_error
     stream_leave(stream);
 }
 
-struct stream *stream_open(struct io *io, const struct url *url, const struct tls_context *tls, const struct stream_handler *handler,
+struct stream *stream_open(struct io *io, const struct url *url, struct tls_context *tls, const struct stream_handler *handler,
                            void *owner, struct rtc_error *error)
 {
     struct stream *stream = calloc(1, sizeof(*stream));
@@ -300,7 +338,8 @@ struct stream *stream_open(struct io *io, const struct url *url, const struct tl
     }
     *stream = (struct stream){.io = io, .url = *url, .handler = handler, .owner = owner, .timer.on_due = stream_on_timer};
     list_init(&stream->node);
-    stream->tls = url->is_tls ? tls_new(tls, url, error) : NULL;
+    error_no_memory(error);             /* what else there can be no context for TLS of */
+    stream->tls = url->is_tls && tls ? tls_new(tls, url, error) : NULL;
     if (!url->is_tls || stream->tls)
         stream->dial = dial_start(io, url, stream_on_dialed, stream, error);
     if (stream->dial)
@@ -322,7 +361,7 @@ void stream_finish(struct stream *stream, uint64_t ms)
         return;
     }
     /* Closing while something is unread would reset the connection, and what was sent last might be lost with it. */
-    if (stream->out.length == 0)
+    if (stream_is_drained(stream))
         shutdown(stream->watch.descriptor, SHUT_WR);
     stream->is_finishing = true;
     list_append(&stream->io->finishing, &stream->node);

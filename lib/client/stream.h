@@ -19,7 +19,7 @@ struct stream_handler {
 };
 
 /* Calls back later, never within these functions. NULL: failed at once, see `error`. `tls` is for https. */
-struct stream *stream_open(struct io *io, const struct url *url, const struct tls_context *tls, const struct stream_handler *handler,
+struct stream *stream_open(struct io *io, const struct url *url, struct tls_context *tls, const struct stream_handler *handler,
                            void *owner, struct rtc_error *error);
 /* Sends, or queues what does not go at once; before on_open too. What goes wrong is told by on_end. */
 void stream_send(struct stream *stream, struct bytes bytes);

@@ -8,12 +8,15 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 struct tls_context {
+    atomic_uint users;
     SSL_CTX *context;
     char *server_name;                  /* to be checked instead of the URL's host */
-    bool is_unverified;
+    bool wants_system_store;            /* still to be loaded */
 };
 
 struct tls {
@@ -38,29 +41,49 @@ static enum rtc_code context_bad(struct rtc_error *error, const char *property, 
     return error_set(error, RTC_BAD_ARGUMENT, "tls: %s %s cannot be used: %s", property, path, openssl_problem(text, sizeof(text)));
 }
 
+/* OpenSSL would ask at the terminal for the passphrase of a key: that is not a library's to do. */
+static int no_passphrase(char *text, int size, int is_writing, void *argument)
+{
+    return -1;
+}
+
+static enum rtc_code context_load_own(SSL_CTX *ctx, const struct rtc_tls *options, struct rtc_error *error)
+{
+    const char *certificate = options->certificate_file, *key = options->key_file;
+    if (!certificate && !key)
+        return RTC_OK;
+    if (!certificate || !key)
+        return error_set(error, RTC_BAD_ARGUMENT, "tls: certificate_file and key_file belong together; %s is missing (one file may hold both)",
+                         key ? "certificate_file" : "key_file");
+    SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+    if (SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1)
+        return context_bad(error, "certificate_file", certificate);
+    /* That it fits the certificate is checked as well. */
+    if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+        return context_bad(error, "key_file", key);
+    return RTC_OK;
+}
+
 static enum rtc_code context_fill(struct tls_context *context, const struct rtc_tls *options, struct rtc_error *error)
 {
     static const unsigned char http[] = "\x08http/1.1";
     SSL_CTX *ctx = context->context;
     SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_alpn_protos(ctx, http, sizeof(http) - 1);
     SSL_CTX_set_verify(ctx, options->is_unverified ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
-    context->is_unverified = options->is_unverified;
+    context->wants_system_store = !options->ca_file && !options->is_unverified;
     if (options->ca_file && SSL_CTX_load_verify_file(ctx, options->ca_file) != 1)
         return context_bad(error, "ca_file", options->ca_file);
-    if (!options->ca_file)
-        SSL_CTX_set_default_verify_paths(ctx);
-    if (options->certificate_file && SSL_CTX_use_certificate_chain_file(ctx, options->certificate_file) != 1)
-        return context_bad(error, "certificate_file", options->certificate_file);
-    if (options->key_file && SSL_CTX_use_PrivateKey_file(ctx, options->key_file, SSL_FILETYPE_PEM) != 1)
-        return context_bad(error, "key_file", options->key_file);
-    if (options->key_file && SSL_CTX_check_private_key(ctx) != 1)
-        return context_bad(error, "key_file (for this certificate)", options->key_file);
+    enum rtc_code code = context_load_own(ctx, options, error);
+    if (code != RTC_OK)
+        return code;
     if (!options->server_name)
         return RTC_OK;
-    if (strlen(options->server_name) > URL_HOST_MAX)
-        return error_set(error, RTC_BAD_ARGUMENT, "tls: server_name is longer than a host's name can be");
+    size_t length = strlen(options->server_name);
+    if (length == 0 || length > URL_HOST_MAX)
+        return error_set(error, RTC_BAD_ARGUMENT, "tls: server_name %s", length ? "is longer than a host's name can be" : "is empty");
     context->server_name = strdup(options->server_name);
     return context->server_name ? RTC_OK : error_no_memory(error);
 }
@@ -70,18 +93,27 @@ enum rtc_code tls_context_new(const struct rtc_tls *options, struct tls_context 
     struct tls_context *context = calloc(1, sizeof(*context));
     ERR_clear_error();
     if (context)
+        atomic_init(&context->users, 1);
+    if (context)
         context->context = SSL_CTX_new(TLS_client_method());
     enum rtc_code code = context && context->context ? context_fill(context, options, error) : error_no_memory(error);
     if (code == RTC_OK)
         *ret = context;
     else
-        tls_context_free(context);
+        tls_context_unref(context);
     return code;
 }
 
-void tls_context_free(struct tls_context *context)
+struct tls_context *tls_context_ref(struct tls_context *context)
 {
-    if (!context)
+    if (context)
+        atomic_fetch_add(&context->users, 1);
+    return context;
+}
+
+void tls_context_unref(struct tls_context *context)
+{
+    if (!context || atomic_fetch_sub(&context->users, 1) != 1)
         return;
     SSL_CTX_free(context->context);
     free(context->server_name);
@@ -99,17 +131,30 @@ static bool tls_set_name(struct tls *tls)
     if (is_address(tls->name))
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls->ssl), tls->name) == 1;
     SSL_set_hostflags(tls->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set_tlsext_host_name(tls->ssl, tls->name) == 1 && SSL_set1_host(tls->ssl, tls->name) == 1;
+    return tls->name[0] && SSL_set_tlsext_host_name(tls->ssl, tls->name) == 1 && SSL_set1_host(tls->ssl, tls->name) == 1;
 }
 
-struct tls *tls_new(const struct tls_context *context, const struct url *url, struct rtc_error *error)
+/* A name that ends with a dot is the same one, but not in certificates. */
+static void tls_take_name(struct tls *tls, const char *name)
+{
+    size_t length = strlen(name);
+    strcpy(tls->name, name);
+    if (length && name[length - 1] == '.')
+        tls->name[length - 1] = '\0';
+}
+
+struct tls *tls_new(struct tls_context *context, const struct url *url, struct rtc_error *error)
 {
     struct tls *tls = calloc(1, sizeof(*tls));
     error_no_memory(error);
     ERR_clear_error();
     if (!tls)
         return NULL;
-    strcpy(tls->name, context->server_name ? context->server_name : url->host);
+    /* Some 150 certificates, a megabyte and 20 ms: only for who needs them. Where there are none, nobody is trusted. */
+    if (context->wants_system_store)
+        SSL_CTX_set_default_verify_paths(context->context);
+    context->wants_system_store = false;
+    tls_take_name(tls, context->server_name ? context->server_name : url->host);
     tls->ssl = SSL_new(context->context);
     tls->in = BIO_new(BIO_s_mem());
     tls->out = BIO_new(BIO_s_mem());
@@ -124,6 +169,7 @@ struct tls *tls_new(const struct tls_context *context, const struct url *url, st
     SSL_set_connect_state(tls->ssl);
     if (tls_set_name(tls))
         return tls;
+    error_set(error, RTC_TLS, "no certificate can be for %s: it is neither a name nor an address", tls->name);
     tls_free(tls);
     return NULL;
 }
@@ -150,12 +196,12 @@ int tls_take(struct tls *tls, struct bytes from_socket)
 
 int tls_give(struct tls *tls, struct buf *to_socket)
 {
-    char *data;
-    long length = BIO_get_mem_data(tls->out, &data);
-    if (length <= 0)
-        return 0;
-    buf_add(to_socket, data, (size_t)length);
-    (void)BIO_reset(tls->out);
+    /* Read, not looked at and reset: that would clear as much memory as the largest message took, each time. */
+    size_t length = BIO_ctrl_pending(tls->out);
+    unsigned char *room = length ? buf_room(to_socket, length) : NULL;
+    int got = room ? BIO_read(tls->out, room, (int)MIN(length, (size_t)INT_MAX)) : 0;
+    if (got > 0)
+        to_socket->length += (size_t)got;
     return buf_status(to_socket);
 }
 

@@ -10,11 +10,13 @@
 struct tls_context;
 struct tls;
 
-/* RTC_BAD_ARGUMENT: a file is missing or no PEM; the sentence names it. `options` may be all NULL. */
+/* RTC_BAD_ARGUMENT: a file is missing or no PEM; the sentence names it. `options` may be all NULL. One thread's at a time. */
 enum rtc_code tls_context_new(const struct rtc_tls *options, struct tls_context **ret, struct rtc_error *error);
-void tls_context_free(struct tls_context *context);
+/* Any number of clients, on any threads, may use one: it is large. NULL is fine for both. */
+struct tls_context *tls_context_ref(struct tls_context *context);
+void tls_context_unref(struct tls_context *context);
 
-struct tls *tls_new(const struct tls_context *context, const struct url *url, struct rtc_error *error);     /* NULL: see `error` */
+struct tls *tls_new(struct tls_context *context, const struct url *url, struct rtc_error *error);     /* NULL: see `error` */
 void tls_free(struct tls *tls);
 
 MUST_CHECK int tls_take(struct tls *tls, struct bytes from_socket);             /* -ENOMEM */

@@ -25,7 +25,7 @@ struct polling {
     bool is_long, has_polled;
     bool is_eager;              /* something was sent that may have an answer: the next pause is left out */
     uint64_t wait_ms, asked_ms;
-    unsigned count;             /* of envelopes in the answer */
+    uint64_t received;          /* when it was asked: an answer with nothing new is an empty one */
 };
 
 static void polling_ask(struct polling *polling)
@@ -38,6 +38,7 @@ static void polling_ask(struct polling *polling)
         return;
     polling->wait_ms = !polling->is_long ? 0 : polling->has_polled ? LONG_WAIT_MS : FIRST_WAIT_MS;
     polling->asked_ms = link_io(link)->now_ms;
+    polling->received = rtc_link_received(link);
     polling->has_polled = true;
     polling->is_eager = false;
     buf_add_format(&address, "%s&received=%llu&wait=%llu", rtc_link_url(link), (unsigned long long)rtc_link_received(link),
@@ -77,14 +78,12 @@ static void polling_on_first(void *argument, uint64_t first)
 
 static void polling_on_one(void *argument, struct bytes text)
 {
-    struct polling *polling = argument;
-    polling->count++;
-    rtc_link_envelope(polling->link, bytes_to(text));
+    rtc_link_envelope(((struct polling *)argument)->link, bytes_to(text));
 }
 
 static uint64_t polling_pause_ms(const struct polling *polling)
 {
-    if (polling->count || polling->is_eager)
+    if (polling->received != rtc_link_received(polling->link) || polling->is_eager)
         return 0;
     if (!polling->is_long)
         return SHORT_PAUSE_MS;
@@ -98,10 +97,9 @@ static void polling_on_done(void *owner, unsigned status, struct bytes body)
     struct rtc_link *link = polling->link;
     struct rtc_error why;
     io_timer_stop(link_io(link), &polling->timer);
-    polling->count = 0;
     if (status != 200 && status != 204) {
-        problem_read(status, body, "a poll", &why);
-        rtc_link_failed(link, &why, true);
+        bool is_final = problem_read(status, body, "a poll", &why);
+        rtc_link_failed(link, &why, !is_final);
         return;
     }
     if (status == 200 && poll_body_read(body, codec_is_binary(link->codec), polling_on_first, polling_on_one, polling) < 0) {
@@ -137,7 +135,7 @@ static void *polling_open(struct rtc_link *link, bool is_long)
     if (!polling)
         return NULL;
     *polling = (struct polling){.link = link, .is_long = is_long, .timer.on_due = polling_on_timer};
-    caller_init(&polling->caller, link_io(link), link->client->tls, &polling_handler, polling);
+    caller_init(&polling->caller, link_io(link), client_tls(link->client), &polling_handler, polling);
     upload_init(&polling->upload, link, polling_on_sent);
     polling_ask(polling);
     return polling;

@@ -55,8 +55,8 @@ static void sse_on_done(void *owner, unsigned status, struct bytes body)
     } else if (status == 200) {
         link_fail(sse->link, RTC_BAD_ANSWER, "the answer is no text/event-stream");
     } else {
-        problem_read(status, body, "the stream", &why);
-        rtc_link_failed(sse->link, &why, true);
+        bool is_final = problem_read(status, body, "the stream", &why);
+        rtc_link_failed(sse->link, &why, !is_final);
     }
 }
 
@@ -79,7 +79,7 @@ static void *sse_open(struct rtc_link *link, void *argument)
         return NULL;
     sse->link = link;
     event_stream_init(&sse->events, CALLER_BODY_MAX);
-    caller_init(&sse->caller, link_io(link), link->client->tls, &sse_handler, sse);
+    caller_init(&sse->caller, link_io(link), client_tls(link->client), &sse_handler, sse);
     upload_init(&sse->upload, link, NULL);
     buf_add_text(&fields, "Accept: text/event-stream\r\nCache-Control: no-store\r\n");
     link_add_fields(link, &fields);

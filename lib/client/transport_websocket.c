@@ -63,7 +63,10 @@ static void websocket_take_close(struct websocket *ws, struct bytes payload)
     for (enum fault_id id = FAULT_NONE + 1; id < FAULT_COUNT && !row; id++)
         if (fault_rows[id].close == code)
             row = &fault_rows[id];
-    if (code == 4404)
+    /* Of these, another row says it better. */
+    if (code == 1000)
+        row = &fault_rows[FAULT_DISCONNECTED];
+    else if (code == 4404)
         row = &fault_rows[FAULT_UNKNOWN_TOKEN];
     error_set(&why, row ? error_code_by_name(bytes_text(row->code)) : RTC_NETWORK, "the server closed it with code %u: %s", code,
               reason.length ? error_quote(reason, quoted) : row ? row->sentence : "no reason given");
@@ -170,8 +173,8 @@ static const char *handshake_problem(const struct websocket *ws)
 static void websocket_refused(struct websocket *ws)
 {
     struct rtc_error why;
-    problem_read(ws->answer.status, buf_bytes(&ws->body), "the WebSocket", &why);
-    rtc_link_failed(ws->link, &why, true);
+    bool is_final = problem_read(ws->answer.status, buf_bytes(&ws->body), "the WebSocket", &why);
+    rtc_link_failed(ws->link, &why, !is_final);
 }
 
 /* The answer to the handshake; what follows a 101 is frames. */
@@ -262,7 +265,7 @@ static void *websocket_open(struct rtc_link *link, void *argument)
     ws_reader_init(&ws->reader, false, MESSAGE_MAX, FRAGMENTS_MAX);
     http_reader_init(&ws->answer);
     if (url_parse(rtc_link_url(link), &url, &why) == RTC_OK && (websocket_add_request(ws, &url, &request) == 0 || error_no_memory(&why) == RTC_OK))
-        ws->stream = stream_open(link_io(link), &url, link->client->tls, &websocket_handler, ws, &why);
+        ws->stream = stream_open(link_io(link), &url, client_tls(link->client), &websocket_handler, ws, &why);
     if (ws->stream)
         stream_send(ws->stream, buf_bytes(&request));
     else

@@ -8,7 +8,10 @@
 #include "lib/client/error.h"
 #include "lib/client/link.h"
 
-enum { PATIENCE_MAX = 10 };             /* times the option: how seldom it is tried when it fails again and again */
+enum {
+    PATIENCE_MAX = 10,                  /* times the option: how seldom it is tried when it fails again and again */
+    RECENT_MS = 30000,                  /* so late a poll may still arrive that was under way when the better one took over */
+};
 
 static void upgrade_try(struct rtc_client *client)
 {
@@ -48,9 +51,11 @@ static void upgrade_arm(struct rtc_client *client)
 
 void upgrade_greeted(struct rtc_client *client)
 {
+    uint64_t switched_ms = client->state == RTC_STATE_CONNECTED ? client->io.now_ms : 0;
     if (!client->upgrade.is_restoring)
         client->upgrade.failed_count = 0;
     upgrade_arm(client);
+    client->upgrade.switched_ms = switched_ms;
 }
 
 void upgrade_stop(struct rtc_client *client)
@@ -68,6 +73,12 @@ void upgrade_writable(struct rtc_client *client)
 bool upgrade_is_trying(const struct rtc_client *client)
 {
     return client->state == RTC_STATE_CONNECTED && client->candidate;
+}
+
+bool upgrade_is_recent(const struct rtc_client *client)
+{
+    uint64_t switched_ms = client->upgrade.switched_ms;
+    return upgrade_is_trying(client) || (switched_ms && client->io.now_ms - switched_ms < RECENT_MS);
 }
 
 /* The old transport carries the connection on: as it is, or opened again. */

@@ -121,7 +121,7 @@ static const struct caller_handler upload_handler = {.on_done = upload_on_done, 
 void upload_init(struct upload *upload, struct rtc_link *link, void (*on_sent)(struct upload *upload))
 {
     *upload = (struct upload){.link = link, .on_sent = on_sent, .timer.on_due = upload_on_timer};
-    caller_init(&upload->caller, link_io(link), link->client->tls, &upload_handler, upload);
+    caller_init(&upload->caller, link_io(link), client_tls(link->client), &upload_handler, upload);
 }
 
 void upload_done(struct upload *upload)

@@ -6,7 +6,7 @@
 #include "lib/buf.h"
 #include "lib/rtc.h"
 
-enum { URL_HOST_MAX = 255, URL_PATH_MAX = 8192 };
+enum { URL_HOST_MAX = 255, URL_PATH_MAX = 2047 };
 
 struct url {
     bool is_tls;                        /* https, wss */

@@ -1,7 +1,7 @@
 /*
  * HTTP chunked bodies (RFC 9112 section 7.1): a state machine over bytes, so that it may be fed in any pieces.
  */
-#include "daemon/net/http_parse.h"
+#include "lib/http_chunked.h"
 
 enum {
     SIZE,                       /* hex digits */
