@@ -11,6 +11,7 @@
 #include "daemon/dialect/dialects.h"
 #include "daemon/net/listener.h"
 #include "daemon/net/worker.h"
+#include "daemon/page/pages.h"
 #include "daemon/transport/transports.h"
 
 #include <errno.h>
@@ -292,7 +293,8 @@ static int daemon_start_exchange(struct daemon *daemon)
 {
     struct ports ports = {.post = on_post, .has_room = on_has_room, .settle = on_settle, .argument = daemon};
     daemon->router = (struct router){.dialects = dialect_fronts, .dialect_count = DIALECT_COUNT,
-                                     .transports = transport_fronts, .transport_count = TRANSPORT_COUNT};
+                                     .transports = transport_fronts, .transport_count = TRANSPORT_COUNT,
+                                     .files = pages, .file_count = PAGE_COUNT};
     daemon->exchange = exchange_new(daemon->worker_count, &ports);
     return daemon->exchange ? 0 : -ENOMEM;
 }

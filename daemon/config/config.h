@@ -38,6 +38,7 @@ struct config {
         uint64_t head_bytes, header_count, target_bytes, body_bytes;
         uint64_t head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
         uint64_t backlog;
+        bool playground;                /* the page for trying things out, at / */
     } http;
     struct {
         enum config_flush flush;

@@ -106,6 +106,9 @@ const struct config_option options[] = {
     { .path = "http.backlog", NUMBER(http.backlog), .fallback = "4096", .min = 1, .max = 65535, .reload = RELOAD_RESTART,
       .summary = "How many new clients the kernel holds until they are accepted.",
       .details = "The kernel caps it at net.core.somaxconn." },
+    { .path = "http.playground", FLAG(http.playground), .fallback = "false", .reload = RELOAD_NOW,
+      .summary = "Serve a page for trying things out, at /.",
+      .details = "It connects like any client and may do no more than one; but whoever can reach the daemon can see it." },
 
     { .path = "net.flush", FLUSH(net.flush), .fallback = "write", .reload = RELOAD_RESTART,
       .summary = "How bytes reach the sockets.",

@@ -9,13 +9,15 @@
 
 struct dialect_front;
 struct endpoint;
+struct http_file;
 struct transport_front;
 
 struct request {
     const struct http_head *head;
     struct bytes body;
     const struct dialect_front *dialect;
-    const struct endpoint *endpoint;
+    const struct endpoint *endpoint;            /* NULL: the request is for a file */
+    const struct http_file *file;
     const struct transport_front *transport;    /* NULL: the endpoint serves by itself */
     bool has_token, is_token;           /* the parameter is there; it is well formed, and here it is */
     struct token token;
@@ -33,6 +35,8 @@ struct response {
     unsigned status;
     const char *content_type;               /* NULL: no body */
     struct bytes body;
+    bool is_constant;                       /* the body stays as it is as long as the program runs */
+    const char *cache;                      /* Cache-Control; NULL: nothing is kept */
     const char *extra;                      /* further header lines, each with CRLF; or NULL */
 };
 

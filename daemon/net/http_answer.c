@@ -7,6 +7,8 @@
 #include "lib/json.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/uio.h>
 #include <time.h>
 
 enum { COPIED_BODY_MAX = 4096 };
@@ -14,8 +16,8 @@ enum { COPIED_BODY_MAX = 4096 };
 static const char *http_phrase(unsigned status)
 {
     static const struct { unsigned status; const char *phrase; } phrases[] = {
-        {200, "OK"}, {204, "No Content"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
-        {404, "Not Found"}, {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {408, "Request Timeout"},
+        {200, "OK"}, {204, "No Content"}, {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"},
+        {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {408, "Request Timeout"},
         {409, "Conflict"}, {413, "Content Too Large"}, {414, "URI Too Long"}, {415, "Unsupported Media Type"},
         {417, "Expectation Failed"}, {426, "Upgrade Required"}, {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
@@ -52,27 +54,28 @@ static void http_add_field(struct buf *out, struct bytes name, const char *value
     buf_add_bytes(out, BYTES("\r\n"));
 }
 
-static void http_add_head(struct link *link, struct buf *out, unsigned status, const char *content_type, const char *extra)
+static void http_add_head(struct link *link, struct buf *out, const struct response *response)
 {
     buf_add_bytes(out, BYTES("HTTP/1.1 "));
-    buf_add_decimal(out, status);
-    http_add_field(out, BYTES(" "), http_phrase(status));
+    buf_add_decimal(out, response->status);
+    http_add_field(out, BYTES(" "), http_phrase(response->status));
     http_add_field(out, BYTES("Date: "), http_date(link->worker));
-    buf_add_bytes(out, BYTES("Cache-Control: no-store\r\n"));
-    if (content_type) {
-        http_add_field(out, BYTES("Content-Type: "), content_type);
+    http_add_field(out, BYTES("Cache-Control: "), response->cache ? response->cache : "no-store");
+    if (response->content_type) {
+        http_add_field(out, BYTES("Content-Type: "), response->content_type);
         buf_add_bytes(out, BYTES("X-Content-Type-Options: nosniff\r\n"));
     }
-    if (link->work->origin) {
+    if (link->work->origin)
         http_add_field(out, BYTES("Access-Control-Allow-Origin: "), link->work->origin);
+    /* A cache must know of it too where nobody named an origin this time. */
+    if (link->work->origin || response->cache)
         buf_add_bytes(out, BYTES("Vary: Origin\r\n"));
-    }
     if (!link->keeps_alive)
         buf_add_bytes(out, BYTES("Connection: close\r\n"));
     else if (link->minor_version == 0)
         buf_add_bytes(out, BYTES("Connection: keep-alive\r\n"));
-    if (extra)
-        buf_add_text(out, extra);
+    if (response->extra)
+        buf_add_text(out, response->extra);
 }
 
 /* The answer is queued: now the next request, or the end. */
@@ -82,6 +85,9 @@ static void http_finish(struct link *link)
     if (!link->keeps_alive) {
         link_set_deadline(link, 0);
         link_close_gracefully(link);
+        /* A slow reader gets as long for its last answer as for any other. */
+        if (link_queued_bytes(link))
+            link_set_deadline(link, link->worker->hub->config->http.write_timeout_ms);
         return;
     }
     link->is_idle = true;
@@ -105,14 +111,84 @@ static void http_join(struct buf *head, struct bytes *body)
     *body = (struct bytes){0};
 }
 
+/* Constant bodies: a slow reader's rest is a place in the program's own bytes, not a copy of them. It is kept as the link's
+ * state, and constant_handler sends it. */
+
+static const struct link_handler constant_handler;
+
+/* Nothing of the peer's is read meanwhile. */
+static void constant_wait(struct link *link, struct bytes rest)
+{
+    struct bytes *kept = malloc(sizeof(*kept));
+    if (!kept) {
+        link_lost(link, FAULT_INTERNAL);
+        return;
+    }
+    *kept = rest;
+    link->work->state = kept;
+    link->work->free_state = free;
+    link_set_handler(link, &constant_handler);
+    link_pause(link);
+    link_set_deadline(link, link->worker->hub->config->http.write_timeout_ms);
+    link_arm(link, true);
+}
+
+static void constant_send(struct link *link, struct bytes head, struct bytes body)
+{
+    struct iovec pieces[] = {{(void *)head.data, head.length}, {(void *)body.data, body.length}};
+    ssize_t sent = link_count_sent(link, link_try(link, pieces, body.length ? 2 : 1));
+    if (sent < 0 || (size_t)sent == head.length + body.length)
+        return;
+    size_t of_head = MIN((size_t)sent, head.length), of_body = (size_t)sent - of_head;
+    buf_add(&link->work->out, head.data + of_head, head.length - of_head);
+    if (buf_status(&link->work->out) < 0)
+        link_lost(link, FAULT_INTERNAL);
+    else
+        constant_wait(link, bytes_of(body.data + of_body, body.length - of_body));
+}
+
+static void constant_on_drained(struct link *link)
+{
+    struct bytes *rest = link->work->state;
+    while (rest->length) {
+        ssize_t sent = link_count_sent(link, link_try(link, &(struct iovec){(void *)rest->data, rest->length}, 1));
+        if (sent == 0)
+            link_arm(link, true);
+        if (sent <= 0)
+            return;
+        *rest = bytes_of(rest->data + sent, rest->length - (size_t)sent);
+    }
+    free(STEAL(link->work->state));
+    link->keeps_alive = link->keeps_alive && !link->worker->is_stopping;
+    http_finish(link);
+}
+
+static size_t constant_on_data(struct link *link, unsigned char *data, size_t length)
+{
+    return 0;
+}
+
+static void constant_on_lost(struct link *link, enum fault_id why)
+{
+    link_free(link);
+}
+
+static const struct link_handler constant_handler = {
+    .on_data = constant_on_data,
+    .on_drained = constant_on_drained,
+    .on_lost = constant_on_lost,
+    .on_deadline = link_free,
+    .on_retry = link_resume,
+};
+
 void http_respond(struct link *link, const struct response *response)
 {
     if (link->is_closed)
         return;
     struct buf *head = &link->worker->head_out;
     buf_clear(head);
-    http_add_head(link, head, response->status, response->content_type, response->extra);
-    if (response->status != 204) {
+    http_add_head(link, head, response);
+    if (response->status != 204 && response->status != 304) {
         buf_add_bytes(head, BYTES("Content-Length: "));
         buf_add_decimal(head, response->body.length);
         buf_add_bytes(head, BYTES("\r\n"));
@@ -126,9 +202,11 @@ void http_respond(struct link *link, const struct response *response)
     link->is_idle = false;
     if (buf_status(head) < 0)
         link_free(link);
+    else if (response->is_constant && !link_queued_bytes(link))
+        constant_send(link, buf_bytes(head), body);
     else
         link_send_both(link, buf_bytes(head), body);
-    if (!link->is_closed)
+    if (!link->is_closed && link->handler == &http_handler)
         http_finish(link);
 }
 
@@ -165,7 +243,7 @@ void http_begin_stream(struct link *link, const char *content_type)
     /* The stream ends with the socket, so no length and no chunks; proxies are asked not to hold it back. */
     link->keeps_alive = false;
     link->is_streaming = true;
-    http_add_head(link, &out, 200, content_type, "X-Accel-Buffering: no\r\n");
+    http_add_head(link, &out, &(struct response){.status = 200, .content_type = content_type, .extra = "X-Accel-Buffering: no\r\n"});
     buf_add_text(&out, "\r\n");
     link_set_deadline(link, 0);
     link_send(link, buf_bytes(&out));

@@ -388,6 +388,7 @@ static size_t linger_on_data(struct link *link, unsigned char *data, size_t leng
 
 static void linger_on_drained(struct link *link)
 {
+    link_set_deadline(link, LINGER_MS);
     if (shutdown(link->source.descriptor, SHUT_WR) < 0)
         link_free(link);
 }

@@ -10,14 +10,20 @@
 #include <stdlib.h>
 #include <strings.h>
 
+/* A body that nobody is going to read would be taken for the next request. */
+static void route_skip_body(struct link *link, const struct request *request)
+{
+    if (request->head->is_chunked || request->head->content_length)
+        link->keeps_alive = false;
+}
+
 static enum route route_refuse(struct link *link, const struct request *request, enum fault_id id, const char *detail,
                                const char *extra)
 {
     struct fault fault;
     fault_set(&fault, id, "%s", detail);
-    /* A body that nobody is going to read would be taken for the next request. */
-    bool has_body = request->head->is_chunked || request->head->content_length;
-    http_refuse(link, &fault, has_body, extra);
+    route_skip_body(link, request);
+    http_refuse(link, &fault, false, extra);
     return ROUTE_ANSWERED;
 }
 
@@ -61,17 +67,40 @@ static bool endpoint_takes(struct link *link, struct request *request, const str
     return true;
 }
 
-/* Finds the endpoint; *ret_methods collects what the path allows. */
+/* What of the path is behind a dialect's base path; data is NULL: it is not below it. */
+static struct bytes path_below(struct bytes path, const char *base_path)
+{
+    struct bytes base = bytes_text(base_path);
+    if (path.length < base.length || memcmp(path.data, base.data, base.length) != 0)
+        return (struct bytes){0};
+    return bytes_of(path.data + base.length, path.length - base.length);
+}
+
+static bool router_find_file(struct link *link, struct request *request, struct bytes path, enum http_method method,
+                             unsigned *ret_methods)
+{
+    const struct router *router = link->worker->router;
+    const struct config *config = link->worker->hub->config;
+    struct bytes below = path_below(path, config->http.base_path);
+    for (size_t i = 0; i < router->file_count; i++) {
+        const struct http_file *file = &router->files[i];
+        if (!bytes_is(file->is_below_base ? below : path, file->path) || (file->is_on && !file->is_on(config)))
+            continue;
+        *ret_methods |= METHOD(GET);
+        request->file = file;
+        return method == HTTP_GET;
+    }
+    return false;
+}
+
+/* Finds the endpoint or the file; *ret_methods collects what the path allows. */
 static bool router_find(struct link *link, struct request *request, struct bytes path, unsigned *ret_methods)
 {
     const struct router *router = link->worker->router;
     enum http_method method = request->head->method == HTTP_HEAD ? HTTP_GET : request->head->method;
     for (size_t d = 0; d < router->dialect_count; d++) {
         const struct dialect_front *dialect = router->dialects[d];
-        struct bytes base = bytes_text(dialect->base_path(link->worker->hub->config));
-        if (path.length < base.length || memcmp(path.data, base.data, base.length) != 0)
-            continue;
-        struct bytes below = bytes_of(path.data + base.length, path.length - base.length);
+        struct bytes below = path_below(path, dialect->base_path(link->worker->hub->config));
         for (size_t e = 0; e < dialect->endpoint_count; e++) {
             const struct endpoint *endpoint = &dialect->endpoints[e];
             if (!bytes_is(below, endpoint->path) || !endpoint_takes(link, request, endpoint))
@@ -84,7 +113,7 @@ static bool router_find(struct link *link, struct request *request, struct bytes
             return true;
         }
     }
-    return false;
+    return router_find_file(link, request, path, method, ret_methods);
 }
 
 static void methods_print(unsigned methods, char *out, size_t size)
@@ -110,8 +139,7 @@ static enum route route_options(struct link *link, struct request *request, unsi
                  "Access-Control-Allow-Methods: %s\r\n"
                  "Access-Control-Allow-Headers: Authorization, Content-Type, Last-Event-ID\r\n"
                  "Access-Control-Max-Age: 86400\r\n", names);
-    if (request->head->is_chunked || request->head->content_length)
-        link->keeps_alive = false;
+    route_skip_body(link, request);
     http_respond(link, &(struct response){.status = 204, .extra = extra});
     return ROUTE_ANSWERED;
 }
@@ -170,6 +198,12 @@ enum route router_route(struct link *link, struct request *request)
         return route_options(link, request, methods);
     if (!is_found)
         return route_no_method(link, request, methods);
+    if (request->file || head->method == HTTP_HEAD)
+        route_skip_body(link, request);
+    if (request->file) {
+        http_file_serve(link, head, request->file);
+        return ROUTE_ANSWERED;
+    }
     if (head->method == HTTP_HEAD) {
         /* Opening a transport has effects that HEAD must not have; that the address exists can be said. */
         http_respond(link, &(struct response){.status = 200});

@@ -1,11 +1,11 @@
 /*
- * Router: which dialect, endpoint and transport a request is for, and which worker. Holds the lists that main made
+ * Router: which dialect, endpoint and transport, or which file, a request is for, and which worker. Holds the lists that main made
  * up; knows none of their members.
  */
 #pragma once
 
 #include "daemon/core/ports.h"
-#include "daemon/net/http.h"
+#include "daemon/net/http_file.h"
 
 struct config;
 
@@ -40,10 +40,12 @@ struct router {
     size_t dialect_count;
     const struct transport_front *const *transports;    /* in the server's order of preference */
     size_t transport_count;
+    const struct http_file *files;
+    size_t file_count;
 };
 
 enum route { ROUTE_FOUND, ROUTE_ANSWERED, ROUTE_HANDED_OVER };
 
-/* Fills the request's dialect, endpoint and transport; or answers it (refusals, OPTIONS, HEAD); or lets the link go to
+/* Fills the request's dialect, endpoint and transport; or answers it (files, refusals, OPTIONS, HEAD); or lets the link go to
  * the worker that its token names. */
 enum route router_route(struct link *link, struct request *request);

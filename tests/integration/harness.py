@@ -55,7 +55,7 @@ def free_port():
 class Daemon:
     """rtcd with anonymous connections and two workers; keyword options replace or add (anonymous is connection.anonymous)."""
 
-    def __init__(self, options=None, config=None, workers=2, descriptors=None, environment=None, before_start=None):
+    def __init__(self, options=None, config=None, workers=2, descriptors=None, environment=None, before_start=None, inherited=None):
         self.directory = tempfile.TemporaryDirectory(prefix="rtcd-test-")
         self.port = free_port()
         self.admin_path = os.path.join(self.directory.name, "admin.sock")
@@ -77,6 +77,11 @@ class Daemon:
         self.arguments = arguments
         self.descriptors = descriptors
         self.before_start = before_start        # called in the daemon's process before it is the daemon
+        self.inherited = inherited              # a listening socket to hand over as systemd would; its port replaces `listen`
+        if inherited:
+            self.port = inherited.getsockname()[1]
+            self.arguments = ["/bin/bash", "-c", "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=rtcd exec \"$@\" 3<&"
+                              + str(inherited.fileno()), "bash", *arguments]
         self.environment = environment or {}
         self.log_path = os.path.join(self.directory.name, "log")
         self.process = None
@@ -106,7 +111,7 @@ class Daemon:
 
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.arguments, stderr=log, stdin=subprocess.DEVNULL, env=environment,
-                                            preexec_fn=limit)
+                                            preexec_fn=limit, pass_fds=[self.inherited.fileno()] if self.inherited else [])
         with notify:
             while b"READY=1" not in self._notification(notify):
                 pass
