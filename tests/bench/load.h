@@ -54,3 +54,4 @@ void load_groups(const struct settings *settings);
 void load_admin(const struct settings *settings);
 void load_echo(const struct settings *settings);            /* load_latency.c */
 void load_half(const struct settings *settings);
+void load_comeback(const struct settings *settings);        /* load_comeback.c */
