@@ -30,6 +30,14 @@ static const char *hint_of_status(unsigned status)
         : status == 401 ? "; see access_token" : status >= 300 && status < 400 ? "; use the URL that it redirects to" : "";
 }
 
+bool problem_is_given(struct bytes body)
+{
+    struct json_scan scan;
+    struct bytes json;
+    json_scan_init(&scan, body);
+    return json_take_all(&scan, JSON_DEPTH_MAX, &json) == 0 && json_member(json, "code").length > 0;
+}
+
 bool problem_read(unsigned status, struct bytes body, const char *what, struct rtc_error *ret)
 {
     struct json_scan scan;

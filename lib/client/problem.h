@@ -8,3 +8,5 @@
 
 /* `what`: who answered, such as "the negotiation with https://…". true: the connection was ended for good; do not come back. */
 bool problem_read(unsigned status, struct bytes body, const char *what, struct rtc_error *ret);
+/* Is it rtcd's word? A proxy may refuse a WebSocket with any status, and let everything else pass. */
+bool problem_is_given(struct bytes body);

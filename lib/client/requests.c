@@ -85,6 +85,9 @@ enum rtc_code rtc_send_to(struct rtc_client *client, const struct rtc_target *to
 {
     struct rtc_envelope envelope;
     enum rtc_code code = requests_fill(client, to, event_name, json, &envelope);
+    /* With rtc_invoke() the server says which of them it takes. */
+    if (code == RTC_OK && strncmp(event_name, "rtc.", 4) == 0)
+        return client_fail(client, RTC_BAD_ARGUMENT, "event names that begin with rtc. belong to the protocol; choose another than \"%s\"", event_name);
     return code == RTC_OK ? requests_queue(client, &envelope) : code;
 }
 

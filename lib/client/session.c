@@ -48,7 +48,7 @@ static uint64_t read_number(struct bytes json, const char *name, uint64_t fallba
 }
 
 /* Limits that make no sense would mean a connection that breaks all the time. */
-enum { KEEP_ALIVE_MS = 15000, TIMEOUT_MS = 30000, SPAN_MIN_MS = 50, SPAN_MAX_MS = 24 * 3600 * 1000, MESSAGE_BYTES = 64 * 1024,
+enum { KEEP_ALIVE_MS = 15000, TIMEOUT_MS = 30000, RESUME_WINDOW_MS = 60000, SPAN_MIN_MS = 50, SPAN_MAX_MS = 24 * 3600 * 1000, MESSAGE_BYTES = 64 * 1024,
        MESSAGE_MAX_BYTES = 64 * 1024 * 1024 };
 
 static uint64_t read_span(struct bytes json, const char *name, uint64_t fallback)
@@ -132,6 +132,7 @@ enum rtc_code session_read_negotiation(struct session *session, const char *url,
         r = add_offer(session, abilities, abilities->kinds[i], find_row(transports, abilities->kinds[i]->name));
     session->keep_alive_ms = read_span(body, "keepAlive", KEEP_ALIVE_MS);
     session->timeout_ms = read_span(body, "timeout", TIMEOUT_MS);
+    session->resume_window_ms = read_span(body, "resumeWindow", RESUME_WINDOW_MS);
     session->message_max = read_message_max(body);
     if (r == 0 && session->offer_count)
         return RTC_OK;
@@ -160,6 +161,7 @@ enum rtc_code welcome_read(struct welcome *ret, struct bytes json, struct rtc_er
     }
     ret->keep_alive_ms = read_span(json, "keepAlive", KEEP_ALIVE_MS);
     ret->timeout_ms = read_span(json, "timeout", TIMEOUT_MS);
+    ret->resume_window_ms = read_span(json, "resumeWindow", RESUME_WINDOW_MS);
     ret->message_max = read_message_max(json);
     ret->received = read_number(json, "received", 0);
     return RTC_OK;
@@ -189,6 +191,7 @@ void session_take_welcome(struct session *session, struct welcome *welcome)
     take_text(&session->user_id, &welcome->user_id);
     session->keep_alive_ms = welcome->keep_alive_ms;
     session->timeout_ms = welcome->timeout_ms;
+    session->resume_window_ms = welcome->resume_window_ms;
     session->message_max = (size_t)welcome->message_max;
     session->is_greeted = true;
 }

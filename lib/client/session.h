@@ -19,7 +19,7 @@ struct session {
     char *url;                          /* of the server that answered: https://eu.example.org/rtc */
     char *connection_id, *token, *user_id;      /* NULL: none */
     char *access_token;                 /* of the redirect that led here, or NULL */
-    uint64_t keep_alive_ms, timeout_ms;
+    uint64_t keep_alive_ms, timeout_ms, resume_window_ms;
     size_t message_max;
     struct offer offers[OFFERS_MAX];    /* the client's favourite first */
     size_t offer_count;
@@ -44,7 +44,7 @@ enum rtc_code session_read_negotiation(struct session *session, const char *url,
 /* What rtc.welcome says. The session only changes with session_take_welcome(). */
 struct welcome {
     char *connection_id, *token, *user_id;
-    uint64_t keep_alive_ms, timeout_ms, message_max, received;
+    uint64_t keep_alive_ms, timeout_ms, resume_window_ms, message_max, received;
 };
 enum rtc_code welcome_read(struct welcome *ret, struct bytes json, struct rtc_error *error);
 void welcome_done(struct welcome *welcome);

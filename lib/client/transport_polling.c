@@ -85,8 +85,9 @@ static uint64_t polling_pause_ms(const struct polling *polling)
 {
     if (polling->received != rtc_link_received(polling->link) || polling->is_eager)
         return 0;
+    /* Who does not ask for as long as the resume window is forgotten. */
     if (!polling->is_long)
-        return SHORT_PAUSE_MS;
+        return MIN((uint64_t)SHORT_PAUSE_MS, polling->link->client->session.resume_window_ms / 3);
     bool was_short = link_io(polling->link)->now_ms - polling->asked_ms < EMPTY_PAUSE_MS;
     return was_short && polling->wait_ms != FIRST_WAIT_MS ? EMPTY_PAUSE_MS : 0;
 }

@@ -174,6 +174,8 @@ static void websocket_refused(struct websocket *ws)
 {
     struct rtc_error why;
     bool is_final = problem_read(ws->answer.status, buf_bytes(&ws->body), "the WebSocket", &why);
+    if (!problem_is_given(buf_bytes(&ws->body)))
+        why.code = RTC_BAD_ANSWER;
     rtc_link_failed(ws->link, &why, !is_final);
 }
 
