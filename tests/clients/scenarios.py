@@ -347,5 +347,8 @@ SCENARIOS = {
                           "not_found": ("not-found",)}.items()},
     **{f"a transport that answers {fake.replace('_', ' ')}": Scenario(
         fails("no-transport", "bad-answer", "too-large", "network", url="$fake", openTimeout=1000, timeout=1000), fake=fake)
-       for fake in ("transport_nonsense", "transport_html", "transport_endless", "transport_no_welcome", "transport_not_found")},
+       for fake in ("transport_nonsense", "transport_html", "transport_endless", "transport_not_found")},
+    # A poll's greeting may have been lost with its answer, so that a poll is taken without one.
+    "a transport that does not greet": Scenario(fails("no-transport", "bad-answer", url="$fake", openTimeout=1000, timeout=1000), ways=WAYS[:3],
+                                                fake="transport_no_welcome"),
 }
