@@ -21,6 +21,7 @@ struct transport {
     const char *name;           /* "websocket": in negotiation, options, columns */
     const char *path;           /* below the base path, of the native dialect: "/websocket" */
     bool is_lasting;            /* the link stays while the connection is open; else each answer ends it */
+    bool is_two_way;            /* it brings the client's envelopes as well, and nothing else may: only their order numbers them */
     bool carries_binary;
 
     /* Sends what is owed, as much as the socket takes now, or leaves that to the port `settle`; asks to be called again when

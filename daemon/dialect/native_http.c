@@ -248,6 +248,8 @@ static enum fault_id send_check(const struct request *request, struct sending *s
         fault_set(fault, FAULT_BAD_CONTENT_TYPE, "send application/json or application/msgpack");
     else if (first.data && (text_parse_uint(first, &sending->next) < 0 || sending->next == 0))
         fault_set(fault, FAULT_BAD_REQUEST, "first must be the number of the first envelope, from 1");
+    else if (sending->connection->link && sending->connection->transport->is_two_way)
+        fault_set(fault, FAULT_OVERTAKEN, "another transport carries the connection now: this request came too late");
     else if (sending->next > sending->connection->received + 1)
         fault_set(fault, FAULT_BAD_REQUEST, "envelopes up to %llu are missing: %llu were received",
                   (unsigned long long)sending->next - 1, (unsigned long long)sending->connection->received);

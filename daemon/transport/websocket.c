@@ -439,7 +439,7 @@ static bool websocket_is_on(const struct config *config)
 static const struct transport websocket = {
     .name = "websocket",
     .path = "/websocket",
-    .is_lasting = true,
+    .is_lasting = true, .is_two_way = true,
     .carries_binary = true,
     .flush = websocket_flush,
     .send_unnumbered = websocket_send_unnumbered,

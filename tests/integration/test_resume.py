@@ -174,6 +174,17 @@ class Resume(DaemonTest):
             self.assertEqual(poller.send(ping, one, ping, two, first=1), 2)
             self.assertEqual(poller.gather(2), [1, 2])
 
+    def test_a_send_that_a_websocket_has_overtaken_is_not_taken(self):
+        with Poller(self.daemon.port, wait=0, group="r9") as poller:
+            one, two = ({"eventName": "e", "data": n, "to": {"group": "r9"}} for n in (1, 2))
+            with WebSocket(self.daemon.port, token=poller.token, received=0) as ws:
+                self.assertEqual(ws.welcome["data"]["received"], 0)
+                response = request(self.daemon.port, "POST", "/rtc/send", json.dumps(one).encode(), token=poller.token, first=1)
+                self.assertEqual(response.status, 409)
+                for envelope in (one, two):
+                    ws.send(envelope["eventName"], envelope["data"], to=envelope["to"])
+                self.assertEqual([ws.expect("e")["data"] for _ in range(2)], [1, 2])
+
     def test_a_gap_in_what_is_sent_is_refused(self):
         with Poller(self.daemon.port, wait=0) as poller:
             response = request(self.daemon.port, "POST", "/rtc/send", b'{"eventName":"e"}', token=poller.token, first=3)
