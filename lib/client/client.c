@@ -38,9 +38,11 @@ static enum rtc_code client_prepare(struct rtc_client *client, const struct opti
         code = codec_set_init(&client->codecs, &client->options, error);
     if (code == RTC_OK)
         code = kinds_choose(&client->options, client->kinds, &client->kind_count, error);
+    if (code != RTC_OK)
+        return code;
     /* The files are read now, so that a mistake in them shows at once. */
     url.is_tls |= options->has_tls;
-    return code == RTC_OK ? client_prepare_tls(client, &url, error) : code;
+    return client_prepare_tls(client, &url, error);
 }
 
 struct tls_context *client_tls(const struct rtc_client *client)
