@@ -298,7 +298,7 @@ export class Carrier {
         } catch (answer) {
             if (answer.isFinal)
                 throw answer;
-            return isLost(answer);
+            return answer.status !== 409 && isLost(answer);     // 409: some WebSocket has it
         }
     }
 

@@ -49,7 +49,8 @@ export class PostingTransport {
         this.context.writable();
     }
 
-    /* The same `first` is not taken twice, so a request may be tried again. */
+    /* The same `first` is not taken twice, so a request may be tried again. 409: a WebSocket that is being tried has the connection,
+     * and brings what was not taken; or it fails, and gives the connection back. */
     async #postWhileItFails(batch, extras) {
         const { context } = this;
         const until = now() + context.timeout;
@@ -58,10 +59,13 @@ export class PostingTransport {
                 context.acknowledged(await this.#post(batch, extras));
                 return;
             } catch (error) {
-                const isBusy = error.status === 429 || error.status === 503;
-                const pause = isBusy ? error.retryAfterMs ?? 1000 : POST_RETRY_MS[failures];
+                const isOvertaken = error.status === 409;
+                if (isOvertaken)
+                    await context.untilDecided();
+                const isBusy = error.status === 429 || error.status === 503 || isOvertaken;
+                const pause = isBusy && !isOvertaken ? error.retryAfterMs ?? 1000 : POST_RETRY_MS[failures];
                 if (this.isClosed || (error.code !== "network" && !isBusy) || pause === undefined || now() + pause > until)
-                    throw error;
+                    throw isOvertaken ? new RtcError("network", error.message) : error;     // to be resumed, not lost
                 context.log("debug", `${error.message}; trying again`);
                 await sleep(pause);
                 if (this.isClosed)
