@@ -103,15 +103,18 @@ class Tls:
     def _carry(inner, daemon):
         """One thread for both ways: a TLS link does not like two."""
         inner.setblocking(False)
+        waiting = select.poll()         # select() knows no descriptors beyond 1023
+        for link in (inner, daemon):
+            waiting.register(link, select.POLLIN)
         while True:
-            readable = [inner] if inner.pending() else select.select([inner, daemon], [], [])[0]
-            if inner in readable:
+            readable = [inner.fileno()] if inner.pending() else [descriptor for descriptor, _ in waiting.poll()]
+            if inner.fileno() in readable:
                 with contextlib.suppress(ssl.SSLWantReadError):
                     piece = inner.recv(65536)
                     if not piece:
                         return
                     daemon.sendall(piece)
-            if daemon in readable:
+            if daemon.fileno() in readable:
                 piece = daemon.recv(65536)
                 if not piece:
                     return
