@@ -103,9 +103,9 @@ class Tls:
     def _carry(inner, daemon):
         """One thread for both ways: a TLS link does not like two."""
         inner.setblocking(False)
-        waiting = select.poll()         # select() knows no descriptors beyond 1023
-        for link in (inner, daemon):
-            waiting.register(link, select.POLLIN)
+        waiting = select.poll()     # select(2) knows no descriptor beyond 1023
+        waiting.register(inner, select.POLLIN)
+        waiting.register(daemon, select.POLLIN)
         while True:
             readable = [inner.fileno()] if inner.pending() else [descriptor for descriptor, _ in waiting.poll()]
             if inner.fileno() in readable:

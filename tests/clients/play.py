@@ -22,6 +22,7 @@ from harness import Daemon, free_port, wait_until
 
 LISTENERS = {"publish.to-group": "members", "limits.connections-per-address": "unlimited"}
 CA_FILE = os.path.join(fakes.certificates().name, "ca.crt")
+CLOSED_PORT = free_port()
 NOT_COUNTED = {"token", "policy", "stopped", "answer"}      # may be left over in any scenario
 DEFAULTS = {"url": "$url", "transports": ["$transport"], "protocols": ["$protocol"], "reconnectDelays": [0, 20, 50], "reconnectJitter": 0, "upgrade": 0}
 
@@ -65,7 +66,7 @@ class Play:
         self.id = f"p{next(self.numbers)}"
         self.clients, self.step = set(), None
         self.values = {"g": self.id + "-g", "h": self.id + "-h", "url": f"http://{self.address}:{self.proxy.port}/rtc",
-                       "https": f"https://{self.address}:{self.proxy.port}/rtc", "direct": f"http://127.0.0.1:{free_port()}/rtc", "transport": way[0], "next": way[0], "protocol": way[1],
+                       "https": f"https://{self.address}:{self.proxy.port}/rtc", "direct": f"http://127.0.0.1:{CLOSED_PORT}/rtc", "transport": way[0], "next": way[0], "protocol": way[1],
                        "ca": CA_FILE}
 
     def filled(self, value):
