@@ -6,6 +6,7 @@
 #include "daemon/admin/admin.h"
 #include "daemon/admin/notify.h"
 #include "daemon/admin/watchdog.h"
+#include "daemon/auth/auth.h"
 #include "daemon/config/config_file.h"
 #include "daemon/config/option.h"
 #include "daemon/dialect/dialects.h"
@@ -105,6 +106,8 @@ static int daemon_load_config(struct daemon *daemon)
     struct buf problems = {0};
     const struct daemon_arguments *arguments = daemon->arguments;
     int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &daemon->config, &problems);
+    if (r == 0)
+        r = auth_load(daemon->config, &problems);
     daemon_log_lines(LOG_LEVEL_ERROR, &problems);
     buf_done(&problems);
     if (r == 0)
@@ -162,6 +165,8 @@ static int daemon_reload(void *argument, struct buf *report)
     SCOPED(config) config = NULL;
     notify_reloading();
     int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &config, report);
+    if (r == 0)
+        r = auth_load(config, report);
     if (r == 0) {
         daemon_report_changes(daemon->config, config, report);
         r = daemon_keep_restart_options(daemon->config, config);

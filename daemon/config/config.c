@@ -16,6 +16,8 @@ void config_unref(struct config *config)
 {
     if (!config || atomic_fetch_sub_explicit(&config->reference_count, 1, memory_order_acq_rel) != 1)
         return;
+    if (config->free_keys)
+        config->free_keys(config);
     for (size_t i = 0; i < option_count; i++) {
         option_clear(config, &options[i]);
         free(config->origins[i]);

@@ -11,6 +11,8 @@
 
 enum { OPTIONS_MAX = 80 };
 
+struct keys;
+
 struct text_list {
     char **items;
     size_t count;
@@ -60,6 +62,14 @@ struct config {
         uint64_t groups;                /* per connection */
     } connection;
     struct {
+        struct text_list keys;          /* "FILE [alg=A] [kid=ID] [issuer=I]", see lib/key_source.h */
+        struct text_list issuers, audiences;
+        uint64_t leeway_ms;
+        bool requires_exp;
+        bool takes_query;               /* ?access_token= */
+        char *user_claim;               /* "sub" */
+    } auth;
+    struct {
         uint64_t window_ms;
         uint64_t envelopes, bytes;      /* kept after sending, until acknowledged */
         uint64_t parked, parked_per_user;   /* connections without a transport */
@@ -77,6 +87,9 @@ struct config {
         bool to_user, to_connection, to_all;
     } publish;
     enum log_level log_levels[LOG_AREA_COUNT];
+
+    struct keys *keys;                  /* what auth.keys names, as it was read; auth_load() puts it here. NULL: nothing was */
+    void (*free_keys)(struct config *config);
 
     char *origins[OPTIONS_MAX];         /* by row of options[]: "file:line", "command line"; NULL: the default */
 };
