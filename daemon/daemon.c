@@ -61,6 +61,13 @@ static void on_settle(void *argument, unsigned worker)
     worker_settle(&((struct daemon *)argument)->workers[worker]);
 }
 
+static uint64_t on_wall_ms(void *argument)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static void daemon_take_letters(struct daemon *daemon)
 {
     struct letter letter;
@@ -296,7 +303,8 @@ static void daemon_stop_mailboxes(struct daemon *daemon)
 
 static int daemon_start_exchange(struct daemon *daemon)
 {
-    struct ports ports = {.post = on_post, .has_room = on_has_room, .settle = on_settle, .argument = daemon};
+    struct ports ports = {.post = on_post, .has_room = on_has_room, .settle = on_settle, .wall_ms = on_wall_ms,
+                          .argument = daemon};
     daemon->router = (struct router){.dialects = dialect_fronts, .dialect_count = DIALECT_COUNT,
                                      .transports = transport_fronts, .transport_count = TRANSPORT_COUNT,
                                      .files = pages, .file_count = PAGE_COUNT};

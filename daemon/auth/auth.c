@@ -5,6 +5,7 @@
 
 #include "lib/envelope.h"
 
+#include <openssl/crypto.h>
 #include <openssl/sha.h>
 
 static void auth_free_keys(struct config *config)
@@ -75,7 +76,6 @@ static enum fault_id auth_judge(const struct config *config, struct auth_verdict
                   NAME_MAX_BYTES);
         refusal = fault->id;
     }
-    verdict->ends_s = verdict->claims.has_expiry ? verdict->claims.expires_s + rules.leeway_s : UINT64_MAX;
     return refusal;
 }
 
@@ -106,4 +106,9 @@ void auth_digest(struct bytes token, unsigned char ret[static AUTH_DIGEST_BYTES]
     unsigned char whole[SHA256_DIGEST_LENGTH];
     SHA256(token.data, token.length, whole);
     memcpy(ret, whole, AUTH_DIGEST_BYTES);
+}
+
+bool auth_digests_are_equal(const unsigned char *a, const unsigned char *b)
+{
+    return CRYPTO_memcmp(a, b, AUTH_DIGEST_BYTES) == 0;
 }

@@ -13,7 +13,6 @@ MUST_CHECK int auth_load(struct config *config, struct buf *problems);
 struct auth_verdict {
     const struct trusted_key *key;      /* whose signature it is; NULL: nobody's here */
     struct jwt_claims claims;           /* believed only when all is well */
-    uint64_t ends_s;                    /* when it stops being taken: exp and the leeway; UINT64_MAX: never */
     struct buf storage[2];              /* what the slices above live in */
 };
 
@@ -25,3 +24,4 @@ void auth_verdict_done(struct auth_verdict *verdict);
 /* What is kept of a token to know it again without keeping it. */
 enum { AUTH_DIGEST_BYTES = 16 };
 void auth_digest(struct bytes token, unsigned char ret[static AUTH_DIGEST_BYTES]);
+bool auth_digests_are_equal(const unsigned char *a, const unsigned char *b);     /* takes the same time wherever they differ */

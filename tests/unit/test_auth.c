@@ -109,7 +109,6 @@ static void test_every_token(void **state)
             if (refusal != FAULT_NONE)
                 fail_msg("%s: refused: %s", vector->what, fault_message(&fault));
             assert_bytes(verdict.claims.user, vector->user);
-            assert_true(verdict.ends_s > vectors_now_s);
         } else {
             bool is_expiry = strncmp(vector->detail, "expired", 7) == 0;
             if (refusal == FAULT_NONE)
