@@ -426,5 +426,95 @@ class Keys(unittest.TestCase):
             self.assertEqual(negotiate(daemon.port, bearer(tokens.token())).status, 200)
 
 
+class Rtcctl(AuthTest):
+    options = {"auth.keys": f"{KEYS[1]} issuer=https://rsa.example,{KEYS[0]} issuer=https://one.example,{KEYS[3]}", "auth.audiences": "rtc,x",
+               "auth.issuers": "https://two.example"}
+
+    def explain(self, token, *arguments, **more):
+        result = self.daemon.rtcctl("explain", "token", *arguments, token, check=False, **more)
+        self.assertIn(result.returncode, (0, 65), result.stderr)
+        fields = dict(line.split("\t", 1) for line in result.stdout.splitlines())
+        self.assertEqual(fields["valid"] == "true", result.returncode == 0)
+        return fields
+
+    def create(self, *arguments, status=0, **more):
+        result = self.daemon.rtcctl("token", "create", *arguments, check=False, **more)
+        self.assertEqual(result.returncode, status, result.stderr)
+        return result.stdout.strip() if status == 0 else result.stderr
+
+    def test_what_is_created_is_taken(self):
+        token = self.create("--user", "dev")
+        with WebSocket(self.port, access_token=token) as ws:
+            self.assertEqual(ws.welcome["data"]["userId"], "dev")
+            self.assertGreater(ws.welcome["data"]["expiresIn"], 3590_000)
+        claims = tokens.jwt.decode(token, tokens.private("secret"), ["HS256"], audience="rtc", issuer="https://one.example")
+        self.assertEqual(claims["sub"], "dev")
+        self.assertEqual(claims["exp"] - claims["iat"], 3600)
+        self.assertRegex(claims["jti"], r"^[0-9a-f-]{36}$")
+
+    def test_a_token_by_any_key(self):
+        for name, algorithm, data in (("rsa", "RS256", tokens.private_pem("rsa")), ("rsa", "PS256", tokens.private_pem("rsa")),
+                                      ("ec", None, tokens.private_pem("ec")), ("ed", None, json.dumps(tokens.jwk("ed", "k1", secret=True)).encode()),
+                                      ("secret", None, tokens.private("secret"))):
+            path = os.path.join(self.daemon.directory.name, "signer")
+            with open(path, "wb") as file:
+                file.write(data)
+            more = ["--algorithm", algorithm] if algorithm else []
+            token = self.create("--user", "u", "--key", path, "--expires", "never", "--claims", '{"role": [1, {"a": "b"}], "jti": "mine"}', *more)
+            key = tokens.private(name)
+            public = key if isinstance(key, bytes) else key.public_key()
+            expected = algorithm or {"ec": "ES256", "ed": "EdDSA", "secret": "HS256"}[name]
+            self.assertEqual(tokens.jwt.get_unverified_header(token)["alg"], expected)
+            self.assertEqual(tokens.jwt.get_unverified_header(token).get("kid"), "k1" if name == "ed" else None)
+            claims = tokens.jwt.decode(token, public, [expected])
+            del claims["iat"]
+            self.assertEqual(claims, {"sub": "u", "role": [1, {"a": "b"}], "jti": "mine"})
+
+    def test_create_refuses(self):
+        path = os.path.join(self.daemon.directory.name, "public")
+        with open(path, "wb") as file:
+            file.write(tokens.public_pem("ec"))
+        self.assertIn("--user is missing", self.create(status=64))
+        self.assertIn("a user's name", self.create("--user", "", status=64))
+        self.assertIn("--expires", self.create("--user", "u", "--expires", "soon", status=64))
+        self.assertIn("--claims", self.create("--user", "u", "--claims", "[1]", status=65))
+        self.assertIn("--claims", self.create("--user", "u", "--claims", '{"a":1,"a":2}', status=65))
+        self.assertIn("can only verify", self.create("--user", "u", "--key", path, status=65))
+        self.assertIn("cannot open", self.create("--user", "u", "--key", "/does/not/exist", status=66))
+        self.assertIn("--algorithm", self.create("--user", "u", "--key", path, "--algorithm", "none", status=64))
+
+    def test_explain_says_what_a_token_is(self):
+        fields = self.explain(tokens.token("erin", iss="https://one.example", aud=["rtc"], jti="7", iat=1700000000, role="x"))
+        self.assertEqual((fields["valid"], fields["user"], fields["key"], fields["algorithm"], fields["issuer"], fields["audience"], fields["id"]),
+                         ("true", "erin", self.options["auth.keys"].split(",")[1], "HS256", "https://one.example", '["rtc"]', "7"))
+        self.assertEqual((fields["issued"], fields["claims.role"]), ("2023-11-14T22:13:20Z", "x"))
+        self.assertRegex(fields["expires"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertTrue(290_000 < int(fields["expiresInMs"]) <= 300_000, fields)
+
+    def test_explain_says_what_is_wrong(self):
+        fields = self.explain(tokens.token("erin", iss="https://one.example", aud="rtc", lifetime=-100))
+        self.assertEqual((fields["valid"], fields["reason"], fields["user"]), ("false", "expired", "erin"))
+        self.assertIn("expired 10", fields["problem"])
+        self.assertLess(int(fields["expiresInMs"]), 0)
+        fields = self.explain(tokens.token("erin", key="other", headers={"kid": "who"}))
+        self.assertEqual((fields["reason"], fields["kid"]), ("invalid-token", "who"))
+        self.assertNotIn("user", fields)
+        self.assertIn("not by any key", fields["problem"])
+        self.assertIn("iss", self.explain(tokens.token("erin", "ES256", aud="rtc"))["problem"])
+        self.assertIn("three parts", self.explain("nonsense")["problem"])
+
+    def test_a_token_from_standard_input_or_a_file(self):
+        token = self.create("--user", "u")
+        self.assertEqual(self.explain("-", input=token + "\n")["user"], "u")
+        path = os.path.join(self.daemon.directory.name, "token")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(token + "\n")
+        self.assertEqual(self.explain("@" + path)["user"], "u")
+        bench = subprocess.run([os.path.join(BUILD, "cli", "rtcctl"), "bench", "--connections", "2", "--duration", "1s", "--rate", "20",
+                                "--token", "@" + path, f"http://127.0.0.1:{self.port}/rtc"], capture_output=True, text=True, timeout=60,
+                               check=False)
+        self.assertEqual(bench.returncode, 0, bench.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()
