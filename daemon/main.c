@@ -101,7 +101,7 @@ static int check_config(const struct daemon_arguments *arguments)
     struct buf problems = {0};
     int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &config, &problems);
     if (r == 0)
-        r = auth_load(config, &problems);
+        r = auth_load(config, NULL, &problems);
     if (r < 0)
         fputs(problems.length ? buf_text(&problems) : "out of memory\n", stderr);
     else

@@ -27,9 +27,15 @@ bool key_can_sign(const struct key *key)
     return key->can_sign;
 }
 
+struct key *key_ref(struct key *key)
+{
+    atomic_fetch_add_explicit(&key->reference_count, 1, memory_order_relaxed);
+    return key;
+}
+
 void key_free(struct key *key)
 {
-    if (!key)
+    if (!key || atomic_fetch_sub_explicit(&key->reference_count, 1, memory_order_acq_rel) != 1)
         return;
     EVP_PKEY_free(key->pair);
     EVP_MD_CTX_free(key->verifier);
@@ -49,6 +55,7 @@ static struct key *key_new(enum key_algorithm algorithm, struct bytes id)
     struct key *key = calloc(1, sizeof(*key) + id.length + 1);
     if (!key)
         return NULL;
+    atomic_init(&key->reference_count, 1);
     key->algorithm = algorithm;
     key->id_length = id.length;
     if (id.length)

@@ -19,7 +19,8 @@ struct key_wish {
 };
 
 struct key;
-void key_free(struct key *key);                     /* NULL is fine; a secret is wiped */
+struct key *key_ref(struct key *key);
+void key_free(struct key *key);                     /* one reference less; NULL is fine. The last one wipes secrets */
 DEFINE_SCOPED(key)
 
 enum key_algorithm key_algorithm(const struct key *key);

@@ -6,8 +6,10 @@
 #include "lib/key.h"
 
 #include <openssl/evp.h>
+#include <stdatomic.h>
 
 struct key {
+    atomic_uint reference_count;
     enum key_algorithm algorithm;
     bool can_sign;
     EVP_PKEY *pair;                     /* public, or both; NULL: a secret */

@@ -32,14 +32,27 @@ static bool source_is_credential_name(struct bytes name)
     return name.length > 0 && name.length < 256 && !bytes_is(name, ".") && !bytes_is(name, "..");
 }
 
+/* In clear only to this machine: whoever can change what comes over the network could make himself anybody. */
+static bool source_is_url(struct bytes text)
+{
+    static const char *const starts[] = {"https://", "http://127.0.0.1", "http://localhost", "http://[::1]"};
+    struct bytes rest;
+    for (size_t i = 0; i < COUNT_OF(starts); i++)
+        if (source_takes(text, starts[i], &rest))
+            return text.length < 2000 && (i == 0 ? rest.data[0] != '/' : rest.data[0] == ':' || rest.data[0] == '/');
+    return false;
+}
+
 int key_source_parse(const char *text, struct key_source *ret, const char **ret_problem)
 {
     const char *rest = text;
     struct bytes word = source_word(&rest), value;
     *ret = (struct key_source){.name = word};
     ret->is_credential = source_takes(word, "credential:", &ret->name);
-    *ret_problem = "an absolute path or credential:NAME is expected";
-    if (ret->is_credential ? !source_is_credential_name(ret->name) : word.length < 2 || word.length > 4000 || word.data[0] != '/')
+    ret->is_url = source_is_url(word);
+    *ret_problem = "an absolute path, credential:NAME or an https URL is expected";
+    if (ret->is_credential ? !source_is_credential_name(ret->name)
+        : !ret->is_url && (word.length < 2 || word.length > 4000 || word.data[0] != '/'))
         return -EINVAL;
     while ((word = source_word(&rest)).length) {
         if (source_takes(word, "alg=", &value)) {
@@ -57,5 +70,6 @@ int key_source_parse(const char *text, struct key_source *ret, const char **ret_
             return -EINVAL;
         }
     }
-    return 0;
+    *ret_problem = "a URL has public keys, and HS256 has none";
+    return ret->is_url && ret->wish.has_algorithm && ret->wish.algorithm == KEY_HS256 ? -EINVAL : 0;
 }

@@ -13,16 +13,24 @@ static void auth_free_keys(struct config *config)
     keys_free(config->keys);
 }
 
-int auth_load(struct config *config, struct buf *problems)
+void auth_set_keys(struct config *config, struct keys *keys)
 {
-    struct keys *keys = NULL;
-    int r = keys_load(&config->auth.keys, &keys, problems);
-    if (r < 0)
-        return r;
     keys_free(config->keys);
     config->keys = keys;
     config->free_keys = auth_free_keys;
-    return 0;
+}
+
+int auth_load(struct config *config, const struct config *old, struct buf *problems)
+{
+    SCOPED(keys) keys = NULL;
+    int r = keys_load(&config->auth.keys, &keys, problems);
+    if (r == 0 && old && old->keys)
+        r = keys_keep_fetched(keys, old->keys);
+    if (r == -E2BIG)
+        buf_add_format(problems, "auth.keys: with those of URLs there are more than %d keys\n", KEYS_MAX);
+    if (r == 0)
+        auth_set_keys(config, STEAL(keys));
+    return r == -E2BIG ? -EINVAL : r;
 }
 
 /* By the name that the token gives, and where key or token has none, by the algorithm alone. The name only spares trying: two
@@ -33,7 +41,7 @@ static bool auth_may_be(const struct trusted_key *trusted, const struct jwt *jwt
     return key_algorithm(trusted->key) == algorithm && (!jwt->key_id.data || id.length == 0 || bytes_equal(jwt->key_id, id));
 }
 
-static enum fault_id auth_find_signer(const struct keys *keys, const struct jwt *jwt, const struct trusted_key **ret,
+static enum fault_id auth_find_signer(struct keys *keys, const struct jwt *jwt, const struct trusted_key **ret,
                                       struct fault *fault)
 {
     enum key_algorithm algorithm;
@@ -52,8 +60,12 @@ static enum fault_id auth_find_signer(const struct keys *keys, const struct jwt 
             return FAULT_NONE;
         }
     }
+    if (keys->has_urls)
+        atomic_store_explicit(&keys->is_wanting, true, memory_order_relaxed);
     if (tried)
         fault_set(fault, FAULT_INVALID_TOKEN, "the token's signature is not by any key that is trusted here");
+    else if (keys->has_urls)
+        fault_set(fault, FAULT_INVALID_TOKEN, "the token is signed with a key (kid) that is not known here yet; its issuer is asked again");
     else if (same_algorithm)
         fault_set(fault, FAULT_INVALID_TOKEN, "the token is signed with a key (kid) that is not known here");
     else
@@ -84,7 +96,7 @@ enum fault_id auth_verify(const struct config *config, struct bytes token, uint6
 {
     struct jwt jwt;
     *ret = (struct auth_verdict){0};
-    if (!config->keys || config->keys->count == 0) {
+    if (!config->keys || (config->keys->count == 0 && !config->keys->has_urls)) {
         fault_set(fault, FAULT_INVALID_TOKEN, "this daemon has no keys to check access tokens by (auth.keys)");
         return fault->id;
     }

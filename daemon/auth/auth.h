@@ -7,8 +7,11 @@
 #include "daemon/auth/jwt.h"
 #include "daemon/auth/keys.h"
 
-/* Reads the keys that the config names into it, from where config_unref() frees them. As keys_load. */
-MUST_CHECK int auth_load(struct config *config, struct buf *problems);
+/* Reads the keys that the config names into it, from where config_unref() frees them; those of URLs come from `old` (NULL is
+ * fine), if that had them. As keys_load. */
+MUST_CHECK int auth_load(struct config *config, const struct config *old, struct buf *problems);
+/* These keys are the config's from now on. */
+void auth_set_keys(struct config *config, struct keys *keys);
 
 struct auth_verdict {
     const struct trusted_key *key;      /* whose signature it is; NULL: nobody's here */

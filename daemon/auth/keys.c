@@ -39,26 +39,32 @@ void keys_free(struct keys *keys)
     free(keys);
 }
 
-static int keys_add(struct key *owned, void *argument)
+/* Takes the key over. -E2BIG, -ENOMEM. */
+static int keys_put(struct keys *keys, struct key *owned, const char *source, struct bytes issuer)
 {
-    struct keys_reading *reading = argument;
-    struct keys *keys = reading->keys;
     SCOPED(key) key = owned;
-    if (keys->count == KEYS_MAX) {
-        buf_add_format(&reading->problem, "with it there are more than %d keys", KEYS_MAX);
-        return -EINVAL;
-    }
+    if (keys->count == KEYS_MAX)
+        return -E2BIG;
     struct trusted_key *item = &keys->items[keys->count];
-    *item = (struct trusted_key){.source = reading->text};
-    if (reading->source->issuer.length) {
-        item->issuer = strndup((const char *)reading->source->issuer.data, reading->source->issuer.length);
+    *item = (struct trusted_key){.source = source};
+    if (issuer.length) {
+        item->issuer = strndup((const char *)issuer.data, issuer.length);
         if (!item->issuer)
             return -ENOMEM;
     }
-    reading->has_secret = reading->has_secret || key_can_sign(key);
     item->key = STEAL(key);
     keys->count++;
     return 0;
+}
+
+static int keys_add(struct key *key, void *argument)
+{
+    struct keys_reading *reading = argument;
+    reading->has_secret = reading->has_secret || key_can_sign(key);
+    int r = keys_put(reading->keys, key, reading->text, reading->source->issuer);
+    if (r == -E2BIG)
+        buf_add_format(&reading->problem, "with it there are more than %d keys", KEYS_MAX);
+    return r == -E2BIG ? -EINVAL : r;
 }
 
 /* Where the file is. -EINVAL with a problem: a credential, but systemd gave none. */
@@ -149,9 +155,11 @@ static int keys_load_source(struct keys *keys, const char *text, struct buf *pro
     int r = key_source_parse(text, &source, &problem);
     if (r < 0)
         buf_add_text(&reading.problem, problem);
+    else if (source.is_url)
+        keys->has_urls = true;
     else
         r = keys_path(&reading, &path);
-    if (r == 0)
+    if (r == 0 && !source.is_url)
         r = keys_read(&reading, buf_text(&path));
     if (r < 0 && r != -ENOMEM) {
         buf_add_format(problems, "auth.keys: %s: ", path.length ? buf_text(&path) : text);
@@ -163,21 +171,33 @@ static int keys_load_source(struct keys *keys, const char *text, struct buf *pro
     return r;
 }
 
-int keys_load(const struct text_list *sources, struct keys **ret, struct buf *problems)
+static struct keys *keys_new(size_t source_count)
 {
     SCOPED(keys) keys = calloc(1, sizeof(*keys));
-    int result = 0;
     if (keys)
-        keys->sources = calloc(sources->count + 1, sizeof(*keys->sources));
-    if (!keys || !keys->sources)
+        keys->sources = calloc(source_count + 1, sizeof(*keys->sources));
+    return keys && keys->sources ? STEAL(keys) : NULL;
+}
+
+/* Its own copy; NULL: out of memory. */
+static const char *keys_add_source(struct keys *keys, const char *text)
+{
+    char *copy = strdup(text);
+    if (copy)
+        keys->sources[keys->source_count++] = copy;
+    return copy;
+}
+
+int keys_load(const struct text_list *sources, struct keys **ret, struct buf *problems)
+{
+    SCOPED(keys) keys = keys_new(sources->count);
+    int result = 0;
+    if (!keys)
         return -ENOMEM;
     for (size_t i = 0; i < sources->count; i++) {
-        char *text = strdup(sources->items[i]);
-        if (!text)
-            return -ENOMEM;
-        keys->sources[keys->source_count++] = text;
+        const char *text = keys_add_source(keys, sources->items[i]);
         /* All of them, so that all that is wrong is said at once. */
-        int r = keys_load_source(keys, text, problems);
+        int r = text ? keys_load_source(keys, text, problems) : -ENOMEM;
         if (r == -ENOMEM)
             return r;
         result = r < 0 ? r : result;
@@ -185,4 +205,51 @@ int keys_load(const struct text_list *sources, struct keys **ret, struct buf *pr
     if (result == 0)
         *ret = STEAL(keys);
     return result;
+}
+
+static struct bytes item_issuer(const struct trusted_key *item)
+{
+    return item->issuer ? bytes_text(item->issuer) : (struct bytes){0};
+}
+
+int keys_replace(const struct keys *old, size_t source, struct key **fresh, size_t fresh_count, struct keys **ret)
+{
+    SCOPED(keys) keys = keys_new(old->source_count);
+    struct key_source parsed;
+    const char *problem;
+    int r = keys ? 0 : -ENOMEM;
+    for (size_t i = 0; i < old->source_count && r == 0; i++)
+        r = keys_add_source(keys, old->sources[i]) ? 0 : -ENOMEM;
+    /* In the order of their sources, as they were read first. */
+    for (size_t i = 0; i < old->source_count && r == 0; i++) {
+        for (size_t k = 0; k < old->count && r == 0 && i != source; k++)
+            if (old->items[k].source == old->sources[i])
+                r = keys_put(keys, key_ref(old->items[k].key), keys->sources[i], item_issuer(&old->items[k]));
+        if (i == source && r == 0)
+            r = key_source_parse(keys->sources[i], &parsed, &problem);
+        for (size_t k = 0; k < fresh_count && r == 0 && i == source; k++)
+            r = keys_put(keys, STEAL(fresh[k]), keys->sources[i], parsed.issuer);
+    }
+    for (size_t k = 0; k < fresh_count; k++)
+        key_free(fresh[k]);
+    if (r < 0)
+        return r;
+    keys->has_urls = old->has_urls;
+    *ret = STEAL(keys);
+    return 0;
+}
+
+static bool is_url(const char *source)
+{
+    return strncmp(source, "http", 4) == 0;
+}
+
+int keys_keep_fetched(struct keys *keys, const struct keys *old)
+{
+    int r = 0;
+    for (size_t i = 0; i < keys->source_count; i++)
+        for (size_t k = 0; k < old->count && r == 0 && is_url(keys->sources[i]); k++)
+            if (strcmp(old->items[k].source, keys->sources[i]) == 0)
+                r = keys_put(keys, key_ref(old->items[k].key), keys->sources[i], item_issuer(&old->items[k]));
+    return r;
 }

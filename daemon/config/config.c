@@ -25,6 +25,18 @@ void config_unref(struct config *config)
     free(config);
 }
 
+struct config *config_clone(const struct config *config)
+{
+    SCOPED(config) clone = calloc(1, sizeof(*clone));
+    if (!clone)
+        return NULL;
+    atomic_init(&clone->reference_count, 1);
+    for (size_t i = 0; i < option_count; i++)
+        if (option_copy(clone, config, &options[i]) < 0)
+            return NULL;
+    return STEAL(clone);
+}
+
 enum { SAMPLE_WIDTH = 100 };
 
 /* As comments, broken at blanks. */

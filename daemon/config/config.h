@@ -65,6 +65,7 @@ struct config {
         struct text_list keys;          /* "FILE [alg=A] [kid=ID] [issuer=I]", see lib/key_source.h */
         struct text_list issuers, audiences;
         uint64_t leeway_ms;
+        uint64_t url_refresh_ms, url_retry_ms;
         bool requires_exp;
         bool takes_query;               /* ?access_token= */
         char *user_claim;               /* "sub" */
@@ -95,6 +96,8 @@ struct config {
 };
 
 struct config *config_ref(struct config *config);
+/* All options alike, nothing else; NULL: out of memory. */
+struct config *config_clone(const struct config *config);
 void config_unref(struct config *config);           /* NULL is fine */
 static inline void config_free(struct config *config) { config_unref(config); }
 DEFINE_SCOPED(config)

@@ -167,7 +167,8 @@ const struct config_option options[] = {
     { .path = "auth.keys", LIST(auth.keys), .fallback = "", .check = check_key_source, .reload = RELOAD_NOW,
       .summary = "The keys by which access tokens (JWT) are verified.",
       .details = "Each is the absolute path of a file, or credential:NAME for one that systemd passes (LoadCredential=), and holds a "
-                 "public key in PEM, a certificate, a JWK or a JWK set; behind alg=HS256, a secret of 32 bytes or more. The key "
+                 "public key in PEM, a certificate, a JWK or a JWK set; behind alg=HS256, a secret of 32 bytes or more. An https URL "
+                 "has public keys: it is asked at the start and every auth.url-refresh, and its last good answer counts. The key "
                  "decides the algorithm: RS256 (RSA; PS256 behind alg=PS256), ES256 (P-256), EdDSA (Ed25519). kid=ID names a key "
                  "that its file does not name, and issuer=ISSUER binds it to tokens with that iss. Files with a secret or a private "
                  "key must be readable to the daemon's user alone. To change keys, list both until the old tokens are over. A reload "
@@ -184,6 +185,12 @@ const struct config_option options[] = {
       .summary = "Refuse tokens that never expire.", .details = "" },
     { .path = "auth.user-claim", TEXT(auth.user_claim), .fallback = "sub", .check = check_claim, .reload = RELOAD_NOW,
       .summary = "The claim that names the user.", .details = "" },
+    { .path = "auth.url-refresh", SPAN(auth.url_refresh_ms), .fallback = "10min", .min = 1 * SECOND, .max = 24 * HOUR,
+      .reload = RELOAD_NOW, .summary = "How often the URLs among auth.keys are asked.",
+      .details = "One that does not answer is asked again after 2 seconds, and then after twice as long each time, up to 64." },
+    { .path = "auth.url-retry", SPAN(auth.url_retry_ms), .fallback = "10s", .min = 1 * SECOND, .max = 24 * HOUR, .reload = RELOAD_NOW,
+      .summary = "How soon they are asked again for a token that no key known here has signed.",
+      .details = "Counted from when they were asked last, however many such tokens come." },
     { .path = "auth.query-token", FLAG(auth.takes_query), .fallback = "true", .reload = RELOAD_NOW,
       .summary = "Take access tokens from the query, too.",
       .details = "As access_token=, for WebSocket and server-sent events alone, since browsers send no header with these. Proxies on "

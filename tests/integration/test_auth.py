@@ -1,10 +1,13 @@
 """Access tokens on every transport: who gets in, as whom, for how long, and what is said to whom who does not."""
 
+import http.server
 import json
 import os
 import re
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -424,6 +427,124 @@ class Keys(unittest.TestCase):
         options = {"auth.keys": "credential:token-secret alg=HS256", "connection.anonymous": "false"}
         with Daemon(options, environment={"CREDENTIALS_DIRECTORY": self.folder.name}) as daemon:
             self.assertEqual(negotiate(daemon.port, bearer(tokens.token())).status, 200)
+
+
+class KeyServer:
+    """A URL with a JWK set, which changes, breaks and counts."""
+
+    def __init__(self):
+        self.asked, self.status, self.body = 0, 200, b""
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                outer.asked += 1
+                self.send_response(outer.status)
+                if outer.status == 302:
+                    self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", len(outer.body))
+                self.end_headers()
+                self.wfile.write(outer.body)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/keys"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def has(self, *keys):
+        self.body = json.dumps({"keys": list(keys)}).encode()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Urls(unittest.TestCase):
+    def status(self, key, algorithm="ES256", kid=None, **claims):
+        token = tokens.token("u", algorithm, key, headers={"kid": kid} if kid else None, **claims)
+        return negotiate(self.daemon.port, bearer(token)).status
+
+    def until(self, expected, *arguments, **more):
+        wait_until(lambda: self.status(*arguments, **more) == expected, f"{expected} for {arguments}")
+
+    def test_keys_of_a_url(self):
+        with KeyServer() as server:
+            server.has(tokens.jwk("ec", "one"))
+            options = {"auth.keys": f"{server.url} issuer=https://i.example,{FOLDER.name}/ed.pem", "auth.url-retry": "1s",
+                       "connection.anonymous": "false"}
+            with Daemon(options) as self.daemon:
+                issuer = {"iss": "https://i.example"}
+                self.until(200, "ec", kid="one", **issuer)
+                self.assertEqual(self.status("ec", kid="one"), 401)        # a key is bound to its issuer
+                self.assertEqual(self.status("ed", "EdDSA"), 200)
+                # A new key is found out about by the first token that names it; at a limited rate, however many come.
+                server.has(tokens.jwk("ec", "one"), tokens.jwk("ec-new", "two"))
+                before, started = server.asked, time.monotonic()
+                for n in range(200):
+                    self.status("ec-x", kid=f"k{n}", **issuer)
+                self.until(200, "ec-new", kid="two", **issuer)
+                self.assertEqual(self.status("ec", kid="one", **issuer), 200)
+                self.assertLessEqual(server.asked - before, time.monotonic() - started + 1)
+                # The old one goes.
+                server.has(tokens.jwk("ec-new", "two"))
+                wait_until(lambda: self.status("ec-x", **issuer) == self.status("ec", kid="one", **issuer) == 401, "the old key's end")
+                self.assertEqual(self.status("ec-new", kid="two", **issuer), 200)
+                # What the URL says wrong, or not at all, changes nothing.
+                for status, body in ((500, b"{}"), (200, b"<html>"), (200, b'{"keys":[]}'), (302, b""), (200, b"x" * 300000),
+                                     (200, json.dumps(tokens.jwk("secret", "s", "HS256")).encode()),
+                                     (200, json.dumps(tokens.jwk("ec", "one", secret=True)).encode())):
+                    server.status, server.body = status, body
+                    before = server.asked
+                    wait_until(lambda: self.status("ec", kid="one", **issuer) == 401 and server.asked > before, "another try")
+                    self.assertEqual(self.status("ec-new", kid="two", **issuer), 200)
+                self.assertIn("status is 500", self.daemon.log())
+                self.assertIn("private key in it", self.daemon.log())
+                # A reload keeps what was fetched, whole.
+                self.daemon.admin("reload")
+                self.assertEqual(self.status("ec-new", kid="two", **issuer), 200)
+                self.assertEqual(self.status("ed", "EdDSA"), 200)
+
+    def test_a_url_that_does_not_answer_yet(self):
+        with KeyServer() as server:
+            server.status = 503
+            with Daemon({"auth.keys": server.url, "connection.anonymous": "false", "auth.url-refresh": "1s"}) as self.daemon:
+                wait_until(lambda: server.asked, "the first try")
+                self.assertEqual(self.status("ec"), 401)
+                server.has(tokens.jwk("ec"))
+                server.status = 200
+                self.until(200, "ec")
+            # Nobody there, and nobody ever was.
+        with Daemon({"auth.keys": server.url, "connection.anonymous": "false"}) as self.daemon:
+            wait_until(lambda: "keys cannot be taken" in self.daemon.log(), "a word about it")
+            self.assertEqual(self.status("ec"), 401)
+
+    def test_a_url_comes_and_goes_by_reloads(self):
+        with KeyServer() as server:
+            server.has(tokens.jwk("ec"))
+            with Daemon({"connection.anonymous": "false"}, config="workers: 2\n") as self.daemon:
+                self.assertEqual(self.status("ec"), 401)
+                self.daemon.write_config(f"auth: {{keys: ['{server.url}']}}\n")
+                self.daemon.admin("reload")
+                self.until(200, "ec")
+                self.daemon.write_config("workers: 2\n")
+                self.daemon.admin("reload")
+                self.until(401, "ec")
+
+    def test_a_url_that_never_ends_its_answer_holds_up_nobody(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            url = f"http://127.0.0.1:{server.getsockname()[1]}/keys"
+            with Daemon({"auth.keys": f"{url},{FOLDER.name}/ed.pem", "connection.anonymous": "false"}) as self.daemon:
+                link, _ = server.accept()
+                with link:
+                    link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+                    self.assertEqual(self.status("ed", "EdDSA"), 200)
+                    self.daemon.admin("ping")
+                    self.daemon.stop()
 
 
 class Rtcctl(AuthTest):

@@ -60,7 +60,7 @@ static void setting_load(struct setting *setting, const char *const *sources, si
                  sources[i] + (sources[i][0] == '!'));
     }
     setting->config.auth.keys = (struct text_list){setting->items, count};
-    setting->r = auth_load(&setting->config, &setting->problems);
+    setting->r = auth_load(&setting->config, NULL, &setting->problems);
 }
 
 static void setting_done(struct setting *setting)

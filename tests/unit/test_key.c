@@ -226,9 +226,14 @@ static void test_sources(void **state)
     assert_true(source.is_credential && source.wish.has_algorithm && source.wish.algorithm == KEY_HS256);
     assert_bytes(source.wish.id, "a");
     assert_bytes(source.issuer, "https://x.example");
+    assert_int_equal(key_source_parse("https://x.example:8443/keys issuer=x", &source, &problem), 0);
+    assert_true(source.is_url);
+    assert_int_equal(key_source_parse("http://127.0.0.1:80/keys", &source, &problem), 0);
+    assert_int_equal(key_source_parse("http://localhost/keys alg=PS256", &source, &problem), 0);
     static const char *const bad[] = {
         "", " ", "key.pem", "/", "credential:", "credential:../x", "credential:..", "credential:a/b", "/k alg=none", "/k alg=hs256",
-        "/k alg=", "/k kid=", "/k issuer=", "/k secret", "/k alg=HS256 x=y", "https://x.example/keys",
+        "/k alg=", "/k kid=", "/k issuer=", "/k secret", "/k alg=HS256 x=y", "http://x.example/keys", "https:///keys", "http://127.0.0.1.evil.example/keys", "http://localhost@evil/keys",
+        "ftp://x.example/keys", "https://", "https://x.example/keys alg=HS256",
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         assert_int_equal(key_source_parse(bad[i], &source, &problem), -EINVAL);
