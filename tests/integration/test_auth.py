@@ -102,6 +102,12 @@ class Who(AuthTest):
             self.assertEqual(ws.welcome["data"]["userId"], "bob")
             self.assertEqual(ws.id, answer["connectionId"])
 
+    def test_a_connection_shows_how_long_it_may_stay(self):
+        with WebSocket(self.port, access_token=tokens.token("bob", jti="an-id")) as ws:
+            shown = self.daemon.admin("show.connection", connection=ws.id)
+            self.assertEqual(shown["tokenId"], "an-id")
+            self.assertTrue(290_000 < shown["expiresInMs"] <= 300_000, shown)
+
     def test_without_a_token_nobody_gets_in(self):
         for response in (negotiate(self.port), WebSocket(self.port).response, request(self.port, "GET", "/rtc/poll", wait=0),
                          request(self.port, "GET", "/rtc/sse")):
