@@ -47,7 +47,7 @@ static int key_from_file(const char *path, struct key_wish wish, struct mint *mi
 {
     struct buf text = {0};
     int status = input_read_file(path, &text);
-    bool is_text = memmem(text.data, text.length, "-----BEGIN ", 11) || (text.length && text.data[0] == '{');
+    bool is_text = text.length && (text.data[0] == '{' || memmem(text.data, text.length, "-----BEGIN ", 11));
     if (!wish.has_algorithm && !is_text)
         wish = (struct key_wish){.has_algorithm = true, .algorithm = KEY_HS256, .id = wish.id};
     if (status == 0 && key_read_text(buf_bytes(&text), &wish, keep_signer, mint, problem) < 0)

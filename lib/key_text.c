@@ -169,7 +169,7 @@ int key_read_text(struct bytes text, const struct key_wish *wish, int (*add)(str
     struct text_reading reading = {.wish = wish, .add = add, .argument = argument, .problem = problem};
     struct key *key = NULL;
     int r;
-    if (memmem(text.data, text.length, "-----BEGIN ", 11)) {
+    if (text.length && memmem(text.data, text.length, "-----BEGIN ", 11)) {
         r = key_read_pem(text, wish, &key, problem);
         return text_add(&reading, r, key);
     }
