@@ -16,6 +16,22 @@ static bool is_authorization(const struct http_header *header)
         && strncasecmp((const char *)header->name.data, "authorization", header->name.length) == 0;
 }
 
+/* Most queries have none: found out without taking the query apart, since every poll passes here. */
+static bool may_have_access_token(struct bytes query)
+{
+    static const char name[] = "access_token";
+    size_t length = sizeof(name) - 1;
+    while (query.length >= length) {
+        const unsigned char *at = memchr(query.data, name[0], query.length - length + 1);
+        if (!at)
+            return false;
+        if (memcmp(at, name, length) == 0)
+            return true;
+        query = bytes_of(at + 1, query.length - (size_t)(at + 1 - query.data));
+    }
+    return false;
+}
+
 /* How many there are in the request; the last of them is in *ret_header or *ret_query, as it was sent. */
 static unsigned credentials_find(const struct request *request, struct bytes *ret_header, struct bytes *ret_query)
 {
@@ -29,7 +45,7 @@ static unsigned credentials_find(const struct request *request, struct bytes *re
         *ret_header = head->headers[i].value;
         count++;
     }
-    while (rest.length && http_next_parameter(&rest, &name, &value)) {
+    while (may_have_access_token(rest) && http_next_parameter(&rest, &name, &value)) {
         if (!bytes_is(name, "access_token"))
             continue;
         *ret_query = value;
