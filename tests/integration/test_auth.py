@@ -204,13 +204,12 @@ class Owner(AuthTest):
         self.assertEqual(request(self.port, "DELETE", "/rtc/connection", headers=bearer(token), token=ws.token).status, 204)
 
     def test_a_newer_token_on_a_request_lengthens(self):
-        with WebSocket(self.port, headers=bearer(tokens.token("alice", lifetime=60))) as ws:
-            response = request(self.port, "POST", "/rtc/send", b'{"eventName":"rtc.join","data":{"group":"x"}}',
-                               bearer(tokens.token("alice", lifetime=600)), token=ws.token)
+        with Sse(self.port, headers=bearer(tokens.token("alice", lifetime=60))) as sse:
+            # What it has from then on ends later than the second one, which therefore changes nothing.
+            body = json.dumps({"eventName": "rtc.refresh", "id": 9, "data": {"accessToken": tokens.token("alice", lifetime=100)}})
+            response = request(self.port, "POST", "/rtc/send", body.encode(), bearer(tokens.token("alice", lifetime=600)), token=sse.token)
             self.assertEqual(response.status, 200)
-            # What it has now ends later than this one, which therefore changes nothing.
-            reply = ws.call("rtc.refresh", {"accessToken": tokens.token("alice", lifetime=100)}, id=9)
-            self.assertGreater(reply["data"]["expiresIn"], 500_000)
+            self.assertGreater(sse.expect("rtc.reply")["data"]["expiresIn"], 500_000)
 
 
 class Expiry(AuthTest):
