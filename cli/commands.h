@@ -11,6 +11,8 @@
 int command_publish(const struct invocation *invocation, struct session *session);
 int command_publish_stream(const struct invocation *invocation, struct session *session);
 int command_listen(const struct invocation *invocation, struct session *session);
+int command_explain_token(const struct invocation *invocation, struct session *session);
+int command_token_create(const struct invocation *invocation);
 int command_bench(const struct invocation *invocation);
 int command_connect(const struct invocation *invocation);
 int command_completion(const struct invocation *invocation);

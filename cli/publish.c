@@ -3,12 +3,12 @@
  * in flight.
  */
 #include "cli/commands.h"
+#include "cli/input.h"
 #include "cli/render.h"
 
 #include "lib/envelope.h"
 #include "lib/transcode.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -17,44 +17,7 @@ enum {
     WINDOW = 1024,                  /* requests in flight */
     WINDOW_BYTES = 256 * 1024,      /* of them, not yet sent */
     LINE_MAX_BYTES = 1024 * 1024,
-    DATA_MAX = 64 * 1024 * 1024,
 };
-
-static int slurp(int descriptor, const char *name, struct buf *ret)
-{
-    while (ret->length <= DATA_MAX) {
-        unsigned char *room = buf_room(ret, 65536);
-        ssize_t got = room ? read(descriptor, room, 65536) : -1;
-        if (got == 0)
-            return 0;
-        if (got < 0) {
-            fprintf(stderr, "rtcctl: cannot read %s: %s\n", name, strerror(room ? errno : ENOMEM));
-            return EX_IOERR;
-        }
-        ret->length += (size_t)got;
-    }
-    fprintf(stderr, "rtcctl: %s has more than %d bytes\n", name, DATA_MAX);
-    return EX_DATAERR;
-}
-
-/* DATA as it was given: text, - for standard input, @FILE. */
-static int read_data(const char *text, struct buf *ret)
-{
-    if (strcmp(text, "-") == 0)
-        return slurp(STDIN_FILENO, "standard input", ret);
-    if (text[0] != '@') {
-        buf_add_text(ret, text);
-        return 0;
-    }
-    int descriptor = open(text + 1, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) {
-        fprintf(stderr, "rtcctl: cannot open %s: %s\n", text + 1, strerror(errno));
-        return EX_NOINPUT;
-    }
-    int status = slurp(descriptor, text + 1, ret);
-    close(descriptor);
-    return status;
-}
 
 static int check_json(struct buf *data, struct buf *ret)
 {
@@ -107,7 +70,7 @@ int command_publish(const struct invocation *invocation, struct session *session
         status = EX_USAGE;
     }
     if (status == 0 && text)
-        status = read_data(text, &raw);
+        status = input_read(text, &raw);
     if (status == 0 && text)
         status = arguments_value(invocation, "msgpack") ? check_msgpack(&raw, &value) : check_json(&raw, &value);
     if (status == 0) {

@@ -123,6 +123,7 @@ static const struct { enum admin_command_id id; int (*run)(const struct invocati
 special[] = {
     {ADMIN_publish, run_publish},
     {ADMIN_listen, command_listen},
+    {ADMIN_explain_token, command_explain_token},
     {ADMIN_reload, run_reload},
     {ADMIN_version, run_version},
 };

@@ -6,6 +6,8 @@
 #include "daemon/admin/admin.h"
 #include "daemon/admin/notify.h"
 #include "daemon/admin/watchdog.h"
+#include "daemon/auth/auth.h"
+#include "daemon/auth/jwks.h"
 #include "daemon/config/config_file.h"
 #include "daemon/config/option.h"
 #include "daemon/dialect/dialects.h"
@@ -35,6 +37,7 @@ struct daemon {
     struct exchange *exchange;
     struct worker *workers;
     unsigned worker_count, ready_count;
+    struct jwks *jwks;
     struct admin *admin;
     struct watchdog *watchdog;
     bool is_stopping;
@@ -58,6 +61,13 @@ static bool on_has_room(void *argument, unsigned worker)
 static void on_settle(void *argument, unsigned worker)
 {
     worker_settle(&((struct daemon *)argument)->workers[worker]);
+}
+
+static uint64_t on_wall_ms(void *argument)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static void daemon_take_letters(struct daemon *daemon)
@@ -105,6 +115,8 @@ static int daemon_load_config(struct daemon *daemon)
     struct buf problems = {0};
     const struct daemon_arguments *arguments = daemon->arguments;
     int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &daemon->config, &problems);
+    if (r == 0)
+        r = auth_load(daemon->config, NULL, &problems);
     daemon_log_lines(LOG_LEVEL_ERROR, &problems);
     buf_done(&problems);
     if (r == 0)
@@ -162,14 +174,18 @@ static int daemon_reload(void *argument, struct buf *report)
     SCOPED(config) config = NULL;
     notify_reloading();
     int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &config, report);
+    if (r == 0)
+        r = auth_load(config, daemon->config, report);
     if (r == 0) {
         daemon_report_changes(daemon->config, config, report);
         r = daemon_keep_restart_options(daemon->config, config);
     }
-    if (r == 0)
+    if (r == 0) {
         daemon_publish_config(daemon, STEAL(config));
-    else
+        r = jwks_update(daemon->jwks);
+    } else {
         buf_add_text(report, "the config in force stays as it was\n");
+    }
     daemon_log_lines(r < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, report);
     notify_ready();
     return r;
@@ -291,7 +307,8 @@ static void daemon_stop_mailboxes(struct daemon *daemon)
 
 static int daemon_start_exchange(struct daemon *daemon)
 {
-    struct ports ports = {.post = on_post, .has_room = on_has_room, .settle = on_settle, .argument = daemon};
+    struct ports ports = {.post = on_post, .has_room = on_has_room, .settle = on_settle, .wall_ms = on_wall_ms,
+                          .argument = daemon};
     daemon->router = (struct router){.dialects = dialect_fronts, .dialect_count = DIALECT_COUNT,
                                      .transports = transport_fronts, .transport_count = TRANSPORT_COUNT,
                                      .files = pages, .file_count = PAGE_COUNT};
@@ -357,6 +374,22 @@ static const struct hub *on_hub(void *argument, unsigned worker)
     return ((struct daemon *)argument)->workers[worker].hub;
 }
 
+static void on_publish(void *argument, struct config *config)
+{
+    daemon_publish_config(argument, config);
+}
+
+static int daemon_start_keys(struct daemon *daemon)
+{
+    struct jwks_host host = {.base = daemon->base, .config = on_config, .publish = on_publish, .argument = daemon};
+    return jwks_new(&host, &daemon->jwks);
+}
+
+static void daemon_stop_keys(struct daemon *daemon)
+{
+    jwks_free(daemon->jwks);
+}
+
 static int daemon_start_admin(struct daemon *daemon)
 {
     struct timespec now;
@@ -396,6 +429,7 @@ static const struct part {
     {"sockets", daemon_start_sockets, daemon_stop_sockets, EX_UNAVAILABLE},
     {"mailboxes", daemon_start_mailboxes, daemon_stop_mailboxes, EX_OSERR},
     {"exchange", daemon_start_exchange, daemon_stop_exchange, EX_OSERR},
+    {"keys", daemon_start_keys, daemon_stop_keys, EX_OSERR},
     {"admin socket", daemon_start_admin, daemon_stop_admin, EX_UNAVAILABLE},
     {"watchdog", daemon_start_watchdog, daemon_stop_watchdog, EX_OSERR},
     {"workers", daemon_start_workers, daemon_stop_workers, EX_OSERR},

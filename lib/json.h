@@ -9,6 +9,7 @@
 
 #include "lib/buf.h"
 
+enum { JSON_MEMBERS_MAX = 256 };    /* that json_check_members looks through */
 enum { JSON_DEPTH_MAX = 64 };       /* rtc-protocol(7), "MessagePack": nesting, in both encodings */
 
 enum json_type {
@@ -71,6 +72,10 @@ MUST_CHECK int json_uint(struct bytes value, uint64_t *ret_value);
 MUST_CHECK int json_bool(struct bytes value, bool *ret_value);     /* -EBADMSG */
 /* The member of that name of an object value; empty bytes when absent or not an object. First one wins. */
 struct bytes json_member(struct bytes object, const char *name);
+
+/* No name stands twice in an object value, whatever its spelling. 0, -EEXIST, -ENOMEM; -E2BIG: it has more than `member_max`
+ * members. For objects that decide something: two readers must not see two different ones. */
+MUST_CHECK int json_check_members(struct bytes object, size_t member_max);
 
 /* Appends a value without the blanks between its tokens (so that it stands on one line). */
 void json_add_compact(struct buf *out, struct bytes value);

@@ -111,6 +111,45 @@ struct bytes json_member(struct bytes object, const char *name)
     return (struct bytes){0};
 }
 
+/* Its names, decoded, one behind the other in `names`; `ends` says where each ends. */
+static int json_has_name(const struct buf *names, const size_t *ends, size_t count, struct bytes name)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t start = i ? ends[i - 1] : 0;
+        struct bytes other = ends[i] > start ? bytes_of(names->data + start, ends[i] - start) : (struct bytes){0};
+        if (bytes_equal(other, name))
+            return true;
+    }
+    return false;
+}
+
+int json_check_members(struct bytes object, size_t member_max)
+{
+    struct json_scan scan;
+    struct bytes key, value, name;
+    struct buf names = {0}, decoded = {0};
+    size_t ends[JSON_MEMBERS_MAX], count = 0;
+    assert(member_max <= JSON_MEMBERS_MAX);
+    json_scan_init(&scan, object);
+    int r = json_enter(&scan, '{');
+    while (r == 0 && (r = json_next_member(&scan, JSON_DEPTH_MAX, &key, &value)) == 1) {
+        buf_clear(&decoded);
+        r = json_string(key, &decoded, &name);
+        if (r == 0 && count == member_max)
+            r = -E2BIG;
+        else if (r == 0 && json_has_name(&names, ends, count, name))
+            r = -EEXIST;
+        if (r == 0) {
+            buf_add_bytes(&names, name);
+            ends[count++] = names.length;
+            r = buf_status(&names);
+        }
+    }
+    buf_done(&names);
+    buf_done(&decoded);
+    return r;
+}
+
 void json_add_compact(struct buf *out, struct bytes value)
 {
     struct json_scan scan;

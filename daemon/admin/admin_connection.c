@@ -128,6 +128,22 @@ static void show_outbox(struct json_writer *json, const struct connection *conne
     json_add_uint(json, outbox_kept_bytes(outbox));
 }
 
+/* Of the access token that it showed last, as far as it is kept. */
+static void show_grant(struct json_writer *json, const struct connection *connection)
+{
+    const struct grant *grant = grants_find(connection->hub, connection);
+    if (!grant)
+        return;
+    uint64_t left_ms = grant_left_ms(connection->hub, grant);
+    json_key(json, "expiresInMs");
+    if (left_ms == GRANT_NEVER_ENDS)
+        json_add_null(json);
+    else
+        json_add_uint(json, left_ms);
+    json_key(json, "tokenId");
+    json_add_string(json, grant->terms.token_id);
+}
+
 static void act_show(struct errand *errand, struct hub *hub)
 {
     const struct connection *connection = errand_connection(errand, hub);
@@ -159,6 +175,7 @@ static void act_show(struct errand *errand, struct hub *hub)
     json_key(&json, "silentMs");
     json_add_uint(&json, connection_age_ms(hub->now_ms, connection->heard_ms));
     show_outbox(&json, connection);
+    show_grant(&json, connection);
     json_key(&json, "groups");
     json_begin_array(&json);
     for (unsigned i = 0; i < connection->membership_count; i++)

@@ -6,6 +6,7 @@
 
 #include "daemon/config/config_file.h"
 #include "daemon/config/option.h"
+#include "daemon/fetch/fetch.h"
 #include "lib/log.h"
 #include "lib/msgpack.h"
 #include "lib/ws_frame.h"
@@ -194,6 +195,7 @@ void admin_version(struct admin_call *call)
         {"msgpack-c", msgpack_library_version()},
         {"libyaml", config_library_version()},
         {"openssl", ws_library_version()},
+        {"libcurl", fetch_library_version()},
     };
     struct buf data = {0};
     struct json_writer json = json_writer(&data);

@@ -16,11 +16,25 @@ void config_unref(struct config *config)
 {
     if (!config || atomic_fetch_sub_explicit(&config->reference_count, 1, memory_order_acq_rel) != 1)
         return;
+    if (config->free_keys)
+        config->free_keys(config);
     for (size_t i = 0; i < option_count; i++) {
         option_clear(config, &options[i]);
         free(config->origins[i]);
     }
     free(config);
+}
+
+struct config *config_clone(const struct config *config)
+{
+    SCOPED(config) clone = calloc(1, sizeof(*clone));
+    if (!clone)
+        return NULL;
+    atomic_init(&clone->reference_count, 1);
+    for (size_t i = 0; i < option_count; i++)
+        if (option_copy(clone, config, &options[i]) < 0)
+            return NULL;
+    return STEAL(clone);
 }
 
 enum { SAMPLE_WIDTH = 100 };

@@ -11,6 +11,8 @@
 
 enum { OPTIONS_MAX = 80 };
 
+struct keys;
+
 struct text_list {
     char **items;
     size_t count;
@@ -60,6 +62,15 @@ struct config {
         uint64_t groups;                /* per connection */
     } connection;
     struct {
+        struct text_list keys;          /* "FILE [alg=A] [kid=ID] [issuer=I]", see lib/key_source.h */
+        struct text_list issuers, audiences;
+        uint64_t leeway_ms;
+        uint64_t url_refresh_ms, url_retry_ms;
+        bool requires_exp;
+        bool takes_query;               /* ?access_token= */
+        char *user_claim;               /* "sub" */
+    } auth;
+    struct {
         uint64_t window_ms;
         uint64_t envelopes, bytes;      /* kept after sending, until acknowledged */
         uint64_t parked, parked_per_user;   /* connections without a transport */
@@ -78,10 +89,15 @@ struct config {
     } publish;
     enum log_level log_levels[LOG_AREA_COUNT];
 
+    struct keys *keys;                  /* what auth.keys names, as it was read; auth_load() puts it here. NULL: nothing was */
+    void (*free_keys)(struct config *config);
+
     char *origins[OPTIONS_MAX];         /* by row of options[]: "file:line", "command line"; NULL: the default */
 };
 
 struct config *config_ref(struct config *config);
+/* All options alike, nothing else; NULL: out of memory. */
+struct config *config_clone(const struct config *config);
 void config_unref(struct config *config);           /* NULL is fine */
 static inline void config_free(struct config *config) { config_unref(config); }
 DEFINE_SCOPED(config)

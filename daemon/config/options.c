@@ -4,6 +4,7 @@
  */
 #include "daemon/config/listen.h"
 #include "daemon/config/option.h"
+#include "lib/key_source.h"
 
 #include <string.h>
 
@@ -53,6 +54,18 @@ static const char *check_socket_path(const char *text)
 {
     return text[0] == '\0' || (text[0] == '/' && strlen(text) < 108) ? NULL
         : "an absolute path of at most 107 bytes, or nothing, is expected";
+}
+
+static const char *check_key_source(const char *text)
+{
+    struct key_source source;
+    const char *problem;
+    return key_source_parse(text, &source, &problem) < 0 ? problem : NULL;
+}
+
+static const char *check_claim(const char *text)
+{
+    return text[0] ? NULL : "the name of a claim such as sub is expected";
 }
 
 const struct config_option options[] = {
@@ -133,7 +146,7 @@ const struct config_option options[] = {
       .summary = "Offer MessagePack.", .details = "" },
 
     { .path = "connection.anonymous", FLAG(connection.anonymous), .fallback = "false", .reload = RELOAD_NEW,
-      .summary = "Let clients connect without credentials.", .details = "" },
+      .summary = "Let clients connect without credentials.", .details = "With one, by auth.keys, they may in any case." },
     { .path = "connection.claimed-users", FLAG(connection.claimed_users), .fallback = "false", .reload = RELOAD_NEW,
       .summary = "Believe the query parameter user.",
       .details = "For development, or behind a proxy that sets it: whoever can connect can be anybody." },
@@ -150,6 +163,38 @@ const struct config_option options[] = {
       .reload = RELOAD_NOW, .summary = "How long a negotiated connection waits for its first transport.", .details = "" },
     { .path = "connection.groups", NUMBER(connection.groups), .fallback = "128", .min = 1, .max = 10000, .reload = RELOAD_NOW,
       .summary = "In how many groups a connection may be.", .details = "" },
+
+    { .path = "auth.keys", LIST(auth.keys), .fallback = "", .check = check_key_source, .reload = RELOAD_NOW,
+      .summary = "The keys by which access tokens (JWT) are verified.",
+      .details = "Each is the absolute path of a file, or credential:NAME for one that systemd passes (LoadCredential=), and holds a "
+                 "public key in PEM, a certificate, a JWK or a JWK set; behind alg=HS256, a secret of 32 bytes or more. An https URL "
+                 "has public keys: it is asked at the start and every auth.url-refresh, and its last good answer counts. The key "
+                 "decides the algorithm: RS256 (RSA; PS256 behind alg=PS256), ES256 (P-256), EdDSA (Ed25519). kid=ID names a key "
+                 "that its file does not name, and issuer=ISSUER binds it to tokens with that iss. Files with a secret or a private "
+                 "key must be readable to the daemon's user alone. To change keys, list both until the old tokens are over. A reload "
+                 "reads them again, whole or not at all." },
+    { .path = "auth.issuers", LIST(auth.issuers), .fallback = "", .reload = RELOAD_NOW,
+      .summary = "The issuers (iss) of whom tokens are taken.",
+      .details = "For keys that name no issuer of their own. Empty: any." },
+    { .path = "auth.audiences", LIST(auth.audiences), .fallback = "", .reload = RELOAD_NOW,
+      .summary = "The audiences (aud) of which a token must name one.",
+      .details = "Empty: only tokens without aud are taken." },
+    { .path = "auth.leeway", SPAN(auth.leeway_ms), .fallback = "2s", .max = 10 * MINUTE, .reload = RELOAD_NOW,
+      .summary = "How far the clock of who issues tokens may differ.", .details = "In whole seconds." },
+    { .path = "auth.require-exp", FLAG(auth.requires_exp), .fallback = "true", .reload = RELOAD_NOW,
+      .summary = "Refuse tokens that never expire.", .details = "" },
+    { .path = "auth.user-claim", TEXT(auth.user_claim), .fallback = "sub", .check = check_claim, .reload = RELOAD_NOW,
+      .summary = "The claim that names the user.", .details = "" },
+    { .path = "auth.url-refresh", SPAN(auth.url_refresh_ms), .fallback = "10min", .min = 1 * SECOND, .max = 24 * HOUR,
+      .reload = RELOAD_NOW, .summary = "How often the URLs among auth.keys are asked.",
+      .details = "One that does not answer is asked again after 2 seconds, and then after twice as long each time, up to 64." },
+    { .path = "auth.url-retry", SPAN(auth.url_retry_ms), .fallback = "10s", .min = 1 * SECOND, .max = 24 * HOUR, .reload = RELOAD_NOW,
+      .summary = "How soon they are asked again for a token that no key known here has signed.",
+      .details = "Counted from when they were asked last, however many such tokens come." },
+    { .path = "auth.query-token", FLAG(auth.takes_query), .fallback = "true", .reload = RELOAD_NOW,
+      .summary = "Take access tokens from the query, too.",
+      .details = "As access_token=, for WebSocket and server-sent events alone, since browsers send no header with these. Proxies on "
+                 "the way may write queries to their logs." },
 
     { .path = "resume.window", SPAN(resume.window_ms), .fallback = "60s", .min = 100, .max = 24 * HOUR, .reload = RELOAD_NOW,
       .summary = "How long a connection without a transport waits for its client.", .details = "" },

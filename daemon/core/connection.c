@@ -148,8 +148,12 @@ static int connection_register(struct connection *connection, const struct ident
     r = directory_add_connection(connection->hub->exchange->directory, connection);
     if (r == 0) {
         r = connection_set_user(connection, identity->user);
-        if (r < 0)
+        if (r == 0 && identity->has_token)
+            r = grants_set(connection->hub, connection, &identity->terms);
+        if (r < 0) {
+            connection_unset_user(connection);
             directory_remove_connection(connection->hub->exchange->directory, connection);
+        }
     }
     if (r < 0)
         hub_remove(connection->hub, connection);
@@ -311,7 +315,7 @@ void connection_close(struct connection *connection, const struct fault *why, bo
         connection_say_farewell(connection, why, reconnect);
     if (connection->state == CONNECTION_PARKED) {
         connection_unpark(connection);
-        if (!reconnect && why->id != FAULT_CLIENT_CLOSED)
+        if ((!reconnect && why->id != FAULT_CLIENT_CLOSED) || why->id == FAULT_EXPIRED)
             farewells_add(hub, connection, why);
     }
     if (connection->was_opened) {
@@ -327,6 +331,7 @@ void connection_close(struct connection *connection, const struct fault *why, bo
     while (connection->membership_count)
         connection_leave_last(connection);
     connection_unset_user(connection);
+    grants_drop(hub, connection);
     if (connection->membership_capacity)
         free(STEAL(connection->memberships.many));
     outbox_done(&connection->outbox);

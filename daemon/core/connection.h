@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "daemon/core/grant.h"
 #include "daemon/core/outbox.h"
 #include "daemon/core/ports.h"
 #include "daemon/core/roster.h"
@@ -70,6 +71,7 @@ struct connection {
     bool is_dirty : 1;                  /* stands in the hub's list of those with something to send */
     bool was_opened : 1;
     bool has_forgotten : 1;             /* what was sent and never acknowledged */
+    bool has_grant : 1;                 /* it showed an access token: see grant.h */
 };
 
 /* How long ago one of its short times was. */
@@ -84,6 +86,8 @@ static inline uint32_t connection_slot(const struct connection *connection) { re
 /* What a client proved or may do; handed in when a connection is made. */
 struct identity {
     struct bytes user;                  /* empty: anonymous */
+    bool has_token;                     /* it was proved by an access token, and ends with that */
+    struct grant_terms terms;
 };
 
 /*

@@ -1,5 +1,5 @@
 /*
- * Farewells: connections that were ended for good while no transport carried them, so that their clients could not be told. A client
+ * Farewells: connections that were ended for good, or with their token, while no transport carried them, so that their clients could not be told. A client
  * that comes back with such a token is told then, rather than taken for one that never was. Bounded: the oldest are forgotten, and
  * all after the resume window.
  */

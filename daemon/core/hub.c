@@ -55,6 +55,7 @@ struct hub *hub_new(unsigned worker, struct exchange *exchange, struct config *c
     list_init(&hub->parked);
     timer_init(&hub->parked_timer, on_parked_due);
     list_init(&hub->graveyard);
+    grants_init(hub);
     return hub;
 }
 
@@ -84,6 +85,7 @@ void hub_free(struct hub *hub)
         return;
     hub_drop_fanout(hub);
     hub_bury(hub);
+    grants_done(hub);
     config_unref(hub->config);
     free(hub->slots);
     free(hub->free_slots);

@@ -71,6 +71,8 @@ struct ports {
     bool (*has_room)(void *argument, unsigned worker);
     /* On the worker's own thread: sends what the transports' flush left for now. */
     void (*settle)(void *argument, unsigned worker);
+    /* The time of day, Unix milliseconds; for what people or other machines set an end to. Any thread. */
+    uint64_t (*wall_ms)(void *argument);
     void *argument;
 };
 

@@ -30,6 +30,17 @@ static void native_add_groups(struct connection *connection, struct json_writer 
     json_end_array(json);
 }
 
+void native_add_expiry(struct connection *connection, struct json_writer *json)
+{
+    const struct grant *grant = grants_find(connection->hub, connection);
+    uint64_t left_ms = grant ? grant_left_ms(connection->hub, grant) : GRANT_NEVER_ENDS;
+    json_key(json, "expiresIn");
+    if (left_ms == GRANT_NEVER_ENDS)
+        json_add_null(json);
+    else
+        json_add_uint(json, left_ms);
+}
+
 static void native_add_welcome(struct connection *connection, bool is_resumed, struct buf *out)
 {
     const struct config *config = connection->hub->config;
@@ -65,6 +76,8 @@ static void native_add_welcome(struct connection *connection, bool is_resumed, s
     json_key(&json, "received");
     json_add_uint(&json, connection->received);
     native_add_groups(connection, &json);
+    if (connection->has_grant)
+        native_add_expiry(connection, &json);
     json_end_object(&json);
     native_add_event(connection, "rtc.welcome", buf_bytes(&data), out);
     buf_done(&data);

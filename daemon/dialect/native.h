@@ -19,3 +19,7 @@ bool native_is_numbered(struct bytes text, enum codec_id codec);
 
 /* An unnumbered protocol envelope with JSON data, in the connection's codec. */
 void native_add_event(struct connection *connection, const char *event_name, struct bytes json, struct buf *out);
+
+/* How long the connection may stay without a new access token: "expiresIn", in milliseconds, or null. */
+struct json_writer;
+void native_add_expiry(struct connection *connection, struct json_writer *json);

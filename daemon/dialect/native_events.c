@@ -10,6 +10,7 @@
 #include "daemon/core/message.h"
 #include "daemon/core/notice.h"
 #include "daemon/core/policy.h"
+#include "daemon/net/credentials.h"
 #include "lib/json.h"
 #include "lib/transcode.h"
 
@@ -146,6 +147,25 @@ static int native_take_leave(const struct call *call, struct fault *fault)
     return 0;
 }
 
+static int native_take_refresh(const struct call *call, struct fault *fault)
+{
+    struct connection *connection = call->connection;
+    struct bytes value = json_member(call->json, "accessToken"), token;
+    struct buf scratch = {0}, data = {0};
+    if (value.length == 0 || json_string(value, &scratch, &token) < 0) {
+        fault_set(fault, FAULT_BAD_ENVELOPE, "the data needs \"accessToken\" with a new access token");
+    } else if (credentials_refresh(connection, token, fault) == FAULT_NONE) {
+        struct json_writer json = json_writer(&data);
+        json_begin_object(&json);
+        native_add_expiry(connection, &json);
+        json_end_object(&json);
+        native_reply(call, buf_bytes(&data));
+    }
+    buf_done(&scratch);
+    buf_done(&data);
+    return 0;
+}
+
 static int native_take_unsupported(const struct call *call, struct fault *fault)
 {
     fault_set(fault, FAULT_UNSUPPORTED, "%.*s is not offered by this daemon", (int)call->envelope->event_name.length,
@@ -166,7 +186,7 @@ static const struct protocol_event {
     {"rtc.leave", true, native_take_leave},
     {"rtc.history", true, native_take_unsupported},
     {"rtc.presence", true, native_take_unsupported},
-    {"rtc.refresh", true, native_take_unsupported},
+    {"rtc.refresh", true, native_take_refresh},
 };
 
 /* NULL: an application's event, which is always numbered. */

@@ -5,6 +5,7 @@
 
 #include "daemon/config/config.h"
 #include "daemon/core/policy.h"
+#include "daemon/net/credentials.h"
 #include "daemon/net/router.h"
 
 bool admission_offers(const struct config *config, enum codec_id codec)
@@ -17,17 +18,23 @@ enum fault_id admission_identify(struct link *link, const struct request *reques
 {
     const struct config *config = link->worker->hub->config;
     *ret = (struct identity){0};
-    if (http_header(request->head, "authorization").data || request_parameter(request, "access_token", scratch).data) {
-        /* Credentials that cannot be checked must not be waved through as anonymous. */
-        fault_set(fault, FAULT_UNAUTHORIZED, "this daemon cannot check access tokens; connect without one");
-        return fault->id;
-    }
-    enum fault_id refusal = policy_may_connect_anonymously(config, fault);
-    if (refusal != FAULT_NONE)
-        return refusal;
     struct bytes user = request_parameter(request, "user", scratch);
-    if (!user.data)
-        return FAULT_NONE;
+    enum fault_id refusal;
+    if (credentials_are_shown(request)) {
+        /* What is shown must be right: a bad token is not waved through as anonymous. */
+        struct buf proved = {0};
+        refusal = credentials_identify(link, request, &proved, ret, fault);
+        if (refusal == FAULT_NONE && user.data && !bytes_equal(user, ret->user)) {
+            fault_set(fault, FAULT_FORBIDDEN, "the access token is another user's");
+            refusal = fault->id;
+        }
+        buf_done(scratch);
+        *scratch = proved;
+        return refusal;
+    }
+    refusal = policy_may_connect_anonymously(config, fault);
+    if (refusal != FAULT_NONE || !user.data)
+        return refusal;
     if (!config->connection.claimed_users || !name_is_valid(user, NAME_MAX_BYTES)) {
         fault_set(fault, FAULT_FORBIDDEN, config->connection.claimed_users
                   ? "a user's name is 1 to 255 bytes of UTF-8 without control characters"
@@ -104,7 +111,8 @@ enum fault_id admission_open(struct link *link, const struct request *request, e
     struct connection *connection = request_connection(request, link->worker->hub);
     if (request->has_token && !connection) {
         const struct fault *farewell = request_farewell(request, link->worker->hub);
-        if (farewell) {
+        /* Who comes back with a new token after the old one ended is let in again. */
+        if (farewell && (farewell->id != FAULT_EXPIRED || !credentials_are_shown(request))) {
             *fault = *farewell;
             return fault->id;
         }

@@ -17,7 +17,7 @@ struct admission {
 enum fault_id admission_open(struct link *link, const struct request *request, enum codec_id codec,
                              struct admission *ret, struct fault *fault);
 
-/* Who asks, as far as can be proved: FAULT_NONE, UNAUTHORIZED or FORBIDDEN. The slice lives in `scratch`. */
+/* Who asks, as far as can be proved: FAULT_NONE, or the fault to refuse the request with. Slices live in `scratch`. */
 enum fault_id admission_identify(struct link *link, const struct request *request, struct buf *scratch,
                                  struct identity *ret, struct fault *fault);
 

@@ -231,6 +231,9 @@ void http_refuse(struct link *link, const struct fault *fault, bool closes, cons
     metrics_add(&link->worker->hub->metrics, METRIC_REQUESTS_REFUSED, 1);
     if (closes)
         link->keeps_alive = false;
+    /* RFC 6750 section 3: who showed nothing is told no error. */
+    if (row->status == 401 && !extra)
+        extra = fault->id == FAULT_UNAUTHORIZED ? "WWW-Authenticate: Bearer\r\n" : "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n";
     struct response response = {.status = row->status, .content_type = "application/problem+json",
                                 .body = buf_bytes(&body), .extra = extra};
     http_respond(link, &response);

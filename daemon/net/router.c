@@ -5,6 +5,7 @@
 
 #include "daemon/config/config.h"
 #include "daemon/core/hub.h"
+#include "daemon/net/credentials.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,7 +166,11 @@ static enum route route_by_token(struct link *link, struct request *request)
         link_hand_over(link, token_worker(&request->token));
         return ROUTE_HANDED_OVER;
     }
-    if (request->endpoint->needs_token && !request_connection(request, worker->hub)) {
+    struct connection *connection = request_connection(request, worker->hub);
+    struct fault fault = {0};
+    if (connection && credentials_check(link, request, connection, &fault) != FAULT_NONE)
+        return route_refuse(link, request, fault.id, fault.detail, NULL);
+    if (request->endpoint->needs_token && !connection) {
         const struct fault *farewell = request_farewell(request, worker->hub);
         if (farewell)
             return route_refuse(link, request, farewell->id, farewell->detail, NULL);

@@ -17,6 +17,7 @@ struct world {
     struct letter mail[256];
     unsigned mail_count, room;
     unsigned closed_count;
+    uint64_t wall_ms;
     const struct connection *watched;
     unsigned watched_flushes;
 };
@@ -68,6 +69,11 @@ static void fake_farewell(struct connection *connection, const struct fault *why
 {
 }
 
+static uint64_t fake_wall(void *argument)
+{
+    return ((struct world *)argument)->wall_ms;
+}
+
 static const struct transport transport = {.name = "fake", .is_lasting = true, .flush = fake_flush,
     .send_unnumbered = fake_send_unnumbered, .tend = fake_tend, .close = fake_close};
 static const struct dialect dialect = {.name = "fake", .add_ping = fake_add, .add_ack = fake_add, .add_farewell = fake_farewell};
@@ -80,7 +86,7 @@ static int start(void **state)
     assert_int_equal(config_load(NULL, overrides, COUNT_OF(overrides), &world->config, &problems), 0);
     buf_done(&problems);
     world->room = COUNT_OF(world->mail);
-    struct ports ports = {fake_post, fake_has_room, fake_settle, world};
+    struct ports ports = {.post = fake_post, .has_room = fake_has_room, .settle = fake_settle, .wall_ms = fake_wall, .argument = world};
     world->exchange = exchange_new(1, &ports);
     world->hub = hub_new(0, world->exchange, world->config, 1000);
     *state = the_world = world;
@@ -321,6 +327,85 @@ static void tokens_name_their_connection_and_no_other(void **state)
     assert_int_equal(world->closed_count, 1);
 }
 
+static struct connection *connect_until(struct world *world, const char *user, uint64_t expires_s)
+{
+    struct identity identity = {.user = bytes_text(user), .has_token = true,
+                                .terms = {.expires_s = expires_s, .token_id = BYTES("an-id")}};
+    struct peer_address address = {.family = AF_UNIX};
+    struct fault fault = {0};
+    struct connection *connection = connection_new(world->hub, &dialect, CODEC_JSON, &identity, &address, &fault);
+    assert_non_null(connection);
+    connection_attach(connection, (struct link *)world, &transport);
+    return connection;
+}
+
+/* Both clocks go on. */
+static void pass(struct world *world, uint64_t ms)
+{
+    world->wall_ms += ms;
+    world->hub->now_ms += ms;
+    wheel_run(&world->hub->wheel, world->hub->now_ms);
+    hub_finish_turn(world->hub);
+}
+
+static void connections_end_in_the_order_of_their_tokens(void **state)
+{
+    struct world *world = *state;
+    uint64_t handles[100], ends_s[100];
+    uint32_t random = 5;
+    world->wall_ms = UINT64_C(1700000000000);
+    world->config->auth.leeway_ms = 0;
+    for (unsigned i = 0; i < COUNT_OF(handles); i++) {
+        ends_s[i] = 1700000001 + test_random(&random) % 60;
+        handles[i] = connect_until(world, "u", ends_s[i])->handle;
+    }
+    struct connection *never = connect_until(world, "u", GRANT_NEVER_ENDS);
+    /* Some go before, some get a new token. */
+    for (unsigned i = 0; i < COUNT_OF(handles); i += 10) {
+        struct fault why = {.id = FAULT_CLIENT_CLOSED};
+        struct grant_terms terms = {.expires_s = ends_s[i + 1] = ends_s[i + 1] + 30};
+        connection_close(hub_find(world->hub, handles[i]), &why, false);
+        ends_s[i] = 0;
+        assert_int_equal(grants_set(world->hub, hub_find(world->hub, handles[i + 1]), &terms), 0);
+    }
+    for (unsigned second = 1; second <= 100; second++) {
+        pass(world, 1000);
+        for (unsigned i = 0; i < COUNT_OF(handles); i++)
+            assert_int_equal(hub_find(world->hub, handles[i]) != NULL, ends_s[i] > 1700000000 + second);
+    }
+    assert_int_equal(world->hub->grants.count, 1);
+    assert_bytes(grants_find(world->hub, never)->terms.token_id, "an-id");
+}
+
+static void a_wall_clock_that_jumps_ends_them_within_seconds(void **state)
+{
+    struct world *world = *state;
+    world->wall_ms = UINT64_C(1700000000000);
+    world->config->auth.leeway_ms = 0;
+    uint64_t handle = connect_until(world, "u", 1700003600)->handle;
+    pass(world, 10000);
+    assert_non_null(hub_find(world->hub, handle));
+    world->wall_ms += 3600 * 1000;
+    pass(world, 5050);
+    assert_null(hub_find(world->hub, handle));
+    /* And one that jumps back lengthens them. */
+    handle = connect_until(world, "u", 1700003700)->handle;
+    world->wall_ms -= 3600 * 1000;
+    pass(world, 200000);
+    assert_non_null(hub_find(world->hub, handle));
+}
+
+static void a_connection_without_a_token_has_no_grant(void **state)
+{
+    struct world *world = *state;
+    struct connection *connection = connect_one(world, "u", true);
+    assert_null(grants_find(world->hub, connection));
+    grants_drop(world->hub, connection);
+    assert_false(timer_is_set(&world->hub->grants.timer));
+    assert_null(world->hub->grants.heap);
+    assert_int_equal(sizeof(struct connection), 216);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +418,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_parked_connection_waits_for_its_window_and_no_longer, start, stop),
         cmocka_unit_test_setup_teardown(a_client_that_leaves_too_much_is_closed, start, stop),
         cmocka_unit_test_setup_teardown(tokens_name_their_connection_and_no_other, start, stop),
+        cmocka_unit_test_setup_teardown(connections_end_in_the_order_of_their_tokens, start, stop),
+        cmocka_unit_test_setup_teardown(a_wall_clock_that_jumps_ends_them_within_seconds, start, stop),
+        cmocka_unit_test_setup_teardown(a_connection_without_a_token_has_no_grant, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

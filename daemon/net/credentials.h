@@ -1,0 +1,21 @@
+/*
+ * Credentials: the access token that a request shows (RFC 6750), in its Authorization header, or in its query where browsers can
+ * send no header; what it proves; and what it changes for a connection that is there already.
+ */
+#pragma once
+
+#include "daemon/net/http.h"
+
+/* Does the request show an access token, good or bad? */
+bool credentials_are_shown(const struct request *request);
+
+/* Who the token says it is: FAULT_NONE, or the fault to refuse the request with. Slices live in `storage`, which must be empty. */
+enum fault_id credentials_identify(struct link *link, const struct request *request, struct buf *storage, struct identity *ret,
+                                   struct fault *fault);
+
+/* A request with a connection's own secret may show an access token, too: it must be of the same user, and lengthens the
+ * connection if it ends later. FAULT_NONE, or the fault to refuse the request with; the connection stays as it was. */
+enum fault_id credentials_check(struct link *link, const struct request *request, struct connection *connection, struct fault *fault);
+
+/* rtc.refresh. FAULT_NONE, or why the token does not lengthen the connection. */
+enum fault_id credentials_refresh(struct connection *connection, struct bytes access_token, struct fault *fault);
