@@ -6,6 +6,7 @@
 #include "daemon/admin/admin.h"
 #include "daemon/admin/notify.h"
 #include "daemon/admin/watchdog.h"
+#include "daemon/certificates.h"
 #include "daemon/config/config_file.h"
 #include "daemon/config/option.h"
 #include "daemon/dialect/dialects.h"
@@ -30,6 +31,7 @@ struct daemon {
     struct event *signals[3], *mailbox_event;
     struct inherited inherited;
     struct listen_sockets sockets;
+    struct certificates *certificates;  /* NULL: no client speaks TLS */
     struct mailbox *mailboxes;          /* of the workers, then the main thread's */
     struct router router;
     struct exchange *exchange;
@@ -166,6 +168,8 @@ static int daemon_reload(void *argument, struct buf *report)
         daemon_report_changes(daemon->config, config, report);
         r = daemon_keep_restart_options(daemon->config, config);
     }
+    if (r == 0 && daemon->certificates)
+        r = certificates_load(daemon->certificates, config, report);
     if (r == 0)
         daemon_publish_config(daemon, STEAL(config));
     else
@@ -258,6 +262,16 @@ static void daemon_stop_sockets(struct daemon *daemon)
     inherited_done(&daemon->inherited);
 }
 
+static int daemon_start_certificates(struct daemon *daemon)
+{
+    return daemon->sockets.has_tls ? certificates_new(daemon->base, daemon->config, &daemon->certificates) : 0;
+}
+
+static void daemon_stop_certificates(struct daemon *daemon)
+{
+    certificates_free(daemon->certificates);
+}
+
 /* Threads */
 
 static int daemon_start_mailboxes(struct daemon *daemon)
@@ -315,7 +329,7 @@ static int daemon_start_workers(struct daemon *daemon)
         int r = worker_init(worker, i, daemon->exchange, daemon->config, &daemon->router, daemon->mailboxes,
                             daemon->worker_count);
         if (r == 0)
-            r = listener_add_all(worker, &daemon->sockets);
+            r = listener_add_all(worker, &daemon->sockets, certificates_store(daemon->certificates));
         if (r < 0)
             return r;
     }
@@ -394,6 +408,7 @@ static const struct part {
     {"config", daemon_load_config, daemon_drop_config, EX_CONFIG},
     {"loop", daemon_start_loop, daemon_stop_loop, EX_OSERR},
     {"sockets", daemon_start_sockets, daemon_stop_sockets, EX_UNAVAILABLE},
+    {"certificates", daemon_start_certificates, daemon_stop_certificates, EX_CONFIG},
     {"mailboxes", daemon_start_mailboxes, daemon_stop_mailboxes, EX_OSERR},
     {"exchange", daemon_start_exchange, daemon_stop_exchange, EX_OSERR},
     {"admin socket", daemon_start_admin, daemon_stop_admin, EX_UNAVAILABLE},
@@ -405,8 +420,9 @@ static void daemon_say_ready(struct daemon *daemon)
 {
     struct buf listen = {0};
     option_print(daemon->config, option_find("listen"), &listen);
+    bool is_inherited = inherited_find(&daemon->inherited, "rtcd") >= 0 || inherited_find(&daemon->inherited, "rtcd-tls") >= 0;
     log_info(LOG_AREA_DAEMON, NULL, "ready: %u workers, clients at %s%s, admin socket %s", daemon->worker_count,
-             inherited_find(&daemon->inherited, "rtcd") >= 0 ? "systemd's sockets; listen says " : "",
+             is_inherited ? "systemd's sockets; listen says " : "",
              buf_text(&listen), admin_path(daemon->admin));
     buf_done(&listen);
     notify_ready();

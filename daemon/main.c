@@ -1,6 +1,7 @@
 /*
  * rtcd: arguments. What runs is daemon.c's.
  */
+#include "daemon/certificates.h"
 #include "daemon/config/config_file.h"
 #include "daemon/daemon.h"
 #include "lib/log.h"
@@ -99,6 +100,8 @@ static int check_config(const struct daemon_arguments *arguments)
     struct config *config = NULL;
     struct buf problems = {0};
     int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &config, &problems);
+    if (r == 0)
+        r = certificates_check(config, &problems);
     if (r < 0)
         fputs(problems.length ? buf_text(&problems) : "out of memory\n", stderr);
     else
