@@ -8,6 +8,7 @@
 #include "daemon/admin/watchdog.h"
 #include "daemon/auth/auth.h"
 #include "daemon/auth/jwks.h"
+#include "daemon/certificates.h"
 #include "daemon/config/config_file.h"
 #include "daemon/config/option.h"
 #include "daemon/dialect/dialects.h"
@@ -32,6 +33,7 @@ struct daemon {
     struct event *signals[3], *mailbox_event;
     struct inherited inherited;
     struct listen_sockets sockets;
+    struct certificates *certificates;  /* NULL: no client speaks TLS */
     struct mailbox *mailboxes;          /* of the workers, then the main thread's */
     struct router router;
     struct exchange *exchange;
@@ -180,6 +182,8 @@ static int daemon_reload(void *argument, struct buf *report)
         daemon_report_changes(daemon->config, config, report);
         r = daemon_keep_restart_options(daemon->config, config);
     }
+    if (r == 0 && daemon->certificates)
+        r = certificates_load(daemon->certificates, config, report);
     if (r == 0) {
         daemon_publish_config(daemon, STEAL(config));
         r = jwks_update(daemon->jwks);
@@ -274,6 +278,16 @@ static void daemon_stop_sockets(struct daemon *daemon)
     inherited_done(&daemon->inherited);
 }
 
+static int daemon_start_certificates(struct daemon *daemon)
+{
+    return daemon->sockets.has_tls ? certificates_new(daemon->base, daemon->config, &daemon->certificates) : 0;
+}
+
+static void daemon_stop_certificates(struct daemon *daemon)
+{
+    certificates_free(daemon->certificates);
+}
+
 /* Threads */
 
 static int daemon_start_mailboxes(struct daemon *daemon)
@@ -332,7 +346,7 @@ static int daemon_start_workers(struct daemon *daemon)
         int r = worker_init(worker, i, daemon->exchange, daemon->config, &daemon->router, daemon->mailboxes,
                             daemon->worker_count);
         if (r == 0)
-            r = listener_add_all(worker, &daemon->sockets);
+            r = listener_add_all(worker, &daemon->sockets, certificates_store(daemon->certificates));
         if (r < 0)
             return r;
     }
@@ -427,6 +441,7 @@ static const struct part {
     {"config", daemon_load_config, daemon_drop_config, EX_CONFIG},
     {"loop", daemon_start_loop, daemon_stop_loop, EX_OSERR},
     {"sockets", daemon_start_sockets, daemon_stop_sockets, EX_UNAVAILABLE},
+    {"certificates", daemon_start_certificates, daemon_stop_certificates, EX_CONFIG},
     {"mailboxes", daemon_start_mailboxes, daemon_stop_mailboxes, EX_OSERR},
     {"exchange", daemon_start_exchange, daemon_stop_exchange, EX_OSERR},
     {"keys", daemon_start_keys, daemon_stop_keys, EX_OSERR},
@@ -439,8 +454,9 @@ static void daemon_say_ready(struct daemon *daemon)
 {
     struct buf listen = {0};
     option_print(daemon->config, option_find("listen"), &listen);
+    bool is_inherited = inherited_find(&daemon->inherited, "rtcd") >= 0 || inherited_find(&daemon->inherited, "rtcd-tls") >= 0;
     log_info(LOG_AREA_DAEMON, NULL, "ready: %u workers, clients at %s%s, admin socket %s", daemon->worker_count,
-             inherited_find(&daemon->inherited, "rtcd") >= 0 ? "systemd's sockets; listen says " : "",
+             is_inherited ? "systemd's sockets; listen says " : "",
              buf_text(&listen), admin_path(daemon->admin));
     buf_done(&listen);
     notify_ready();

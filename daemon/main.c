@@ -2,6 +2,7 @@
  * rtcd: arguments. What runs is daemon.c's.
  */
 #include "daemon/auth/auth.h"
+#include "daemon/certificates.h"
 #include "daemon/config/config_file.h"
 #include "daemon/daemon.h"
 #include "lib/log.h"
@@ -102,6 +103,8 @@ static int check_config(const struct daemon_arguments *arguments)
     int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &config, &problems);
     if (r == 0)
         r = auth_load(config, NULL, &problems);
+    if (r == 0)
+        r = certificates_check(config, &problems);
     if (r < 0)
         fputs(problems.length ? buf_text(&problems) : "out of memory\n", stderr);
     else

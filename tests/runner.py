@@ -121,6 +121,14 @@ def part_uring(count, arguments):
             integration(count, name, FLUSH="uring")
 
 
+def part_tls(count, arguments):
+    """What clients do, once more, through TLS."""
+    for name in ("build-test", "build-asan", "build-tsan"):
+        if build(count, name):
+            for pattern in ("test_http.py", "test_websocket.py", "test_polling.py", "test_groups.py", "test_limits.py", "test_r[eo]*.py"):
+                integration(count, name, pattern, TLS="1")
+
+
 def part_tsan(count, arguments):
     if build(count, "build-tsan"):
         integration(count, "build-tsan")
@@ -241,7 +249,8 @@ def part_bench(count, arguments):
 
 
 PARTS = {"plain": part_plain, "js": part_js, "clients": part_clients, "browser": part_browser, "quickstart": part_quickstart,
-         "systemd": part_systemd, "asan": part_asan, "uring": part_uring, "tsan": part_tsan, "fuzz": part_fuzz, "bench": part_bench}
+         "systemd": part_systemd, "asan": part_asan, "uring": part_uring, "tls": part_tls, "tsan": part_tsan,
+         "fuzz": part_fuzz, "bench": part_bench}
 
 
 def main():

@@ -19,13 +19,18 @@ struct text_list {
 };
 
 enum config_flush { FLUSH_WRITE, FLUSH_URING };                /* how bytes reach the sockets */
+enum config_certificate { CERTIFICATE_NONE, CERTIFICATE_REQUEST, CERTIFICATE_REQUIRE };    /* of clients */
+enum config_certificate_user { CERTIFICATE_USER_NONE, CERTIFICATE_USER_COMMON_NAME, CERTIFICATE_USER_DNS, CERTIFICATE_USER_EMAIL,
+                               CERTIFICATE_USER_URI };
+enum config_tls_version { TLS_1_2, TLS_1_3 };
+enum config_plain { PLAIN_REFUSE, PLAIN_REDIRECT };            /* HTTP without TLS where TLS is spoken */
 enum config_who { WHO_NOBODY, WHO_MEMBERS, WHO_ANYONE };      /* who may publish to a group */
 
 struct config {
     atomic_uint reference_count;
 
     uint64_t workers;                   /* 0: one per core */
-    struct text_list listen;            /* "127.0.0.1:8000" "[::1]:8000" "unix:/path" "systemd:NAME" */
+    struct text_list listen;            /* "127.0.0.1:8000" "[::1]:8000" "unix:/path" "systemd:NAME", "tls:" in front of any */
     struct {
         char *listen;                   /* path of the admin socket; "" picks $XDG_RUNTIME_DIR/rtcd or /run/rtcd */
         uint64_t mode;                  /* of the socket file, octal in the file */
@@ -45,6 +50,16 @@ struct config {
     struct {
         enum config_flush flush;
     } net;
+    struct {
+        struct text_list certificates;  /* "/cert.pem:/key.pem", or one file with both; the first is the default */
+        char *client_ca;                /* path; "" none */
+        enum config_certificate client_certificate;
+        enum config_certificate_user client_user;       /* which name of the client's certificate is the user */
+        enum config_tls_version minimum;
+        enum config_plain plain;
+        uint64_t handshake_timeout_ms;
+        uint64_t handshakes;            /* under way at once, of one worker */
+    } tls;
     struct {
         bool websocket, sse, longpoll, shortpoll;
         uint64_t poll_wait_ms;          /* default and cap of a long poll */

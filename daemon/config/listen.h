@@ -11,10 +11,11 @@ enum listen_kind { LISTEN_TCP, LISTEN_UNIX, LISTEN_SYSTEMD };
 
 struct listen_address {
     enum listen_kind kind;
+    bool is_tls;                                /* clients speak TLS there */
     struct sockaddr_storage socket_address;     /* TCP and UNIX */
     socklen_t socket_length;
     const char *name;                           /* SYSTEMD: the FileDescriptorName, within the text */
 };
 
-/* "127.0.0.1:8000", "[::1]:8000", "unix:/run/rtcd/clients.sock", "systemd:NAME". -EINVAL. */
+/* "127.0.0.1:8000", "[::1]:8000", "unix:/run/rtcd/clients.sock", "systemd:NAME", each perhaps behind "tls:". -EINVAL. */
 MUST_CHECK int listen_parse(const char *text, struct listen_address *ret);

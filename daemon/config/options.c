@@ -18,6 +18,11 @@
 #define LIST(member) .kind = OPTION_LIST, MEMBER(member, struct text_list)
 #define LEVEL(member) .kind = OPTION_CHOICE, MEMBER(member, enum log_level), .choices = "error warning info debug"
 #define FLUSH(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_flush), .choices = "write uring"
+#define CERTIFICATE(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_certificate), .choices = "none request require"
+#define CERTIFICATE_USER(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_certificate_user), \
+    .choices = "none common-name dns-name email uri"
+#define TLS_VERSION(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_tls_version), .choices = "1.2 1.3"
+#define PLAIN(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_plain), .choices = "refuse redirect"
 #define WHO(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_who), .choices = "nobody members anyone"
 
 enum { KIB = 1024, MIB = 1024 * 1024, SECOND = 1000, MINUTE = 60 * 1000, HOUR = 3600 * 1000 };
@@ -27,7 +32,21 @@ static const char *check_listen(const char *text)
     struct listen_address address;
     if (listen_parse(text, &address) == 0)
         return NULL;
-    return "an address such as 127.0.0.1:8000, [::1]:8000, unix:/run/rtcd/clients.sock or systemd:NAME is expected";
+    return "an address such as 127.0.0.1:8000, [::1]:8000, unix:/run/rtcd/clients.sock or systemd:NAME, with tls: in front where "
+        "clients speak TLS, is expected";
+}
+
+static const char *check_certificate(const char *text)
+{
+    const char *colon = strchr(text, ':');
+    bool is_pair = text[0] == '/' && (!colon || (colon > text + 1 && colon[1] == '/' && !strchr(colon + 1, ':')));
+    return is_pair ? NULL : "two absolute paths with a colon between, /path/certificate.pem:/path/key.pem, or one of a file with both, "
+        "is expected";
+}
+
+static const char *check_path(const char *text)
+{
+    return text[0] == '\0' || text[0] == '/' ? NULL : "an absolute path, or nothing, is expected";
 }
 
 static const char *check_base_path(const char *text)
@@ -75,7 +94,8 @@ const struct config_option options[] = {
     { .path = "listen", LIST(listen), .fallback = "127.0.0.1:8000", .check = check_listen, .reload = RELOAD_RESTART,
       .summary = "Where clients connect.",
       .details = "Any number of host:port (numeric IPv4), [host]:port (IPv6), unix:PATH and systemd:NAME (a socket unit's "
-                 "FileDescriptorName). Sockets that systemd hands over under the name rtcd replace this option." },
+                 "FileDescriptorName). With tls: in front, as in tls:0.0.0.0:8443, clients speak TLS there. Sockets that systemd "
+                 "hands over under the names rtcd and rtcd-tls replace this option; on the latter clients speak TLS." },
 
     { .path = "admin.listen", TEXT(admin.listen), .fallback = "", .check = check_socket_path, .reload = RELOAD_RESTART,
       .summary = "The path of the admin socket.",
@@ -127,6 +147,32 @@ const struct config_option options[] = {
       .summary = "How bytes reach the sockets.",
       .details = "write: one system call for each connection and turn. uring: many connections in one system call, by "
                  "io_uring, where the kernel has it and allows it; else write is used, and the log says why." },
+
+    { .path = "tls.certificates", LIST(tls.certificates), .fallback = "", .check = check_certificate, .reload = RELOAD_NEW,
+      .summary = "The certificates for addresses with tls: in front, each with its key.",
+      .details = "Each is CERTIFICATE:KEY, two absolute paths of PEM files, or one path of a file that holds both. The certificate's file "
+                 "holds the chain as well, the server's own first. A client gets the first whose names cover the one that it asks for "
+                 "(SNI), else the first of all. A file with a key that its group or others may read is refused. The files are read "
+                 "again at a reload, and when they change." },
+    { .path = "tls.minimum", TLS_VERSION(tls.minimum), .fallback = "1.2", .reload = RELOAD_NEW,
+      .summary = "The oldest version of TLS that clients may speak.", .details = "" },
+    { .path = "tls.client-ca", TEXT(tls.client_ca), .fallback = "", .check = check_path, .reload = RELOAD_NEW,
+      .summary = "A PEM file with the authorities that sign clients' certificates.", .details = "" },
+    { .path = "tls.client-certificate", CERTIFICATE(tls.client_certificate), .fallback = "none", .reload = RELOAD_NEW,
+      .summary = "Whether clients show a certificate.",
+      .details = "request: they may; require: they must. One that tls.client-ca did not sign, or that has expired, ends the handshake." },
+    { .path = "tls.client-user", CERTIFICATE_USER(tls.client_user), .fallback = "none", .reload = RELOAD_NEW,
+      .summary = "Which name in a client's certificate is its user.",
+      .details = "common-name is the subject's; dns-name, email and uri are the first subject alternative name of that kind. A client "
+                 "with a certificate needs no other credentials then; one whose certificate has no such name is refused." },
+    { .path = "tls.plain", PLAIN(tls.plain), .fallback = "refuse", .reload = RELOAD_NOW,
+      .summary = "What a client gets that speaks HTTP without TLS where TLS is spoken.",
+      .details = "refuse: an answer that says so (400). redirect: the way to the same address with https." },
+    { .path = "tls.handshake-timeout", SPAN(tls.handshake_timeout_ms), .fallback = "10s", .min = 100, .max = 1 * HOUR,
+      .reload = RELOAD_NOW, .summary = "How long a TLS handshake may take.", .details = "In all, however many bytes come." },
+    { .path = "tls.handshakes", NUMBER(tls.handshakes), .fallback = "1000", .min = 1, .max = 1000000, .reload = RELOAD_NOW,
+      .summary = "How many TLS handshakes may be under way at once, for each worker.",
+      .details = "When there are more, the one that began first is ended: good ones are over soon." },
 
     { .path = "transports.websocket", FLAG(transports.websocket), .fallback = "true", .reload = RELOAD_NEW,
       .summary = "Offer WebSocket.", .details = "" },

@@ -2,6 +2,7 @@
  * Rules: what must hold between options, one row each.
  */
 #include "daemon/config/config_file.h"
+#include "daemon/config/listen.h"
 
 static bool timeout_after_keep_alive(const struct config *c)
 {
@@ -43,6 +44,25 @@ static bool sse_has_json(const struct config *c)
     return !c->transports.sse || c->protocols.json;
 }
 
+static bool tls_has_certificates(const struct config *c)
+{
+    struct listen_address address;
+    bool has_tls = false;
+    for (size_t i = 0; i < c->listen.count; i++)
+        has_tls = has_tls || (listen_parse(c->listen.items[i], &address) == 0 && address.is_tls);
+    return !has_tls || c->tls.certificates.count > 0;
+}
+
+static bool client_certificates_have_ca(const struct config *c)
+{
+    return c->tls.client_certificate == CERTIFICATE_NONE || c->tls.client_ca[0];
+}
+
+static bool client_users_have_certificates(const struct config *c)
+{
+    return c->tls.client_user == CERTIFICATE_USER_NONE || c->tls.client_certificate != CERTIFICATE_NONE;
+}
+
 const struct config_rule config_rules[] = {
     {some_listener, "listen", "there must be one address at least"},
     {timeout_after_keep_alive, "connection.timeout", "it must be longer than connection.keep-alive"},
@@ -52,6 +72,9 @@ const struct config_rule config_rules[] = {
     {body_holds_message, "http.body-bytes", "it must be at least connection.message-bytes"},
     {queue_holds_message, "queue.bytes", "it must be at least connection.message-bytes"},
     {head_holds_target, "http.head-bytes", "it must be larger than http.target-bytes"},
+    {tls_has_certificates, "tls.certificates", "there must be one at least where an address of listen begins with tls:"},
+    {client_certificates_have_ca, "tls.client-ca", "it must be set unless tls.client-certificate is none"},
+    {client_users_have_certificates, "tls.client-user", "it needs tls.client-certificate: request or require"},
 };
 
 const size_t config_rule_count = COUNT_OF(config_rules);

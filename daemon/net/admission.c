@@ -7,10 +7,25 @@
 #include "daemon/core/policy.h"
 #include "daemon/net/credentials.h"
 #include "daemon/net/router.h"
+#include "daemon/net/tls_link.h"
 
 bool admission_offers(const struct config *config, enum codec_id codec)
 {
     return codec == CODEC_JSON ? config->protocols.json : config->protocols.msgpack;
+}
+
+/* By the client's certificate, which says more than what a parameter claims. */
+static enum fault_id admission_identify_certificate(struct link *link, const struct request *request, struct buf *scratch,
+                                                    struct identity *ret, struct fault *fault)
+{
+    struct bytes proved = bytes_text(tls_link_user(link)), claimed = request_parameter(request, "user", scratch);
+    if (proved.length == 0)
+        fault_set(fault, FAULT_UNAUTHORIZED, "the client's certificate does not name its user (tls.client-user)");
+    else if (claimed.data && !bytes_equal(claimed, proved))
+        fault_set(fault, FAULT_FORBIDDEN, "the client's certificate is that of another user");
+    else
+        ret->user = proved;
+    return ret->user.data ? FAULT_NONE : fault->id;
 }
 
 enum fault_id admission_identify(struct link *link, const struct request *request, struct buf *scratch,
@@ -32,6 +47,8 @@ enum fault_id admission_identify(struct link *link, const struct request *reques
         *scratch = proved;
         return refusal;
     }
+    if (tls_link_user(link))
+        return admission_identify_certificate(link, request, scratch, ret, fault);
     refusal = policy_may_connect_anonymously(config, fault);
     if (refusal != FAULT_NONE || !user.data)
         return refusal;
@@ -97,8 +114,11 @@ static int admission_received(const struct request *request, struct buf *scratch
 }
 
 /* Whoever names another user than the connection's own must not get it. */
-static bool admission_is_other_user(const struct request *request, const struct connection *connection, struct buf *scratch)
+static bool admission_is_other_user(const struct link *link, const struct request *request, const struct connection *connection, struct buf *scratch)
 {
+    const char *proved = tls_link_user(link);
+    if (proved && !bytes_equal(bytes_text(proved), connection_user(connection)))
+        return true;
     struct bytes user = request_parameter(request, "user", scratch);
     return user.data && !bytes_equal(user, connection_user(connection));
 }
@@ -123,7 +143,7 @@ enum fault_id admission_open(struct link *link, const struct request *request, e
     }
     if (!connection)
         return admission_new(link, request, codec, ret, fault);
-    if (admission_is_other_user(request, connection, scratch)) {
+    if (admission_is_other_user(link, request, connection, scratch)) {
         fault_set(fault, FAULT_FORBIDDEN, "this connection belongs to another user");
         return fault->id;
     }

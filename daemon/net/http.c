@@ -163,6 +163,10 @@ static size_t http_take_request(struct link *link, unsigned char *data, size_t l
         http_refuse(link, &fault, true, NULL);
         return length;
     }
+    if (link->is_misplaced) {
+        http_answer_misplaced(link, request.head);
+        return length;
+    }
     switch (router_route(link, &request)) {
     case ROUTE_ANSWERED:
         return link->is_closed ? length : request.head->head_bytes;

@@ -16,8 +16,9 @@ enum { COPIED_BODY_MAX = 4096 };
 static const char *http_phrase(unsigned status)
 {
     static const struct { unsigned status; const char *phrase; } phrases[] = {
-        {200, "OK"}, {204, "No Content"}, {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"},
-        {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {408, "Request Timeout"},
+        {200, "OK"}, {204, "No Content"}, {301, "Moved Permanently"}, {304, "Not Modified"}, {308, "Permanent Redirect"},
+        {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
+        {406, "Not Acceptable"}, {408, "Request Timeout"},
         {409, "Conflict"}, {413, "Content Too Large"}, {414, "URI Too Long"}, {415, "Unsupported Media Type"},
         {417, "Expectation Failed"}, {426, "Upgrade Required"}, {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
@@ -238,6 +239,31 @@ void http_refuse(struct link *link, const struct fault *fault, bool closes, cons
                                 .body = buf_bytes(&body), .extra = extra};
     http_respond(link, &response);
     buf_done(&body);
+}
+
+void http_answer_misplaced(struct link *link, const struct http_head *head)
+{
+    struct bytes host = http_header(head, "host");
+    bool redirects = link->worker->hub->config->tls.plain == PLAIN_REDIRECT && host.length && head->path.data[0] == '/';
+    struct buf extra = {0};
+    link->keeps_alive = false;
+    /* No page's business: where it comes from is not looked at here. */
+    free(STEAL(link->work->origin));
+    if (redirects) {
+        buf_add_text(&extra, "Location: https://");
+        buf_add_bytes(&extra, host);
+        buf_add_bytes(&extra, head->path);
+        buf_add_text(&extra, head->query.data ? "?" : "");
+        buf_add_bytes(&extra, head->query);
+        buf_add_text(&extra, "\r\n");
+    }
+    struct fault fault = {.id = FAULT_PLAIN_HTTP};
+    bool keeps_method = head->method != HTTP_GET && head->method != HTTP_HEAD;
+    if (redirects && buf_status(&extra) == 0)
+        http_respond(link, &(struct response){.status = keeps_method ? 308 : 301, .extra = buf_text(&extra)});
+    else
+        http_refuse(link, &fault, true, NULL);
+    buf_done(&extra);
 }
 
 void http_begin_stream(struct link *link, const char *content_type)

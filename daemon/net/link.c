@@ -4,6 +4,7 @@
 #include "daemon/net/link.h"
 
 #include "daemon/net/http.h"
+#include "daemon/net/tls_link.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -74,7 +75,7 @@ static void link_read(struct link *link)
             return;
         }
     }
-    ssize_t got = recv(link->source.descriptor, room, size, 0);
+    ssize_t got = link->is_tls ? tls_link_receive(link, room, size) : recv(link->source.descriptor, room, size, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got <= 0) {
@@ -105,15 +106,33 @@ static void link_hear_paused(struct link *link, uint32_t events)
         link_lost(link, FAULT_INTERNAL);
 }
 
+/* Of TLS: what is encrypted already goes out. False: something is left, or the link was lost. */
+static bool link_flush_tls(struct link *link)
+{
+    int r = tls_link_flush(link);
+    if (r == -EAGAIN)
+        link_arm(link, true);
+    else if (r < 0)
+        link_lost(link, FAULT_LINK_LOST);
+    return r == 0;
+}
+
+/* The socket takes more. A stream puts what is queued where it belongs, which is not within an envelope that is half sent. */
+static void link_hear_writable(struct link *link)
+{
+    link_arm(link, false);
+    bool is_stream = link->is_streaming && link->connection;
+    if (is_stream ? !link->is_tls || link_flush_tls(link) : link_flush(link))
+        link->handler->on_drained(link);
+}
+
 static void on_ready(struct poll_source *source, uint32_t events)
 {
     struct link *link = CONTAINER_OF(source, struct link, source);
     /* Each branch may end with the link closed, or on another worker: it is not looked at afterwards. What else has come is
      * told in the next turn. */
     if (link_waits_to_write(link) && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))) {
-        link_arm(link, false);
-        if (link_flush(link))
-            link->handler->on_drained(link);
+        link_hear_writable(link);
     } else if (link->is_paused) {
         link_hear_paused(link, events);
     } else {
@@ -121,9 +140,9 @@ static void on_ready(struct poll_source *source, uint32_t events)
     }
 }
 
-struct link *link_new(struct worker *worker, int descriptor, const struct peer_address *address)
+struct link *link_new(struct worker *worker, int descriptor, const struct peer_address *address, size_t size)
 {
-    struct link *link = calloc(1, sizeof(*link));
+    struct link *link = calloc(1, size);
     if (!link || !link_work(link)) {
         free(link);
         close(descriptor);
@@ -162,6 +181,8 @@ void link_free(struct link *link)
 
 void link_bury(struct link *link)
 {
+    if (link->is_tls)
+        tls_link_done(link);
     link_work_free(link->work);
     free(link);
 }
@@ -270,6 +291,8 @@ void link_adopt(struct link *link, struct worker *worker)
     link->worker = worker;
     list_append(&worker->links, &link->node);
     worker->link_count++;
+    if (link->is_tls)
+        tls_link_settle(link);
     link_resume(link);
 }
 
@@ -298,6 +321,8 @@ static void link_feed(struct link *link, unsigned char *data, size_t length)
 
 ssize_t link_try(struct link *link, const struct iovec *pieces, size_t count)
 {
+    if (link->is_tls)
+        return tls_link_send(link, pieces, count);
     struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = count};
     ssize_t sent = count == 1 ? send(link->source.descriptor, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
         : sendmsg(link->source.descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -319,6 +344,8 @@ ssize_t link_count_sent(struct link *link, ssize_t result)
 bool link_flush(struct link *link)
 {
     struct link_work *work = link->work;
+    if (link->is_tls && !link_flush_tls(link))
+        return false;
     while (link_queued_bytes(link)) {
         struct iovec piece = {work->out.data + work->out_offset, link_queued_bytes(link)};
         ssize_t sent = link_count_sent(link, link_try(link, &piece, 1));
@@ -389,7 +416,9 @@ static size_t linger_on_data(struct link *link, unsigned char *data, size_t leng
 static void linger_on_drained(struct link *link)
 {
     link_set_deadline(link, LINGER_MS);
-    if (shutdown(link->source.descriptor, SHUT_WR) < 0)
+    if (link->is_tls && !tls_link_end(link))
+        link_arm(link, true);
+    else if (shutdown(link->source.descriptor, SHUT_WR) < 0)
         link_free(link);
 }
 

@@ -20,7 +20,7 @@ struct upload;
 struct link_handler {
     /* Bytes came in. Returns how many are used up; the rest is kept and shown again with more. 0: more are needed. */
     size_t (*on_data)(struct link *link, unsigned char *data, size_t length);
-    /* Everything that waited to be sent has gone. */
+    /* Everything that waited to be sent has gone; of a lasting transport: the socket takes more. */
     void (*on_drained)(struct link *link);
     /* The peer is gone or was given up; the handler lets go of the link and calls link_free. */
     void (*on_lost)(struct link *link, enum fault_id why);
@@ -56,16 +56,19 @@ struct link {
     uint8_t destination;                /* worker it must move to; its own: stays */
     uint8_t minor_version;              /* HTTP/1.x */
     bool is_closed;
+    bool is_tls;                        /* it is a tls_link, which stands between it and the socket */
     bool is_paused : 1;                 /* the handler takes nothing now; what comes is left in the socket */
     bool is_streaming : 1;              /* a lasting transport has it: link_send only queues, the turn's end sends */
     bool keeps_alive : 1;               /* HTTP: another request may follow */
     bool is_head_request : 1;
     bool is_idle : 1;                   /* HTTP: between two requests */
     bool is_listening : 1;              /* held open for a poll: a hang-up is worth knowing at once */
+    bool is_misplaced : 1;              /* HTTP in clear, where TLS is spoken */
 };
 
-/* Takes the descriptor over in any case. NULL: out of memory (and it is closed). */
-struct link *link_new(struct worker *worker, int descriptor, const struct peer_address *address);
+/* Takes the descriptor over in any case. `size`: of the link, or of what it is the first member of, which is zeroed and freed with it.
+ * NULL: out of memory (and it is closed). */
+struct link *link_new(struct worker *worker, int descriptor, const struct peer_address *address, size_t size);
 /* Ends it: the socket is closed now, the memory freed at the end of the turn. */
 void link_free(struct link *link);
 /* The memory, once nobody knows the link any more. */

@@ -15,7 +15,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-static int listen_keep(struct listen_sockets *sockets, int descriptor, int worker)
+static int listen_keep(struct listen_sockets *sockets, int descriptor, int worker, bool is_tls)
 {
     struct listen_socket *items = realloc(sockets->items, (sockets->count + 1) * sizeof(*items));
     if (!items) {
@@ -23,7 +23,8 @@ static int listen_keep(struct listen_sockets *sockets, int descriptor, int worke
         return -ENOMEM;
     }
     sockets->items = items;
-    items[sockets->count++] = (struct listen_socket){.descriptor = descriptor, .worker = worker};
+    items[sockets->count++] = (struct listen_socket){.descriptor = descriptor, .worker = worker, .is_tls = is_tls};
+    sockets->has_tls = sockets->has_tls || is_tls;
     return 0;
 }
 
@@ -57,7 +58,7 @@ static int listen_tcp(struct listen_sockets *sockets, const struct listen_addres
     close(probe);
     for (unsigned worker = 0; worker < worker_count; worker++) {
         int descriptor = listen_bind(name, address->socket_length, true, backlog);
-        int r = descriptor < 0 ? descriptor : listen_keep(sockets, descriptor, (int)worker);
+        int r = descriptor < 0 ? descriptor : listen_keep(sockets, descriptor, (int)worker, address->is_tls);
         if (r < 0)
             return r;
     }
@@ -73,11 +74,11 @@ static int listen_unix(struct listen_sockets *sockets, const struct listen_addre
     int descriptor = listen_bind((const struct sockaddr *)name, address->socket_length, false, backlog);
     if (descriptor < 0)
         return descriptor;
-    return listen_keep(sockets, descriptor, -1);
+    return listen_keep(sockets, descriptor, -1, address->is_tls);
 }
 
 /* Sockets of a .socket unit with this FileDescriptorName; their kind is verified. */
-static int listen_inherit(struct listen_sockets *sockets, const struct inherited *inherited, const char *name)
+static int listen_inherit(struct listen_sockets *sockets, const struct inherited *inherited, const char *name, bool is_tls)
 {
     int found = 0;
     for (int i = 0; i < inherited->count; i++) {
@@ -89,7 +90,7 @@ static int listen_inherit(struct listen_sockets *sockets, const struct inherited
         /* Several workers wake up for one client: all but one must come away empty-handed. */
         if (fcntl(descriptor, F_SETFL, O_NONBLOCK) < 0)
             return -errno;
-        int r = listen_keep(sockets, descriptor, -1);
+        int r = listen_keep(sockets, descriptor, -1, is_tls);
         if (r < 0)
             return r;
         found++;
@@ -110,7 +111,7 @@ static int listen_one(struct listen_sockets *sockets, const char *text, const st
     case LISTEN_UNIX:
         return listen_unix(sockets, &address, (int)config->http.backlog);
     default:
-        r = listen_inherit(sockets, inherited, address.name);
+        r = listen_inherit(sockets, inherited, address.name, address.is_tls);
         return r == 0 ? -ENOENT : MIN(r, 0);
     }
 }
@@ -120,9 +121,11 @@ int listen_open(const struct config *config, const struct inherited *inherited, 
 {
     *ret = (struct listen_sockets){.inherited_count = inherited->count};
     /* What systemd hands over replaces the option: the unit's socket is where clients come in. */
-    int r = listen_inherit(ret, inherited, "rtcd");
-    if (r > 0)
+    int r = listen_inherit(ret, inherited, "rtcd", false);
+    int r_tls = r >= 0 ? listen_inherit(ret, inherited, "rtcd-tls", true) : r;
+    if (r_tls >= 0 && r + r_tls > 0)
         return 0;
+    r = MIN(r_tls, 0);
     for (size_t i = 0; r == 0 && i < config->listen.count; i++) {
         r = listen_one(ret, config->listen.items[i], config, inherited, worker_count);
         if (r < 0)

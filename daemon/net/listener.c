@@ -5,7 +5,7 @@
 
 #include "daemon/config/config.h"
 #include "daemon/net/http.h"
-#include "daemon/net/link.h"
+#include "daemon/net/tls_link.h"
 #include "lib/log.h"
 
 #include <netinet/tcp.h>
@@ -24,6 +24,7 @@ struct listener {
     struct worker *worker;
     struct poll_source source;
     struct timer pause;
+    bool is_tls;
 };
 
 static void listener_read_address(const struct sockaddr_storage *from, struct peer_address *ret)
@@ -47,7 +48,11 @@ static void listener_welcome(struct listener *listener, int descriptor, const st
 {
     struct peer_address address;
     listener_read_address(from, &address);
-    struct link *link = link_new(listener->worker, descriptor, &address);
+    if (listener->is_tls) {
+        tls_link_start(listener->worker, descriptor, &address);
+        return;
+    }
+    struct link *link = link_new(listener->worker, descriptor, &address, sizeof(struct link));
     if (link)
         http_start(link);
 }
@@ -106,29 +111,29 @@ void listener_take_config(struct worker *worker)
         listener_set_options(CONTAINER_OF(node, struct listener, node));
 }
 
-static int listener_add(struct worker *worker, int descriptor)
+static int listener_add(struct worker *worker, const struct listen_socket *socket)
 {
     struct listener *listener = calloc(1, sizeof(*listener));
     if (!listener)
         return -ENOMEM;
     listener->worker = worker;
-    listener->source = (struct poll_source){.on_ready = on_acceptable, .descriptor = descriptor};
+    listener->is_tls = socket->is_tls;
+    listener->source = (struct poll_source){.on_ready = on_acceptable, .descriptor = socket->descriptor};
     timer_init(&listener->pause, on_pause_over);
     list_append(&worker->listeners, &listener->node);
     listener_set_options(listener);
     return poller_arm(&worker->poller, &listener->source, EPOLLIN);
 }
 
-int listener_add_all(struct worker *worker, const struct listen_sockets *sockets)
+int listener_add_all(struct worker *worker, const struct listen_sockets *sockets, struct tls_store *tls)
 {
-    for (size_t i = 0; i < sockets->count; i++) {
+    int r = sockets->has_tls ? tls_worker_new(tls, &worker->tls) : 0;
+    for (size_t i = 0; i < sockets->count && r == 0; i++) {
         if (sockets->items[i].worker >= 0 && sockets->items[i].worker != (int)worker->index)
             continue;
-        int r = listener_add(worker, sockets->items[i].descriptor);
-        if (r < 0)
-            return r;
+        r = listener_add(worker, &sockets->items[i]);
     }
-    return 0;
+    return r;
 }
 
 void listener_free_all(struct worker *worker)

@@ -7,6 +7,7 @@
 #include "daemon/net/worker.h"
 
 struct config;
+struct tls_store;
 
 /* Descriptors that systemd handed over (sd_listen_fds(3)), by FileDescriptorName. */
 struct inherited {
@@ -20,23 +21,25 @@ void inherited_done(struct inherited *inherited);
 struct listen_socket {
     int descriptor;
     int worker;                         /* -1: every worker accepts from it */
+    bool is_tls;
 };
 
 struct listen_sockets {
     struct listen_socket *items;
     size_t count;
     int inherited_count;                /* descriptors below SD_LISTEN_FDS_START + this are systemd's */
+    bool has_tls;                       /* one of them at least */
 };
 
-/* Opens all that `listen` names, or takes the inherited ones named "rtcd" in its place. Negative errno after logging what
+/* Opens all that `listen` names, or takes the inherited ones named "rtcd" and "rtcd-tls" in its place. Negative errno after logging what
  * failed; nothing stays open then. The main thread does this before the workers run. */
 MUST_CHECK int listen_open(const struct config *config, const struct inherited *inherited, unsigned worker_count,
                            struct listen_sockets *ret);
 /* Closes them and takes our own Unix sockets' files away. */
 void listen_close(struct listen_sockets *sockets);
 
-/* Adds the worker's share of them to its loop. */
-MUST_CHECK int listener_add_all(struct worker *worker, const struct listen_sockets *sockets);
+/* Adds the worker's share of them to its loop. `tls`: for those where TLS is spoken. */
+MUST_CHECK int listener_add_all(struct worker *worker, const struct listen_sockets *sockets, struct tls_store *tls);
 /* After a reload: new connections get what the config says now. */
 void listener_take_config(struct worker *worker);
 void listener_free_all(struct worker *worker);

@@ -184,7 +184,8 @@ void stream_flush_turn(struct connection *connection, stream_frame_fn *frame)
 {
     struct link *link = connection->link;
     struct flusher *flusher = &link->worker->flusher;
-    struct parcel *parcel = flusher->uring ? stream_gather(connection, frame) : NULL;
+    /* What goes through TLS is not for the kernel to take from here. */
+    struct parcel *parcel = flusher->uring && !link->is_tls ? stream_gather(connection, frame) : NULL;
     if (parcel)
         flusher_wait(flusher, parcel, link->source.descriptor);
     else

@@ -11,6 +11,7 @@
 #include "daemon/net/link.h"
 #include "daemon/net/listener.h"
 #include "daemon/net/stream.h"
+#include "daemon/net/tls_link.h"
 #include "lib/log.h"
 
 #include <stdlib.h>
@@ -132,6 +133,7 @@ void worker_done(struct worker *worker)
         link_free(CONTAINER_OF(node, struct link, node));
     worker_bury(worker);
     listener_free_all(worker);
+    tls_worker_free(worker->tls);
     hub_free(worker->hub);
     poller_done(&worker->poller);
     buf_done(&worker->scratch);
@@ -145,8 +147,11 @@ static void worker_stop(struct worker *worker)
     worker->stop_ms = worker_now(worker) + STOP_GRACE_MS;
     listener_free_all(worker);
     hub_close_all(worker->hub, FAULT_SHUTDOWN);
-    LIST_EACH(node, &worker->links)
-        http_stop(CONTAINER_OF(node, struct link, node));
+    LIST_EACH(node, &worker->links) {
+        struct link *link = CONTAINER_OF(node, struct link, node);
+        if (!tls_link_stop(link))
+            http_stop(link);
+    }
 }
 
 static void worker_adopt(struct worker *worker, struct link *link)
@@ -204,7 +209,8 @@ static void worker_take_letters(struct worker *worker)
 /* How long a turn may wait: the tick runs only while a timer or a stalled link needs it, so an idle daemon sleeps. */
 static int worker_wait_ms(struct worker *worker)
 {
-    if (hub_is_busy(worker->hub) || !mailbox_is_empty(&worker->mailboxes[worker->index]))
+    if (hub_is_busy(worker->hub) || !mailbox_is_empty(&worker->mailboxes[worker->index])
+        || (worker->tls && tls_worker_is_busy(worker->tls)))
         return 0;
     if (!worker->hub->wheel.count && list_is_empty(&worker->stalled) && !worker->is_stopping
         && !reclaim_is_due(&worker->reclaim, &worker->hub->metrics))
@@ -234,6 +240,8 @@ static void *worker_run(void *argument)
         worker_tick(worker);
         worker_take_letters(worker);
         hub_finish_turn(worker->hub);
+        if (worker->tls)
+            tls_worker_turn(worker->tls);
         worker_bury(worker);
     }
     flusher_done(&worker->flusher);

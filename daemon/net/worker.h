@@ -15,6 +15,7 @@
 struct exchange;
 struct listener_set;
 struct router;
+struct tls_worker;
 
 enum { READ_BUFFER_BYTES = 64 * 1024 };
 
@@ -42,6 +43,7 @@ struct worker {
     struct buf head_out;                /* the head of the answer being sent */
     struct buf scratch;                 /* for decoders; nothing lives in it across calls */
     struct flusher flusher;
+    struct tls_worker *tls;             /* NULL: no client speaks TLS */
     struct reclaim reclaim;
     char date[40];                      /* of the Date header, renewed each second */
     uint64_t date_s;

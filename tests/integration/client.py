@@ -10,7 +10,7 @@ import urllib.parse
 
 import msgpack
 
-from harness import PATIENCE_S
+from harness import CONTEXTS, PATIENCE_S
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 UNNUMBERED = {"rtc.welcome", "rtc.ping", "rtc.pong", "rtc.ack", "rtc.close"}
@@ -19,7 +19,10 @@ UNNUMBERED = {"rtc.welcome", "rtc.ping", "rtc.pong", "rtc.ack", "rtc.close"}
 def connect(port):
     link = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return link
+    if port not in CONTEXTS:
+        return link
+    context, name = CONTEXTS[port]
+    return context.wrap_socket(link, server_hostname=name)
 
 
 class Response:

@@ -17,6 +17,8 @@ import unittest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
 FLUSH = os.environ.get("FLUSH", "write")    # net.flush, where a test does not say
+TLS = os.environ.get("TLS") == "1"          # clients speak TLS, where a test does not say
+CONTEXTS = {}   # by port: how clients speak TLS there, and the name that they ask for
 PATIENCE_S = 20  # how long a condition may take to come true; only a broken daemon takes that long
 
 
@@ -64,6 +66,8 @@ class Daemon:
             "listen": f"127.0.0.1:{self.port}", "admin.listen": self.admin_path, "workers": workers,
             "connection.anonymous": "true", "log.core": "info", "net.flush": FLUSH,
         }
+        if TLS and not any(name in (options or {}) for name in ("listen", "tls.certificates")):
+            settings.update(self._tls())
         settings.update(options or {})
         arguments = [os.path.join(BUILD, "daemon", "rtcd")]
         if config is None:
@@ -85,6 +89,13 @@ class Daemon:
         self.environment = environment or {}
         self.log_path = os.path.join(self.directory.name, "log")
         self.process = None
+
+    def _tls(self):
+        """Options for a daemon whose clients all speak TLS."""
+        import certificates
+        authority = certificates.Authority(self.directory.name)
+        CONTEXTS[self.port] = (certificates.context(authority), "localhost")
+        return {"listen": f"tls:127.0.0.1:{self.port}", "tls.certificates": authority.issue_for("localhost").item}
 
     def write_config(self, text):
         with open(self.config_path, "w", encoding="utf-8") as file:

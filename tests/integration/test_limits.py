@@ -6,7 +6,7 @@ import socket
 import unittest
 
 from client import Closed, Http, Poller, Reader, Sse, WebSocket, connect, request
-from harness import AdminError, BUILD, Daemon, DaemonTest, wait_until
+from harness import AdminError, BUILD, Daemon, free_port, DaemonTest, wait_until
 
 
 class KeepAlive(DaemonTest):
@@ -136,10 +136,9 @@ class Shutdown(unittest.TestCase):
                 self.assertFalse(os.path.exists(path))
 
     def test_ipv6(self):
-        daemon = Daemon()
-        daemon.arguments = [a.replace("listen=127.0.0.1:", "listen=[::1]:") for a in daemon.arguments]
-        with daemon:
-            with socket.create_connection(("::1", daemon.port)) as link:
+        port = free_port()
+        with Daemon({"listen": f"[::1]:{port}"}):
+            with socket.create_connection(("::1", port)) as link:
                 link.sendall(b"POST /rtc/negotiate HTTP/1.1\r\nHost: [::1]\r\n\r\n")
                 self.assertEqual(Reader(link).response().status, 200)
 

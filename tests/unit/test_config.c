@@ -164,15 +164,19 @@ static void each_option_can_be_compared_and_copied(void **state)
 
 static void listen_addresses(void **state)
 {
-    static const char *const right[] = {"127.0.0.1:8000", "0.0.0.0:65535", "[::]:1", "[fe80::1]:80", "unix:/run/a.sock", "systemd:web"};
+    static const char *const right[] = {"127.0.0.1:8000", "0.0.0.0:65535", "[::]:1", "[fe80::1]:80", "unix:/run/a.sock", "systemd:web",
+                                        "tls:127.0.0.1:8443", "tls:[::]:8443", "tls:unix:/run/a.sock", "tls:systemd:web"};
     static const char *const wrong[] = {
         "", ":", "8000", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "localhost:80", "::1:80", "[::1]", "[::1]80", "[]:80",
         "[127.0.0.1]:80", "unix:run/a.sock", "unix:", "systemd:", "127.0.0.1:80 ", "127.0.0.1:+80", "127.1:80",
+        "tls:", "tls:tls:127.0.0.1:80", "TLS:127.0.0.1:80",
     };
     struct listen_address address;
     for (size_t i = 0; i < COUNT_OF(right); i++)
         if (listen_parse(right[i], &address) != 0)
             fail_msg("refused: %s", right[i]);
+        else
+            assert_int_equal(address.is_tls, strncmp(right[i], "tls:", 4) == 0);
     for (size_t i = 0; i < COUNT_OF(wrong); i++)
         if (listen_parse(wrong[i], &address) != -EINVAL)
             fail_msg("taken: %s", wrong[i]);
