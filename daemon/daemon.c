@@ -291,8 +291,12 @@ static void daemon_stop_mailboxes(struct daemon *daemon)
 static int daemon_start_exchange(struct daemon *daemon)
 {
     struct ports ports = {.post = on_post, .has_room = on_has_room, .settle = on_settle, .argument = daemon};
-    daemon->router = (struct router){.dialects = dialect_fronts, .dialect_count = DIALECT_COUNT,
+    daemon->router = (struct router){.dialects = dialect_fronts, .dialect_count = dialect_count,
                                      .transports = transport_fronts, .transport_count = TRANSPORT_COUNT};
+    for (size_t i = 0; i < dialect_count; i++)
+        if (dialect_fronts[i]->is_for_tests)
+            log_warning(LOG_AREA_DAEMON, NULL, "this build has the dialect %s, which is for tests (-Dtest_dialects); never install it",
+                        dialect_fronts[i]->dialect->name);
     daemon->exchange = exchange_new(daemon->worker_count, &ports);
     return daemon->exchange ? 0 : -ENOMEM;
 }

@@ -254,6 +254,11 @@ void connection_detach(struct connection *connection)
     struct hub *hub = connection->hub;
     connection->link = NULL;
     outbox_restart(&connection->outbox);
+    if (!connection->dialect->is_resumable) {
+        struct fault why = {.id = FAULT_LINK_LOST};
+        connection_close(connection, &why, true);
+        return;
+    }
     connection_enter(connection, CONNECTION_PARKED);
     timer_stop(&hub->wheel, &connection->timer);
     hub_park(hub, connection);
@@ -283,6 +288,8 @@ void connection_welcome(struct connection *connection, bool is_resumed)
     connection->dialect->add_welcome(connection, is_resumed, &text);
     if (text.length && buf_status(&text) == 0)
         connection->transport->send_unnumbered(connection, buf_bytes(&text));
+    else
+        hub_mark_dirty(connection->hub, connection);    /* the head of the answer waits to be sent all the same */
     buf_done(&text);
 }
 

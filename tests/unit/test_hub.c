@@ -70,7 +70,7 @@ static void fake_farewell(struct connection *connection, const struct fault *why
 
 static const struct transport transport = {.name = "fake", .is_lasting = true, .flush = fake_flush,
     .send_unnumbered = fake_send_unnumbered, .tend = fake_tend, .close = fake_close};
-static const struct dialect dialect = {.name = "fake", .add_ping = fake_add, .add_ack = fake_add, .add_farewell = fake_farewell};
+static const struct dialect dialect = {.name = "fake", .is_resumable = true, .add_ping = fake_add, .add_ack = fake_add, .add_farewell = fake_farewell};
 
 static int start(void **state)
 {
