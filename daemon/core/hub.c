@@ -246,7 +246,8 @@ static void hub_judge_one(struct connection *connection)
 static void hub_flush(struct hub *hub, struct slot_queue *queue, uint64_t max)
 {
     const struct ports *ports = &hub->exchange->ports;
-    uint32_t window[FLUSH_WINDOW], count;
+    UNINITIALIZED uint32_t window[FLUSH_WINDOW];
+    uint32_t count;
     for (; max > 0 && slot_queue_waiting(queue); max -= count) {
         count = slot_queue_take(queue, window, (uint32_t)MIN(max, (uint64_t)FLUSH_WINDOW));
         for (uint32_t i = 0; i < count; i++) {
