@@ -17,6 +17,10 @@ BUILDS = {
     "build-tsan": ["-Dtests=true", "-Dtest_dialects=true", "-Dwerror=true", "-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1"],
     "build-fuzz": ["-Dfuzz=true", "-Dwerror=true", "-Dtests=false", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
 }
+# What gcc -fanalyzer takes for a leak or a NULL with a length of zero is too often what buffers, lists and letters are made of;
+# leaks are looked for at run time (AddressSanitizer, valgrind).
+BUILDS["build-analyzer"] = ["-Dtests=false", "-Dtest_dialects=true", "-Dhardening=false", "-Dwerror=true", "-Doptimization=1",
+                            "-Dc_args=-fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-null-argument"]
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
               "TSAN_OPTIONS": "halt_on_error=0:exitcode=66:second_deadlock_stack=1"}
 
@@ -130,6 +134,13 @@ def part_interop(count, arguments):
             integration(count, name, folder="interop")
 
 
+def part_analysis(count, arguments):
+    """Static analysis: gcc's, by building; clang-tidy; cppcheck. Nothing is excepted."""
+    if build(count, "build-analyzer"):
+        for tool in ("clang-tidy", "cppcheck"):
+            count.command(f"analysis: {tool}", "/usr/bin/python3", "tests/lint/analyse.py", tool, "build-analyzer")
+
+
 def part_uring(count, arguments):
     """The same once more with net.flush: uring."""
     for name in ("build-test", "build-asan"):
@@ -177,7 +188,7 @@ def part_bench(count, arguments):
     count.command("bench, one round", "/usr/bin/python3", "tests/bench/bench.py", "--rounds", "1", "idle", "fanout-128-mixed", "echo")
 
 
-PARTS = {"plain": part_plain, "quickstart": part_quickstart, "systemd": part_systemd, "asan": part_asan, "interop": part_interop, "uring": part_uring, "tsan": part_tsan,
+PARTS = {"plain": part_plain, "analysis": part_analysis, "quickstart": part_quickstart, "systemd": part_systemd, "asan": part_asan, "interop": part_interop, "uring": part_uring, "tsan": part_tsan,
          "fuzz": part_fuzz, "bench": part_bench}
 
 

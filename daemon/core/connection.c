@@ -306,6 +306,7 @@ static void connection_say_farewell(struct connection *connection, const struct 
 void connection_close(struct connection *connection, const struct fault *why, bool reconnect)
 {
     struct hub *hub = connection->hub;
+    assert(why);
     if (connection->state == CONNECTION_CLOSED)
         return;
     if (connection->link)

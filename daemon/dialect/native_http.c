@@ -21,12 +21,11 @@ static bool offer_has(struct bytes array, const char *name)
     struct json_scan scan;
     struct bytes item;
     json_scan_init(&scan, array);
-    int r = json_enter(&scan, '[');
-    while (r == 0 && (r = json_next_element(&scan, JSON_DEPTH_MAX, &item)) == 1) {
+    if (json_enter(&scan, '[') < 0)
+        return false;
+    while (json_next_element(&scan, JSON_DEPTH_MAX, &item) == 1)
         if (json_string_is(item, name))
             return true;
-        r = 0;
-    }
     return false;
 }
 
@@ -66,16 +65,14 @@ static int negotiate_protocol(const struct config *config, const struct offer *o
 {
     struct json_scan scan;
     struct bytes item;
-    int r = -1;
     if (offer->protocols.length) {
         json_scan_init(&scan, offer->protocols);
-        r = json_enter(&scan, '[');
-        while (r == 0 && (r = json_next_element(&scan, JSON_DEPTH_MAX, &item)) == 1) {
+        if (json_enter(&scan, '[') < 0)
+            return -1;
+        while (json_next_element(&scan, JSON_DEPTH_MAX, &item) == 1)
             for (enum codec_id codec = 0; codec < CODEC_COUNT; codec++)
                 if (json_string_is(item, codecs[codec]->name) && admission_offers(config, codec) && carries(transport, codec))
                     return (int)codec;
-            r = 0;
-        }
         return -1;
     }
     for (enum codec_id codec = 0; codec < CODEC_COUNT; codec++)

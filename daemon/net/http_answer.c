@@ -118,7 +118,9 @@ void http_respond(struct link *link, const struct response *response)
         buf_add_bytes(head, BYTES("\r\n"));
     }
     buf_add_bytes(head, BYTES("\r\n"));
-    struct bytes body = link->is_head_request ? (struct bytes){0} : response->body;
+    struct bytes body = response->body;
+    if (link->is_head_request)
+        body = (struct bytes){0};
     http_join(head, &body);
 
     /* From here on it is HTTP again, also where a poll was held: a link lost in sending reaches nobody else. */

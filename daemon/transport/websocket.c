@@ -240,6 +240,7 @@ static void websocket_wait(struct link *link, struct bytes message, bool is_bina
         return;
     }
     struct websocket *ws = websocket_state(link);
+    assert(ws);
     if (!ws->is_waiting && ws->message.length == 0)
         buf_add_bytes(&ws->message, message);
     ws->is_waiting = true;
@@ -277,6 +278,7 @@ static void websocket_take_piece(struct link *link, const struct ws_piece *piece
         websocket_deliver(link, bytes_of(piece->data, piece->length), is_binary);
         return;
     }
+    assert(ws);                         /* websocket_remember kept it: the message is not whole, or has a part behind it */
     buf_add(&ws->message, piece->data, piece->length);
     if (buf_status(&ws->message) < 0)
         websocket_fail_memory(link);
