@@ -134,6 +134,12 @@ def part_interop(count, arguments):
             integration(count, name, folder="interop")
 
 
+def part_faults(count, arguments):
+    """Failing memory and system calls, at every place."""
+    if build(count, "build-test"):
+        integration(count, "build-test", folder="inject")
+
+
 def part_analysis(count, arguments):
     """Static analysis: gcc's, by building; clang-tidy; cppcheck. Nothing is excepted."""
     if build(count, "build-analyzer"):
@@ -188,7 +194,7 @@ def part_bench(count, arguments):
     count.command("bench, one round", "/usr/bin/python3", "tests/bench/bench.py", "--rounds", "1", "idle", "fanout-128-mixed", "echo")
 
 
-PARTS = {"plain": part_plain, "analysis": part_analysis, "quickstart": part_quickstart, "systemd": part_systemd, "asan": part_asan, "interop": part_interop, "uring": part_uring, "tsan": part_tsan,
+PARTS = {"plain": part_plain, "analysis": part_analysis, "quickstart": part_quickstart, "systemd": part_systemd, "asan": part_asan, "interop": part_interop, "faults": part_faults, "uring": part_uring, "tsan": part_tsan,
          "fuzz": part_fuzz, "bench": part_bench}
 
 

@@ -286,7 +286,9 @@ void connection_welcome(struct connection *connection, bool is_resumed)
     if (is_resumed)
         metrics_add(&connection->hub->metrics, METRIC_CONNECTIONS_RESUMED, 1);
     connection->dialect->add_welcome(connection, is_resumed, &text);
-    if (text.length && buf_status(&text) == 0)
+    if (buf_status(&text) < 0)
+        connection_doom(connection, FAULT_INTERNAL);
+    else if (text.length)
         connection->transport->send_unnumbered(connection, buf_bytes(&text));
     else
         hub_mark_dirty(connection->hub, connection);    /* the head of the answer waits to be sent all the same */
@@ -355,8 +357,8 @@ void connection_token(const struct connection *connection, char ret_text[static 
     for (unsigned i = 0; i < 4; i++)
         raw[2 + i] = (unsigned char)(connection->handle >> (8 * i));
     memcpy(raw + 6, connection->secret, TOKEN_SECRET_BYTES);
-    struct buf text = {0};
+    struct buf text = {.data = (unsigned char *)ret_text, .capacity = TOKEN_TEXT};      /* it fits: no memory is asked for */
     text_add_base64url(&text, bytes_of(raw, sizeof(raw)));
-    snprintf(ret_text, TOKEN_TEXT + 1, "%s", buf_text(&text));
-    buf_done(&text);
+    assert(text.length == TOKEN_TEXT && buf_status(&text) == 0);
+    ret_text[TOKEN_TEXT] = '\0';
 }

@@ -339,6 +339,17 @@ static bool hub_deliver_all(struct hub *hub, const struct letter *letter)
     return hub->fanout_slot >= hub->slot_count;
 }
 
+/* True: it is on its way home, and not to be touched any more. Without memory for that, it is tried again. */
+static bool hub_run_visit(struct hub *hub, struct visit *visit)
+{
+    const struct ports *ports = &hub->exchange->ports;
+    if (!visit->is_over && visit->run(visit, hub))
+        return false;
+    visit->is_over = true;
+    struct letter home = {.kind = LETTER_VISIT, .visit = visit};
+    return ports->post(ports->argument, MAIN_MAILBOX, &home) == 0;
+}
+
 static bool hub_deliver(struct hub *hub)
 {
     const struct letter *letter = hub->fanout;
@@ -354,7 +365,7 @@ static bool hub_deliver(struct hub *hub)
             hub_deliver_one(connection, letter->message);
         return true;
     default:
-        return !letter->visit->run(letter->visit, hub);
+        return hub_run_visit(hub, letter->visit);
     }
 }
 

@@ -155,8 +155,11 @@ void http_refuse(struct link *link, const struct fault *fault, bool closes, cons
     metrics_add(&link->worker->hub->metrics, METRIC_REQUESTS_REFUSED, 1);
     if (closes)
         link->keeps_alive = false;
-    struct response response = {.status = row->status, .content_type = "application/problem+json",
-                                .body = buf_bytes(&body), .extra = extra};
+    struct response response = {.status = row->status, .extra = extra};
+    if (buf_status(&body) == 0) {
+        response.content_type = "application/problem+json";
+        response.body = buf_bytes(&body);
+    }
     http_respond(link, &response);
     buf_done(&body);
 }
@@ -170,7 +173,7 @@ void http_begin_stream(struct link *link, const char *content_type)
     http_add_head(link, &out, 200, content_type, "X-Accel-Buffering: no\r\n");
     buf_add_text(&out, "\r\n");
     link_set_deadline(link, 0);
-    link_send(link, buf_bytes(&out));
+    link_send_buf(link, &out);
     buf_done(&out);
 }
 
@@ -180,6 +183,6 @@ void http_switch(struct link *link, const char *extra)
     buf_add_format(&out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n%s\r\n", extra);
     link->is_streaming = true;
     link_set_deadline(link, 0);
-    link_send(link, buf_bytes(&out));
+    link_send_buf(link, &out);
     buf_done(&out);
 }

@@ -95,7 +95,7 @@ static void worker_drop_letter(struct worker *worker, const struct letter *lette
 {
     switch (letter->kind) {
     case LETTER_VISIT:
-        while (letter->visit->run(letter->visit, worker->hub))
+        for (bool is_over = hub_handle(worker->hub, letter, 1); !is_over; is_over = hub_continue(worker->hub))
             ;
         break;
     case LETTER_PLACE:

@@ -94,7 +94,7 @@ static void websocket_send_control(struct connection *connection, enum ws_opcode
 {
     struct buf frame = {0};
     ws_add_frame(&frame, opcode, payload);
-    stream_queue(connection, buf_bytes(&frame));
+    stream_queue(connection, &frame);
     buf_done(&frame);
 }
 
@@ -135,7 +135,7 @@ static void websocket_close(struct link *link, const struct fault *why, struct b
         ws_add_frame(&frames, is_binary ? WS_BINARY : WS_TEXT, farewell);
     uint16_t code = fault_rows[why->id].close;
     ws_add_close(&frames, code, fault_message(why));
-    link_send(link, buf_bytes(&frames));
+    link_send_buf(link, &frames);
     buf_done(&frames);
     websocket_start_closing(link);
     /* Who broke the protocol is not waited for (RFC 6455 section 7.1.7). */
@@ -202,7 +202,7 @@ static void websocket_take_close(struct link *link, struct bytes payload)
     if (!link->is_closed) {
         struct buf frame = {0};
         ws_add_frame(&frame, WS_CLOSE, payload);
-        link_send(link, buf_bytes(&frame));
+        link_send_buf(link, &frame);
         buf_done(&frame);
         websocket_start_closing(link);
         link_close_gracefully(link);
@@ -414,8 +414,10 @@ static void websocket_open(struct link *link, const struct request *request)
         http_refuse(link, &fault, true, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
         return;
     }
-    if (ws_accept(http_header(head, "sec-websocket-key"), accept) < 0) {
-        fault_set(&fault, FAULT_BAD_REQUEST, "Sec-WebSocket-Key must be 16 bytes in base64");
+    int r = ws_accept(http_header(head, "sec-websocket-key"), accept);
+    if (r < 0) {
+        fault_set(&fault, r == -ENOMEM ? FAULT_INTERNAL : FAULT_BAD_REQUEST,
+                  r == -ENOMEM ? "out of memory" : "Sec-WebSocket-Key must be 16 bytes in base64");
         http_refuse(link, &fault, true, NULL);
         return;
     }
@@ -433,12 +435,16 @@ static void websocket_open(struct link *link, const struct request *request)
     if (is_named)
         snprintf(extra + length, sizeof(extra) - (size_t)length, "Sec-WebSocket-Protocol: %s%s\r\n", dialect->subprotocol,
                  codecs[codec]->name);
-    http_switch(link, extra);
-    link_set_handler(link, &websocket_handler);
-    link->connection = admission.connection;
+    /* The link may be lost at any step from here on; the connection knows it, and is told. */
     connection_attach(admission.connection, link, websocket_front.transport);
+    link->connection = admission.connection;
+    link_set_handler(link, &websocket_handler);
+    http_switch(link, extra);
+    if (link->is_closed)
+        return;
     connection_welcome(admission.connection, admission.is_resumed);
-    connection_tend_within(admission.connection, link->worker->hub->config->connection.keep_alive_ms);
+    if (!link->is_closed)
+        connection_tend_within(admission.connection, link->worker->hub->config->connection.keep_alive_ms);
 }
 
 static bool websocket_is_on(const struct config *config)
