@@ -47,6 +47,7 @@ static int usage(const struct invocation *invocation, const char *format, const 
 
 static int read_format(struct invocation *ret, const char *text)
 {
+    assert(text);
     static const struct { const char *name; enum output_format format; } formats[] = {
         {"table", OUTPUT_TABLE}, {"tsv", OUTPUT_TSV}, {"json", OUTPUT_JSON}, {"ndjson", OUTPUT_NDJSON},
     };

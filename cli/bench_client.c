@@ -229,7 +229,7 @@ static void client_data(struct bench_clients *clients, struct bench_client *clie
 static void client_feed(struct bench_clients *clients, struct bench_client *client, unsigned char *at, size_t left)
 {
     while (left && client->state != BENCH_CLOSED) {
-        struct ws_piece piece;
+        struct ws_piece piece = {0};
         struct fault fault = {0};
         size_t used = 0;
         enum decode result;

@@ -302,9 +302,8 @@ static void publish_all(struct bench *bench)
 
 static void wait_for_rest(struct bench *bench)
 {
-    uint64_t now = now_ns();
     while (bench->outstanding > 0 && bench->clients.open > 0 && !bench->is_over && bench->interrupts < 2) {
-        now = run_turn(bench, bench->heard_ns + SILENCE_MS * MS_NS + MS_NS);
+        uint64_t now = run_turn(bench, bench->heard_ns + SILENCE_MS * MS_NS + MS_NS);
         bench->is_over = bench->is_over || is_silent(bench, now);
     }
 }

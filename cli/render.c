@@ -210,8 +210,10 @@ static void print_header(struct render *render)
     for (unsigned i = 0; i < render->chosen_count; i++) {
         char name[32];
         const struct admin_column *column = &render->columns[render->chosen[i]];
-        for (size_t k = 0; k < sizeof(name); k++)
-            name[k] = column->name[k] >= 'a' && column->name[k] <= 'z' ? (char)(column->name[k] - 32) : column->name[k];
+        memcpy(name, column->name, sizeof(name));
+        for (char *letter = name; *letter; letter++)
+            if (*letter >= 'a' && *letter <= 'z')
+                *letter = (char)(*letter - 32);
         print_padded(bytes_text(name), render->widths[i], is_number(column->kind), i + 1 == render->chosen_count);
     }
     printf("\n");

@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <time.h>
@@ -94,10 +95,17 @@ static void on_mailbox(evutil_socket_t descriptor, short what, void *argument)
 
 /* Config */
 
-static void daemon_apply_log_levels(const struct config *config)
+static void daemon_apply_log_levels(const struct daemon *daemon, const struct config *config)
 {
-    for (enum log_area area = 0; area < LOG_AREA_COUNT; area++)
+    bool is_dumpable = daemon->arguments->is_dumpable;
+    for (enum log_area area = 0; area < LOG_AREA_COUNT; area++) {
         log_set_level(area, config->log_levels[area]);
+        is_dumpable |= config->log_levels[area] == LOG_LEVEL_DEBUG;
+    }
+    /* Memory holds secrets: no core files, no debugger of another process, unless someone is looking for a fault. */
+    if (is_dumpable && prctl(PR_GET_DUMPABLE) == 0)
+        log_warning(LOG_AREA_DAEMON, NULL, "core files and debuggers may see this process, its secrets too (a log level is debug, or --dumpable)");
+    prctl(PR_SET_DUMPABLE, is_dumpable ? 1 : 0);
 }
 
 static void daemon_log_lines(enum log_level level, const struct buf *lines)
@@ -122,7 +130,7 @@ static int daemon_load_config(struct daemon *daemon)
     daemon_log_lines(LOG_LEVEL_ERROR, &problems);
     buf_done(&problems);
     if (r == 0)
-        daemon_apply_log_levels(daemon->config);
+        daemon_apply_log_levels(daemon, daemon->config);
     return r;
 }
 
@@ -161,7 +169,7 @@ static void daemon_publish_config(struct daemon *daemon, struct config *config)
 {
     config_unref(daemon->config);
     daemon->config = config;
-    daemon_apply_log_levels(config);
+    daemon_apply_log_levels(daemon, config);
     for (unsigned worker = 0; worker < daemon->worker_count; worker++) {
         struct letter letter = {.kind = LETTER_CONFIG, .config = config_ref(config)};
         if (on_post(daemon, worker, &letter) < 0)
@@ -323,9 +331,13 @@ static int daemon_start_exchange(struct daemon *daemon)
 {
     struct ports ports = {.post = on_post, .has_room = on_has_room, .settle = on_settle, .wall_ms = on_wall_ms,
                           .argument = daemon};
-    daemon->router = (struct router){.dialects = dialect_fronts, .dialect_count = DIALECT_COUNT,
+    daemon->router = (struct router){.dialects = dialect_fronts, .dialect_count = dialect_count,
                                      .transports = transport_fronts, .transport_count = TRANSPORT_COUNT,
                                      .files = pages, .file_count = PAGE_COUNT};
+    for (size_t i = 0; i < dialect_count; i++)
+        if (dialect_fronts[i]->is_for_tests)
+            log_warning(LOG_AREA_DAEMON, NULL, "this build has the dialect %s, which is for tests (-Dtest_dialects); never install it",
+                        dialect_fronts[i]->dialect->name);
     daemon->exchange = exchange_new(daemon->worker_count, &ports);
     return daemon->exchange ? 0 : -ENOMEM;
 }

@@ -11,6 +11,7 @@ struct daemon_arguments {
     const char *config_path;                    /* NULL: defaults alone */
     const char *const *overrides;               /* --set */
     size_t override_count;
+    bool is_dumpable;                           /* core files and debuggers are wanted */
 };
 
 /* Runs until a signal stops it. An exit status of sysexits.h. */

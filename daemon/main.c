@@ -30,6 +30,7 @@ static void print_help(void)
            "      --no-config        read no file; start from the defaults\n"
            "  -s, --set OPTION=VALUE set an option after the file was read; may be repeated\n"
            "      --check            read and check the config, say what is wrong, and exit\n"
+           "      --dumpable         let core files and debuggers see its memory, secrets too\n"
            "      --print-sample     print a config with every option at its default, and exit\n"
            "  -h, --help             show this help\n"
            "  -V, --version          show the version\n\n"
@@ -48,11 +49,11 @@ static int print_sample(void)
 /* -1: go on; else an exit status. */
 static int read_arguments(int argc, char **argv, struct command_line *ret)
 {
-    enum { NO_CONFIG = 256, CHECK, PRINT_SAMPLE };
+    enum { NO_CONFIG = 256, CHECK, DUMPABLE, PRINT_SAMPLE };
     static const struct option long_options[] = {
         {"config", required_argument, NULL, 'c'}, {"no-config", no_argument, NULL, NO_CONFIG},
         {"set", required_argument, NULL, 's'},    {"check", no_argument, NULL, CHECK},
-        {"print-sample", no_argument, NULL, PRINT_SAMPLE},
+        {"dumpable", no_argument, NULL, DUMPABLE}, {"print-sample", no_argument, NULL, PRINT_SAMPLE},
         {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
         {0},
     };
@@ -75,6 +76,9 @@ static int read_arguments(int argc, char **argv, struct command_line *ret)
             break;
         case CHECK:
             ret->checks = true;
+            break;
+        case DUMPABLE:
+            ret->daemon.is_dumpable = true;
             break;
         case PRINT_SAMPLE:
             return print_sample();
@@ -122,7 +126,7 @@ int main(int argc, char **argv)
         return status;
     if (line.checks)
         return check_config(&line.daemon);
-    /* Memory holds secrets: no core files, no debugger of another process. */
+    /* Until the config says otherwise. */
     prctl(PR_SET_DUMPABLE, 0);
     log_start();
     return daemon_run(&line.daemon);

@@ -68,4 +68,6 @@ static inline void buf_add_bytes(struct buf *buf, struct bytes bytes) { buf_add(
 static inline void buf_add_byte(struct buf *buf, unsigned char byte) { buf_add(buf, &byte, 1); }
 static inline struct bytes buf_bytes(const struct buf *buf) { return bytes_of(buf->data, buf->length); }
 static inline int buf_status(const struct buf *buf) { return buf->failed ? -ENOMEM : 0; }
+/* For who cannot add what belongs here: what is there is not to be used. */
+static inline void buf_fail(struct buf *buf) { buf->failed = true; }
 const char *buf_text(struct buf *buf);                            /* NUL-terminated view; "" when out of memory */

@@ -282,7 +282,7 @@ int json_enter(struct json_scan *scan, char bracket)
 static int json_next(struct json_scan *scan, char open, char close)
 {
     assert(scan->at > scan->start);
-    bool is_first = scan->at[-1] == open;
+    bool is_first = scan->at[-1] == (unsigned char)open;
     json_skip_blanks(scan);
     if (json_is_at(scan, (unsigned char)close)) {
         scan->at++;

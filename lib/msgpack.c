@@ -164,7 +164,7 @@ int msgpack_next_token(struct msgpack_scan *scan, struct msgpack_token *ret)
     }
     if (first >= 0xe0) {
         ret->type = MSGPACK_INT;
-        ret->negative = (int8_t)first;
+        ret->negative = (int64_t)first - 256;
         return 0;
     }
     if (first >= 0xc0)

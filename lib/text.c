@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char base64_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+static const char base64_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char base64url_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static char base64_letter(unsigned value, bool is_url)
 {
-    return value < 62 ? base64_letters[value] : (value == 62 ? (is_url ? '-' : '+') : (is_url ? '_' : '/'));
+    return is_url ? base64url_letters[value] : base64_letters[value];
 }
 
 /* Of both alphabets, plus one; 0: no letter of either. */

@@ -197,7 +197,7 @@ enum decode ws_read(struct ws_reader *reader, unsigned char *input, size_t lengt
     *ret_consumed = 0;
     size_t head = 0;
     if (reader->frame_left == 0) {
-        struct ws_header header;
+        struct ws_header header = {0};
         enum decode result = ws_read_header(reader, input, length, &header, fault);
         if (result != DECODE_DONE)
             return result;

@@ -35,6 +35,11 @@ async def curl(*arguments):
     return out
 
 
+async def http_status(url):
+    child = await asyncio.create_subprocess_exec("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", url, stdout=asyncio.subprocess.PIPE)
+    return (await child.communicate())[0].decode()
+
+
 async def websocket(base, ready):
     url = base.replace("http", "ws") + "/websocket?group=news"
     async with websockets.connect(url, subprotocols=["rtc.v1.msgpack"]) as ws:
@@ -89,6 +94,8 @@ async def check(build, directory):
     base = f"http://127.0.0.1:{port}/rtc"
     daemon = await start(build, directory, port)
     try:
+        if await http_status(f"http://127.0.0.1:{port}/echo") != "404":
+            raise CheckFailed("this build has what only tests should have (-Dtest_dialects)")
         transports = {"websocket (MessagePack)": websocket, "sse": sse, "longpoll": lambda b, r: polling(b, r, 20000),
                       "shortpoll": lambda b, r: polling(b, r, 0)}
         readies = {name: asyncio.Event() for name in transports}

@@ -15,11 +15,15 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # Build directories and how each is configured. gcc but for the fuzzers, which need clang's runtime.
 BUILDS = {
-    "build-test": ["-Dtests=true", "-Dwerror=true"],
-    "build-asan": ["-Dtests=true", "-Dwerror=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
-    "build-tsan": ["-Dtests=true", "-Dwerror=true", "-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1"],
+    "build-test": ["-Dtests=true", "-Dtest_dialects=true", "-Dwerror=true"],
+    "build-asan": ["-Dtests=true", "-Dtest_dialects=true", "-Dwerror=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
+    "build-tsan": ["-Dtests=true", "-Dtest_dialects=true", "-Dwerror=true", "-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1"],
     "build-fuzz": ["-Dfuzz=true", "-Dwerror=true", "-Dtests=false", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
 }
+# What gcc -fanalyzer takes for a leak or a NULL with a length of zero is too often what buffers, lists and letters are made of;
+# leaks are looked for at run time (AddressSanitizer, valgrind).
+BUILDS["build-analyzer"] = ["-Dtests=false", "-Dtest_dialects=true", "-Dhardening=false", "-Dwerror=true", "-Doptimization=1",
+                            "-Dc_args=-fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-null-argument"]
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
               "TSAN_OPTIONS": "halt_on_error=0:exitcode=66:second_deadlock_stack=1"}
 
@@ -59,12 +63,24 @@ def run(*command, timeout=1800, **environment):
         return subprocess.CompletedProcess(command, 124, stdout=f"{late.stdout or ''}\ntimed out after {timeout} s")
 
 
+def is_file_with(path, text):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read() == text
+    except OSError:
+        return False
+
+
 def build(count, name):
     directory = os.path.join(ROOT, name)
-    if not os.path.exists(os.path.join(directory, "build.ninja")):
+    present, wanted = os.path.join(directory, "configured-with"), "\n".join(BUILDS[name])
+    if not is_file_with(present, wanted):
         compiler = {"CC": "clang"} if name == "build-fuzz" else {}
-        if not count.command(f"{name}: configure", "meson", "setup", *BUILDS[name], name, **compiler):
+        again = ["--reconfigure"] if os.path.exists(os.path.join(directory, "build.ninja")) else []
+        if not count.command(f"{name}: configure", "meson", "setup", *again, *BUILDS[name], name, **compiler):
             return False
+        with open(present, "w", encoding="utf-8") as file:
+            file.write(wanted)
     return count.command(f"{name}: build", "ninja", "-C", name)
 
 
@@ -84,18 +100,19 @@ def meson_tests(count, name):
     count.note(f"{name}: unit tests, corpus and lint", passed, failed, result.stdout)
 
 
-def integration(count, name, pattern="test_*.py", **environment):
+def integration(count, name, pattern="test_*.py", folder="integration", **environment):
     """One process a file, so that a file that hangs or crashes costs only itself."""
     import fnmatch
     label = ", ".join([name, *environment.values()])
-    for file in sorted(fnmatch.filter(os.listdir(os.path.join(ROOT, "tests/integration")), pattern)):
-        count.counting(f"{label}: {file}", "/usr/bin/python3", "-W", "ignore::ResourceWarning", "tests/runner.py", "--unittest", file,
-                       timeout=600, BUILD=name, **environment)
+    for file in sorted(fnmatch.filter(os.listdir(os.path.join(ROOT, "tests", folder)), pattern)):
+        count.counting(f"{label}: {file}", "/usr/bin/python3", "-W", "ignore::ResourceWarning", "tests/runner.py", "--unittest",
+                       f"{folder}/{file}", timeout=600, BUILD=name, **environment)
 
 
-def unittest_file(file):
+def unittest_file(path):
     sys.path.insert(0, os.path.join(ROOT, "tests/integration"))
-    suite = unittest.defaultTestLoader.discover(os.path.join(ROOT, "tests/integration"), pattern=file)
+    folder, file = os.path.split(os.path.join(ROOT, "tests", path))
+    suite = unittest.defaultTestLoader.discover(folder, pattern=file)
     result = unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite)
     bad = len(result.failures) + len(result.errors) + len(result.skipped)
     print(f"{max(0, result.testsRun - bad)} passed, {bad} failed")
@@ -112,6 +129,28 @@ def part_asan(count, arguments):
     if build(count, "build-asan"):
         meson_tests(count, "build-asan")
         integration(count, "build-asan")
+
+
+def part_interop(count, arguments):
+    """WebSocket conformance of the real front, by the dialect echo."""
+    if not count.command("interop: packages", "tests/install", "tests/interop/packages"):
+        return
+    for name in ("build-test", "build-asan"):
+        if build(count, name):
+            integration(count, name, folder="interop")
+
+
+def part_faults(count, arguments):
+    """Failing memory and system calls, at every place."""
+    if build(count, "build-test"):
+        integration(count, "build-test", folder="inject")
+
+
+def part_analysis(count, arguments):
+    """Static analysis: gcc's, by building; clang-tidy; cppcheck. Nothing is excepted."""
+    if build(count, "build-analyzer"):
+        for tool in ("clang-tidy", "cppcheck"):
+            count.command(f"analysis: {tool}", "/usr/bin/python3", "tests/lint/analyse.py", tool, "build-analyzer")
 
 
 def part_uring(count, arguments):
@@ -248,8 +287,9 @@ def part_bench(count, arguments):
     count.command("bench, one round", "/usr/bin/python3", "tests/bench/bench.py", "--rounds", "1", "idle", "fanout-128-mixed", "echo")
 
 
-PARTS = {"plain": part_plain, "js": part_js, "clients": part_clients, "browser": part_browser, "quickstart": part_quickstart,
-         "systemd": part_systemd, "asan": part_asan, "uring": part_uring, "tls": part_tls, "tsan": part_tsan,
+PARTS = {"plain": part_plain, "analysis": part_analysis, "js": part_js, "clients": part_clients, "browser": part_browser,
+         "quickstart": part_quickstart, "systemd": part_systemd, "asan": part_asan, "interop": part_interop, "faults": part_faults,
+         "uring": part_uring, "tls": part_tls, "tsan": part_tsan,
          "fuzz": part_fuzz, "bench": part_bench}
 
 

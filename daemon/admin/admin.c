@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { ACCEPT_PAUSE_MS = 250 };
+
 static bool is_in_group(const struct ucred *peer, const char *group_name)
 {
     struct group *group = group_name[0] ? getgrnam(group_name) : NULL;
@@ -86,12 +88,30 @@ static void admin_welcome(struct admin *admin, int descriptor)
     admin_client_new(admin, descriptor);
 }
 
+/* Out of descriptors or memory: the socket stays readable, and would be asked again without an end. */
+static void admin_pause(struct admin *admin, int reason)
+{
+    static const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
+    log_warning(LOG_AREA_ADMIN, NULL, "cannot accept: %s; trying again in %d ms", strerror(reason), ACCEPT_PAUSE_MS);
+    metrics_add(&admin->metrics, METRIC_ACCEPT_PAUSED, 1);
+    event_del(admin->accept_event);
+    event_add(admin->pause_event, &pause);
+}
+
 static void on_acceptable(evutil_socket_t listener, short what, void *argument)
 {
     struct admin *admin = argument;
     int descriptor = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (descriptor >= 0)
         admin_welcome(admin, descriptor);
+    else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+        admin_pause(admin, errno);
+}
+
+static void on_pause_over(evutil_socket_t descriptor, short what, void *argument)
+{
+    struct admin *admin = argument;
+    event_add(admin->accept_event, NULL);
 }
 
 /* The default place, by who runs us. */
@@ -171,7 +191,8 @@ int admin_new(const struct admin_host *host, int descriptor, const char *path, s
     }
     if (r == 0) {
         admin->accept_event = event_new(host->base, admin->descriptor, EV_READ | EV_PERSIST, on_acceptable, admin);
-        r = admin->accept_event && event_add(admin->accept_event, NULL) == 0 ? 0 : -ENOMEM;
+        admin->pause_event = evtimer_new(host->base, on_pause_over, admin);
+        r = admin->accept_event && admin->pause_event && event_add(admin->accept_event, NULL) == 0 ? 0 : -ENOMEM;
     }
     if (r < 0) {
         admin_free(admin);
@@ -189,6 +210,8 @@ void admin_free(struct admin *admin)
         admin_client_free(CONTAINER_OF(node, struct admin_client, node));
     if (admin->accept_event)
         event_free(admin->accept_event);
+    if (admin->pause_event)
+        event_free(admin->pause_event);
     if (admin->descriptor >= 0)
         close(admin->descriptor);
     if (admin->is_own_socket)

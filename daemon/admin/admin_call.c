@@ -34,6 +34,8 @@ static void admin_answer(const struct admin_return *back, const char *key, struc
     buf_add_byte(line, '}');
     if (buf_status(line) == 0)
         admin_client_send(client, buf_bytes(line));
+    else
+        admin_client_fail(client);
 }
 
 void admin_reply(const struct admin_return *back, struct bytes json)
@@ -57,7 +59,11 @@ void admin_refuse(const struct admin_return *back, enum fault_id id, const char 
     json_key(&json, "message");
     json_add_text(&json, message[0] ? message : fault_rows[id].sentence);
     json_end_object(&json);
-    admin_answer(back, "error", buf_bytes(&data));
+    struct admin_client *client = admin_find_client(back->admin, back->client);
+    if (buf_status(&data) == 0)
+        admin_answer(back, "error", buf_bytes(&data));
+    else if (client)
+        admin_client_fail(client);
     buf_done(&data);
 }
 
@@ -184,13 +190,7 @@ int admin_call_take(struct admin *admin, struct admin_client *client, struct byt
 int admin_send_visit(const struct admin_host *host, unsigned worker, struct visit *visit)
 {
     struct letter letter = {.kind = LETTER_VISIT, .visit = visit};
+    visit->is_over = false;
     return host->exchange->ports.post(host->exchange->ports.argument, worker, &letter);
 }
 
-void admin_visit_home(struct hub *hub, struct visit *visit)
-{
-    struct letter letter = {.kind = LETTER_VISIT, .visit = visit};
-    struct ports *ports = &hub->exchange->ports;
-    /* Out of memory: it stays where it is, and its asker waits in vain; nothing else is harmed. */
-    (void)!ports->post(ports->argument, MAIN_MAILBOX, &letter);
-}

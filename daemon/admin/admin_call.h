@@ -48,8 +48,6 @@ bool admin_flag(const struct admin_call *call, const char *name);
 
 /* Posts a visit to a worker; -ENOMEM: it was not taken. */
 MUST_CHECK int admin_send_visit(const struct admin_host *host, unsigned worker, struct visit *visit);
-/* On the worker's thread: sends it home. */
-void admin_visit_home(struct hub *hub, struct visit *visit);
 
 /* A handler for each row of admin_commands.def; one that is missing does not link. */
 #define ADMIN_COMMAND(id, words, synopsis, access, columns, summary, details) \

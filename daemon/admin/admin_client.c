@@ -51,6 +51,12 @@ void admin_client_send(struct admin_client *client, struct bytes line)
     buf_add_byte(&client->out, '\n');
 }
 
+void admin_client_fail(struct admin_client *client)
+{
+    buf_fail(&client->out);
+    event_active(client->write_event, EV_WRITE, 0);
+}
+
 /* Asked each time: a request may have been a reload. */
 static const struct config *client_config(const struct admin_client *client)
 {

@@ -27,7 +27,7 @@ struct admin {
     int descriptor;
     bool is_own_socket;
     char path[108];
-    struct event *accept_event;
+    struct event *accept_event, *pause_event;
     struct list clients;
     uint64_t next_id;
     size_t client_count;
@@ -41,3 +41,5 @@ void admin_client_free(struct admin_client *client);
 struct admin_client *admin_find_client(struct admin *admin, uint64_t id);   /* NULL: it is gone */
 /* A newline is added. What is sent in one turn of the loop leaves in one write at its end. */
 void admin_client_send(struct admin_client *client, struct bytes line);
+/* There was no memory for an answer: who would wait for it in vain is cut off, at the end of the turn. */
+void admin_client_fail(struct admin_client *client);

@@ -37,7 +37,6 @@ static bool errand_run(struct visit *visit, struct hub *hub)
 {
     struct errand *errand = CONTAINER_OF(visit, struct errand, visit);
     errand->act(errand, hub);
-    admin_visit_home(hub, visit);
     return false;
 }
 

@@ -66,10 +66,7 @@ static bool listing_run(struct visit *visit, struct hub *hub)
         if (connection && listing_wants(listing, connection))
             listing_add(listing, connection);
     }
-    if (listing->slot < hub->slot_count && listing->rows_left)
-        return true;
-    admin_visit_home(hub, visit);
-    return false;
+    return listing->slot < hub->slot_count && listing->rows_left;
 }
 
 static void listing_finish(struct listing *listing, bool has_more)

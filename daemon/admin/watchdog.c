@@ -22,10 +22,6 @@ struct watchdog {
 
 static bool trip_run(struct visit *visit, struct hub *hub)
 {
-    struct letter letter = {.kind = LETTER_VISIT, .visit = visit};
-    struct ports *ports = &hub->exchange->ports;
-    /* Out of memory: the trip does not come back, and systemd will restart the daemon. */
-    (void)!ports->post(ports->argument, MAIN_MAILBOX, &letter);
     return false;
 }
 
@@ -46,8 +42,10 @@ static void on_interval(evutil_socket_t descriptor, short what, void *argument)
     for (unsigned worker = 0; worker < watchdog->exchange->worker_count; worker++) {
         struct round_trip *trip = &watchdog->trips[worker];
         struct letter letter = {.kind = LETTER_VISIT, .visit = &trip->visit};
-        if (!trip->is_under_way)
-            trip->is_under_way = ports->post(ports->argument, worker, &letter) == 0;
+        if (trip->is_under_way)
+            continue;
+        trip->visit.is_over = false;
+        trip->is_under_way = ports->post(ports->argument, worker, &letter) == 0;
     }
 }
 

@@ -258,6 +258,11 @@ void connection_detach(struct connection *connection)
     struct hub *hub = connection->hub;
     connection->link = NULL;
     outbox_restart(&connection->outbox);
+    if (!connection->dialect->is_resumable) {
+        struct fault why = {.id = FAULT_LINK_LOST};
+        connection_close(connection, &why, true);
+        return;
+    }
     connection_enter(connection, CONNECTION_PARKED);
     timer_stop(&hub->wheel, &connection->timer);
     hub_park(hub, connection);
@@ -291,8 +296,12 @@ void connection_welcome(struct connection *connection, bool is_resumed)
     if (is_resumed)
         metrics_add(&connection->hub->metrics, METRIC_CONNECTIONS_RESUMED, 1);
     connection->dialect->add_welcome(connection, is_resumed, &text);
-    if (text.length && buf_status(&text) == 0)
+    if (buf_status(&text) < 0)
+        connection_doom(connection, FAULT_INTERNAL);
+    else if (text.length)
         connection->transport->send_unnumbered(connection, buf_bytes(&text));
+    else
+        hub_mark_dirty(connection->hub, connection);    /* the head of the answer waits to be sent all the same */
     buf_done(&text);
 }
 
@@ -309,6 +318,7 @@ static void connection_say_farewell(struct connection *connection, const struct 
 void connection_close(struct connection *connection, const struct fault *why, bool reconnect)
 {
     struct hub *hub = connection->hub;
+    assert(why);
     if (connection->state == CONNECTION_CLOSED)
         return;
     if (connection->link)
@@ -366,8 +376,8 @@ void connection_token(const struct connection *connection, char ret_text[static 
 {
     unsigned char raw[TOKEN_BYTES];
     connection_token_raw(connection, raw);
-    struct buf text = {0};
+    struct buf text = {.data = (unsigned char *)ret_text, .capacity = TOKEN_TEXT};      /* it fits: no memory is asked for */
     text_add_base64url(&text, bytes_of(raw, sizeof(raw)));
-    snprintf(ret_text, TOKEN_TEXT + 1, "%s", buf_text(&text));
-    buf_done(&text);
+    assert(text.length == TOKEN_TEXT && buf_status(&text) == 0);
+    ret_text[TOKEN_TEXT] = '\0';
 }

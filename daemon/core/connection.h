@@ -105,7 +105,7 @@ void connection_release(struct connection *connection, enum fault_id why);
 /* A link takes the connection up; none carries it now. The state is OPEN afterwards. */
 void connection_attach(struct connection *connection, struct link *link, const struct transport *transport);
 
-/* The link is gone (or has been answered): PARKED, with the resume window running. */
+/* The link is gone (or has been answered): PARKED, with the resume window running; or closed, where nobody can come back. */
 void connection_detach(struct connection *connection);
 
 /* The client has acknowledged more than `received`: whoever says so now asked before that, and was overtaken on the way. */

@@ -254,7 +254,8 @@ static void hub_judge_one(struct connection *connection)
 static void hub_flush(struct hub *hub, struct slot_queue *queue, uint64_t max)
 {
     const struct ports *ports = &hub->exchange->ports;
-    uint32_t window[FLUSH_WINDOW], count;
+    UNINITIALIZED uint32_t window[FLUSH_WINDOW];
+    uint32_t count;
     for (; max > 0 && slot_queue_waiting(queue); max -= count) {
         count = slot_queue_take(queue, window, (uint32_t)MIN(max, (uint64_t)FLUSH_WINDOW));
         for (uint32_t i = 0; i < count; i++) {
@@ -346,6 +347,17 @@ static bool hub_deliver_all(struct hub *hub, const struct letter *letter)
     return hub->fanout_slot >= hub->slot_count;
 }
 
+/* True: it is on its way home, and not to be touched any more. Without memory for that, it is tried again. */
+static bool hub_run_visit(struct hub *hub, struct visit *visit)
+{
+    const struct ports *ports = &hub->exchange->ports;
+    if (!visit->is_over && visit->run(visit, hub))
+        return false;
+    visit->is_over = true;
+    struct letter home = {.kind = LETTER_VISIT, .visit = visit};
+    return ports->post(ports->argument, MAIN_MAILBOX, &home) == 0;
+}
+
 static bool hub_deliver(struct hub *hub)
 {
     const struct letter *letter = hub->fanout;
@@ -361,7 +373,7 @@ static bool hub_deliver(struct hub *hub)
             hub_deliver_one(connection, letter->message);
         return true;
     default:
-        return !letter->visit->run(letter->visit, hub);
+        return hub_run_visit(hub, letter->visit);
     }
 }
 

@@ -42,12 +42,13 @@ struct letter {
 
 /*
  * A visit: work that another thread wants done on a worker's hub, in slices. `run` is called on the worker's thread and
- * returns true while it wants another slice in a later turn; when it returns false the visit has been handed back by
- * `run` itself (posted to the main mailbox, or freed). On the main thread `arrive` is called.
+ * returns true while it wants another slice in a later turn; when it returns false the hub sends the visit to the main
+ * mailbox, and there `arrive` is called.
  */
 struct visit {
     bool (*run)(struct visit *visit, struct hub *hub);
     void (*arrive)(struct visit *visit);
+    bool is_over;               /* on its way home; who sends it out clears this */
 };
 
 /* Something that listeners on the admin socket may want to know: one envelope in JSON, with its name for the pattern. */

@@ -62,14 +62,17 @@ int outbox_grow(struct outbox *outbox)
 void outbox_mark_sent(struct outbox *outbox, uint32_t count, uint32_t partial)
 {
     struct owed *owed = outbox->owed;
-    assert(count <= outbox_unsent_count(outbox) && (partial == 0 || count < owed->unsent_count));
+    assert(count <= outbox_unsent_count(outbox) && (partial == 0 || (owed && count < owed->unsent_count)));
     if (!owed)
         return;
     uint32_t bytes = owed->unsent_bytes;
     if (count < owed->unsent_count) {
         bytes = 0;
-        for (uint32_t i = 0; i < count; i++)
-            bytes += outbox_peek(outbox, i)->size;
+        for (uint32_t i = 0; i < count; i++) {
+            const struct message *message = outbox_peek(outbox, i);
+            assert(message);
+            bytes += message->size;
+        }
     }
     owed->unsent_count -= count;
     owed->unsent_bytes -= bytes;

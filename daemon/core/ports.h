@@ -44,6 +44,10 @@ struct dialect {
     const char *name;
     uint8_t index;              /* in dialects[], below MESSAGE_DIALECTS_MAX */
     bool numbers_sse;           /* SSE events carry the envelope's number as their id */
+    bool is_resumable;          /* clients may come back to a connection; else it ends with its link */
+    bool mixes_types;           /* WebSocket messages may be text or binary, whatever the connection's codec; receive is told by the
+                                 * codec, and answers in it by setting the connection's */
+    const char *subprotocol;    /* Sec-WebSocket-Protocol is this with the codec's name behind it; NULL: none is looked at */
 
     /* Takes one message of the client's, as its transport delivered it, in `codec`. 0; -EAGAIN: nothing was taken, try again when
      * there is room (back-pressure); -ECONNRESET: the connection is over. */

@@ -3,6 +3,11 @@
  */
 #include "daemon/dialect/dialects.h"
 
-const struct dialect_front *const dialect_fronts[DIALECT_COUNT] = {
+const struct dialect_front *const dialect_fronts[] = {
     &native_front,
+#ifdef TEST_DIALECTS
+    &echo_front,
+#endif
 };
+
+const size_t dialect_count = COUNT_OF(dialect_fronts);

@@ -5,7 +5,7 @@
 
 #include "daemon/net/router.h"
 
-extern const struct dialect_front native_front;
+extern const struct dialect_front native_front, echo_front;
 
-enum { DIALECT_COUNT = 1 };
-extern const struct dialect_front *const dialect_fronts[DIALECT_COUNT];
+extern const struct dialect_front *const dialect_fronts[];
+extern const size_t dialect_count;

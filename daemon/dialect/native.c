@@ -17,8 +17,21 @@ void native_add_event(struct connection *connection, const char *event_name, str
 {
     struct envelope envelope = {.event_name = bytes_text(event_name), .data = json, .data_codec = CODEC_JSON};
     size_t before = out->length;
-    if (codecs[connection->codec]->encode(out, &envelope) < 0)
+    int r = codecs[connection->codec]->encode(out, &envelope);
+    if (r < 0)
         out->length = before;
+    if (r == -ENOMEM)
+        buf_fail(out);
+}
+
+/* The same with data that was written into a buf, which is freed. */
+static void native_add_made(struct connection *connection, const char *event_name, struct buf *data, struct buf *out)
+{
+    if (buf_status(data) < 0)
+        buf_fail(out);
+    else
+        native_add_event(connection, event_name, buf_bytes(data), out);
+    buf_done(data);
 }
 
 static void native_add_groups(struct connection *connection, struct json_writer *json)
@@ -79,8 +92,7 @@ static void native_add_welcome(struct connection *connection, bool is_resumed, s
     if (connection->has_grant)
         native_add_expiry(connection, &json);
     json_end_object(&json);
-    native_add_event(connection, "rtc.welcome", buf_bytes(&data), out);
-    buf_done(&data);
+    native_add_made(connection, "rtc.welcome", &data, out);
 }
 
 static void native_add_ping(struct connection *connection, struct buf *out)
@@ -92,8 +104,7 @@ static void native_add_ack(struct connection *connection, struct buf *out)
 {
     struct buf data = {0};
     buf_add_format(&data, "{\"received\":%llu}", (unsigned long long)connection->received);
-    native_add_event(connection, "rtc.ack", buf_bytes(&data), out);
-    buf_done(&data);
+    native_add_made(connection, "rtc.ack", &data, out);
 }
 
 /* The reason is the fault's name, or an operator's own words. */
@@ -108,8 +119,7 @@ static void native_add_farewell(struct connection *connection, const struct faul
     json_key(&json, "reconnect");
     json_add_bool(&json, reconnect);
     json_end_object(&json);
-    native_add_event(connection, "rtc.close", buf_bytes(&data), out);
-    buf_done(&data);
+    native_add_made(connection, "rtc.close", &data, out);
 }
 
 static void native_add_poll_start(struct connection *connection, uint64_t first, size_t count, struct buf *out)
@@ -148,6 +158,8 @@ const struct dialect native = {
     .name = "native",
     .index = 0,
     .numbers_sse = true,
+    .is_resumable = true,
+    .subprotocol = "rtc.v1.",
     .receive = native_receive,
     .encode = native_encode,
     .add_welcome = native_add_welcome,

@@ -17,7 +17,7 @@ int native_receive(struct connection *connection, struct bytes text, enum codec_
 /* Does this envelope of a client count (rtc-protocol(7), "Stateful reconnect")? What cannot be read does. */
 bool native_is_numbered(struct bytes text, enum codec_id codec);
 
-/* An unnumbered protocol envelope with JSON data, in the connection's codec. */
+/* An unnumbered protocol envelope with JSON data, in the connection's codec. Without memory `out` has failed. */
 void native_add_event(struct connection *connection, const char *event_name, struct bytes json, struct buf *out);
 
 /* How long the connection may stay without a new access token: "expiresIn", in milliseconds, or null. */

@@ -35,10 +35,21 @@ static void native_push(struct connection *connection, const char *event_name, u
         connection_doom(connection, FAULT_INTERNAL);
 }
 
-static void native_reply(const struct call *call, struct bytes json)
+/* The same with data that was written into a buf, which is freed. */
+static void native_push_made(struct connection *connection, const char *event_name, uint64_t id, bool is_error, struct buf *data)
+{
+    if (buf_status(data) < 0)
+        connection_doom(connection, FAULT_INTERNAL);
+    else
+        native_push(connection, event_name, id, is_error, buf_bytes(data));
+    buf_done(data);
+}
+
+static void native_reply(const struct call *call, struct buf *data)
 {
     if (call->envelope->id)
-        native_push(call->connection, "rtc.reply", call->envelope->id, false, json);
+        native_push_made(call->connection, "rtc.reply", call->envelope->id, false, data);
+    buf_done(data);
 }
 
 static void native_refuse(struct connection *connection, uint64_t id, const struct fault *fault)
@@ -52,8 +63,7 @@ static void native_refuse(struct connection *connection, uint64_t id, const stru
     json_add_text(&json, fault_message(fault));
     json_end_object(&json);
     metrics_add(&connection->hub->metrics, METRIC_ENVELOPES_REFUSED, 1);
-    native_push(connection, id ? "rtc.reply" : "rtc.error", id, id != 0, buf_bytes(&data));
-    buf_done(&data);
+    native_push_made(connection, id ? "rtc.reply" : "rtc.error", id, id != 0, &data);
 }
 
 /* Every handler returns what receive returns; a fault that it set is answered by native_receive. */
@@ -62,7 +72,9 @@ static int native_take_ping(const struct call *call, struct fault *fault)
 {
     struct buf text = {0};
     native_add_event(call->connection, "rtc.pong", call->json, &text);
-    if (text.length && call->connection->link)
+    if (buf_status(&text) < 0)
+        connection_doom(call->connection, FAULT_INTERNAL);
+    else if (text.length && call->connection->link)
         call->connection->transport->send_unnumbered(call->connection, buf_bytes(&text));
     buf_done(&text);
     return 0;
@@ -119,8 +131,7 @@ static void native_join(const struct call *call, struct bytes group, struct faul
     json_key(&json, "recovered");
     json_add_bool(&json, false);
     json_end_object(&json);
-    native_reply(call, buf_bytes(&data));
-    buf_done(&data);
+    native_reply(call, &data);
 }
 
 static int native_take_join(const struct call *call, struct fault *fault)
@@ -141,7 +152,7 @@ static int native_take_leave(const struct call *call, struct fault *fault)
         if (connection_leave(call->connection, group) < 0)
             fault_set(fault, FAULT_NOT_FOUND, "the connection is not in this group");
         else
-            native_reply(call, (struct bytes){0});
+            native_reply(call, &(struct buf){0});
     }
     buf_done(&scratch);
     return 0;
@@ -256,7 +267,7 @@ static int native_take_event(struct connection *connection, const struct envelop
     }
     struct call call = {.connection = connection, .envelope = envelope};
     if (fault->id == FAULT_NONE)
-        native_reply(&call, (struct bytes){0});
+        native_reply(&call, &(struct buf){0});
     return 0;
 }
 

@@ -9,6 +9,19 @@
 #include "lib/json.h"
 #include "lib/msgpack.h"
 
+/* 200 with the body, which is freed; or that there was no memory for it. */
+static void native_answer(struct link *link, const char *content_type, struct buf *body)
+{
+    struct fault fault;
+    if (buf_status(body) == 0) {
+        http_respond(link, &(struct response){.status = 200, .content_type = content_type, .body = buf_bytes(body)});
+    } else {
+        fault_set(&fault, FAULT_INTERNAL, "out of memory");
+        http_refuse(link, &fault, false, NULL);
+    }
+    buf_done(body);
+}
+
 /* What the client says it can do; nothing said: everything, in the server's order. */
 struct offer {
     struct bytes transports, protocols;     /* JSON arrays, or empty */
@@ -21,12 +34,11 @@ static bool offer_has(struct bytes array, const char *name)
     struct json_scan scan;
     struct bytes item;
     json_scan_init(&scan, array);
-    int r = json_enter(&scan, '[');
-    while (r == 0 && (r = json_next_element(&scan, JSON_DEPTH_MAX, &item)) == 1) {
+    if (json_enter(&scan, '[') < 0)
+        return false;
+    while (json_next_element(&scan, JSON_DEPTH_MAX, &item) == 1)
         if (json_string_is(item, name))
             return true;
-        r = 0;
-    }
     return false;
 }
 
@@ -66,16 +78,14 @@ static int negotiate_protocol(const struct config *config, const struct offer *o
 {
     struct json_scan scan;
     struct bytes item;
-    int r = -1;
     if (offer->protocols.length) {
         json_scan_init(&scan, offer->protocols);
-        r = json_enter(&scan, '[');
-        while (r == 0 && (r = json_next_element(&scan, JSON_DEPTH_MAX, &item)) == 1) {
+        if (json_enter(&scan, '[') < 0)
+            return -1;
+        while (json_next_element(&scan, JSON_DEPTH_MAX, &item) == 1)
             for (enum codec_id codec = 0; codec < CODEC_COUNT; codec++)
                 if (json_string_is(item, codecs[codec]->name) && admission_offers(config, codec) && carries(transport, codec))
                     return (int)codec;
-            r = 0;
-        }
         return -1;
     }
     for (enum codec_id codec = 0; codec < CODEC_COUNT; codec++)
@@ -188,8 +198,10 @@ static void native_negotiate(struct link *link, const struct request *request)
             json_end_object(&json);
         }
     }
+    if (buf_status(&lists) < 0)
+        buf_fail(&body);
     if (connection)
-        http_respond(link, &(struct response){.status = 200, .content_type = "application/json", .body = buf_bytes(&body)});
+        native_answer(link, "application/json", &body);
     else
         http_refuse(link, &fault, false, NULL);
     buf_done(&lists);
@@ -233,9 +245,7 @@ static void send_answer(struct link *link, const struct request *request, uint64
         buf_add_decimal(&body, received);
         buf_add_byte(&body, '}');
     }
-    http_respond(link, &(struct response){.status = 200, .content_type = codecs[codec]->content_type,
-                                          .body = buf_bytes(&body)});
-    buf_done(&body);
+    native_answer(link, codecs[codec]->content_type, &body);
 }
 
 static enum fault_id send_check(const struct request *request, struct sending *sending, struct buf *scratch,

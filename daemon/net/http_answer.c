@@ -195,7 +195,9 @@ void http_respond(struct link *link, const struct response *response)
         buf_add_bytes(head, BYTES("\r\n"));
     }
     buf_add_bytes(head, BYTES("\r\n"));
-    struct bytes body = link->is_head_request ? (struct bytes){0} : response->body;
+    struct bytes body = response->body;
+    if (link->is_head_request)
+        body = (struct bytes){0};
     http_join(head, &body);
 
     /* From here on it is HTTP again, also where a poll was held: a link lost in sending reaches nobody else. */
@@ -235,8 +237,11 @@ void http_refuse(struct link *link, const struct fault *fault, bool closes, cons
     /* RFC 6750 section 3: who showed nothing is told no error. */
     if (row->status == 401 && !extra)
         extra = fault->id == FAULT_UNAUTHORIZED ? "WWW-Authenticate: Bearer\r\n" : "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n";
-    struct response response = {.status = row->status, .content_type = "application/problem+json",
-                                .body = buf_bytes(&body), .extra = extra};
+    struct response response = {.status = row->status, .extra = extra};
+    if (buf_status(&body) == 0) {
+        response.content_type = "application/problem+json";
+        response.body = buf_bytes(&body);
+    }
     http_respond(link, &response);
     buf_done(&body);
 }
@@ -275,7 +280,7 @@ void http_begin_stream(struct link *link, const char *content_type)
     http_add_head(link, &out, &(struct response){.status = 200, .content_type = content_type, .extra = "X-Accel-Buffering: no\r\n"});
     buf_add_text(&out, "\r\n");
     link_set_deadline(link, 0);
-    link_send(link, buf_bytes(&out));
+    link_send_buf(link, &out);
     buf_done(&out);
 }
 
@@ -285,6 +290,6 @@ void http_switch(struct link *link, const char *extra)
     buf_add_format(&out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n%s\r\n", extra);
     link->is_streaming = true;
     link_set_deadline(link, 0);
-    link_send(link, buf_bytes(&out));
+    link_send_buf(link, &out);
     buf_done(&out);
 }

@@ -301,7 +301,7 @@ enum decode http_parse_head(struct bytes input, const struct http_limits *limits
 
     head_clear(ret);
     ret->head_bytes = length;
-    struct bytes rest = bytes_of(input.data + skipped, length - skipped - 2), line = {0}, authority = {0};
+    struct bytes rest = bytes_of(input.data + skipped, length - skipped - 2), line = BYTES(""), authority = {0};
     if (rest.length == 0 || length < skipped + 4)
         return fault_set(fault, FAULT_BAD_REQUEST, "the request is empty");
     enum decode result = next_line(&rest, &line, fault);

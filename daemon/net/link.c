@@ -403,6 +403,14 @@ void link_send(struct link *link, struct bytes bytes)
     link_send_both(link, bytes, (struct bytes){0});
 }
 
+void link_send_buf(struct link *link, const struct buf *buf)
+{
+    if (buf_status(buf) < 0)
+        link_lost(link, FAULT_INTERNAL);
+    else
+        link_send(link, buf_bytes(buf));
+}
+
 /* Lingering: our FIN is out; the peer's last bytes are read and thrown away until it closes too. */
 
 static size_t linger_on_data(struct link *link, unsigned char *data, size_t length)

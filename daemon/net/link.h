@@ -84,6 +84,8 @@ void link_rest(struct link *link);
 /* Queues and, unless a lasting transport has the link, sends what the socket takes. */
 void link_send(struct link *link, struct bytes bytes);
 void link_send_both(struct link *link, struct bytes first, struct bytes second);
+/* The same for what was written into a buf: had it no memory, the link is lost. */
+void link_send_buf(struct link *link, const struct buf *buf);
 /* Sends what is queued. False: something is left, or the link was lost. */
 bool link_flush(struct link *link);
 static inline size_t link_queued_bytes(const struct link *link)

@@ -61,8 +61,8 @@ static void listener_welcome(struct listener *listener, int descriptor, const st
 static void listener_pause(struct listener *listener, int reason)
 {
     struct hub *hub = listener->worker->hub;
-    log_warning(LOG_AREA_NET, NULL, "cannot accept: %s; trying again in %d ms (raise LimitNOFILE or lower "
-                "limits.connections)", strerror(reason), PAUSE_MS);
+    log_warning(LOG_AREA_NET, NULL, "cannot accept: %s; trying again in %d ms%s", strerror(reason), PAUSE_MS,
+                reason == EMFILE || reason == ENFILE ? " (raise LimitNOFILE or lower limits.connections)" : "");
     metrics_add(&hub->metrics, METRIC_ACCEPT_PAUSED, 1);
     poller_remove(&listener->worker->poller, &listener->source);
     timer_set(&hub->wheel, &listener->pause, hub->now_ms + PAUSE_MS);
@@ -78,6 +78,7 @@ static void on_pause_over(struct timer *timer)
 static void on_acceptable(struct poll_source *source, uint32_t events)
 {
     struct listener *listener = CONTAINER_OF(source, struct listener, source);
+    unsigned failures = 0;
     for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
         struct sockaddr_storage from = {0};
         socklen_t length = sizeof(from);
@@ -88,7 +89,9 @@ static void on_acceptable(struct poll_source *source, uint32_t events)
         }
         if (errno == EAGAIN)
             return;
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        /* Others concern only the client that was to be accepted (accept(2)), unless they come again and again. */
+        bool is_ours = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+        if (is_ours || ++failures == ACCEPTS_PER_TURN) {
             listener_pause(listener, errno);
             return;
         }

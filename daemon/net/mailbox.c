@@ -49,6 +49,14 @@ static int letters_grow(struct letters *letters)
     return 0;
 }
 
+static void mailbox_wake(const struct mailbox *mailbox)
+{
+    uint64_t one = 1;
+    while (write(mailbox->event_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+        assert(errno == EINTR);
+    /* EAGAIN: the counter is full, and thus readable all the more. */
+}
+
 int mailbox_post(struct mailbox *mailbox, const struct letter *letter)
 {
     bool must_wake = false;
@@ -66,9 +74,8 @@ int mailbox_post(struct mailbox *mailbox, const struct letter *letter)
     }
     pthread_mutex_unlock(&mailbox->lock);
 
-    uint64_t one = 1;
-    if (must_wake && write(mailbox->event_fd, &one, sizeof(one)) < 0)
-        assert(errno == EAGAIN);        /* the counter is full: then it is readable all the more */
+    if (must_wake)
+        mailbox_wake(mailbox);
     return r;
 }
 
@@ -118,8 +125,9 @@ void mailbox_hear(struct mailbox *mailbox)
 {
     uint64_t count;
     pthread_mutex_lock(&mailbox->lock);
+    /* What is not read now makes it readable once more. */
     if (read(mailbox->event_fd, &count, sizeof(count)) < 0)
-        assert(errno == EAGAIN);
+        assert(errno == EAGAIN || errno == EINTR);
     mailbox->is_signalled = false;
     pthread_mutex_unlock(&mailbox->lock);
 }

@@ -33,6 +33,7 @@ struct dialect_front {
     const char *(*base_path)(const struct config *config);
     const struct endpoint *endpoints;
     size_t endpoint_count;
+    bool is_for_tests;                  /* only in builds that were asked to have it */
 };
 
 struct router {

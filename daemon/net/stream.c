@@ -201,10 +201,14 @@ void stream_on_sent(struct parcel *parcel, ssize_t result)
         stream_settle(connection);
 }
 
-void stream_queue(struct connection *connection, struct bytes bytes)
+void stream_queue(struct connection *connection, const struct buf *bytes)
 {
     struct link *link = connection->link;
-    link_send(link, bytes);
+    if (buf_status(bytes) < 0) {
+        connection_doom(connection, FAULT_INTERNAL);
+        return;
+    }
+    link_send(link, buf_bytes(bytes));
     if (link->is_closed)
         return;
     if (link_queued_bytes(link) > QUEUE_BYTES_MAX)

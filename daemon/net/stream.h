@@ -15,8 +15,9 @@ void stream_flush_turn(struct connection *connection, stream_frame_fn *frame);
 /* Of the flusher: what came of a parcel that waited. */
 void stream_on_sent(struct parcel *parcel, ssize_t result);
 
-/* Queues bytes behind what is under way; they go out at the end of the turn. Too many unread ones pause reading. */
-void stream_queue(struct connection *connection, struct bytes bytes);
+/* Queues bytes behind what is under way; they go out at the end of the turn. Too many unread ones pause reading. If there was no
+ * memory for them, the connection is closed. */
+void stream_queue(struct connection *connection, const struct buf *bytes);
 
 /* Before the last words: sends what it can, and completes the envelope that is half sent. The link knows the connection no
  * more afterwards; it may be closed. */

@@ -96,7 +96,7 @@ static void worker_drop_letter(struct worker *worker, const struct letter *lette
 {
     switch (letter->kind) {
     case LETTER_VISIT:
-        while (letter->visit->run(letter->visit, worker->hub))
+        for (bool is_over = hub_handle(worker->hub, letter, 1); !is_over; is_over = hub_continue(worker->hub))
             ;
         break;
     case LETTER_PLACE:
@@ -198,7 +198,7 @@ static bool worker_handle(struct worker *worker, struct letter letters[static FA
 /* As many as one turn can bear: what comes for the same connections leaves in the same sends. */
 static void worker_take_letters(struct worker *worker)
 {
-    struct letter letters[FANOUT_LETTERS];
+    UNINITIALIZED struct letter letters[FANOUT_LETTERS];
     if (worker->hub->fanout_count && !hub_continue(worker->hub))
         return;
     for (unsigned i = 0; i < LETTERS_PER_TURN && !hub_is_full(worker->hub) && mailbox_take(&worker->mailboxes[worker->index], letters); i++)

@@ -41,8 +41,10 @@ void polling_send_unnumbered(struct connection *connection, struct bytes text)
     struct link *link = connection->link;
     if (!link->work->state)
         link->work->state = calloc(1, sizeof(struct poll));
-    if (!link->work->state)
+    if (!link->work->state) {
+        connection_doom(connection, FAULT_INTERNAL);
         return;
+    }
     link->work->free_state = poll_free_state;
     poll_add(connection, link->work->state, text);
     hub_mark_dirty(connection->hub, connection);
@@ -68,6 +70,8 @@ static void poll_add_body(struct connection *connection, const struct poll *poll
 {
     size_t unnumbered = poll ? poll->count : 0;
     connection->dialect->add_poll_start(connection, outbox_sent(&connection->outbox) + 1, unnumbered + count, body);
+    if (poll && buf_status(&poll->texts) < 0)
+        buf_fail(body);
     if (poll)
         buf_add_bytes(body, buf_bytes(&poll->texts));
     for (uint32_t i = 0; i < count; i++) {
@@ -205,7 +209,9 @@ void polling_open(struct link *link, const struct request *request, const struct
     link->connection = connection;
     if (is_first)
         connection_welcome(connection, admission.is_resumed);
-    if (wait_ms == 0 || outbox_unsent_count(&connection->outbox) || link->work->state) {
+    /* A doomed one is answered with its farewell at the end of the turn. */
+    bool is_due = wait_ms == 0 || outbox_unsent_count(&connection->outbox) || link->work->state;
+    if (is_due && connection->doom == FAULT_NONE) {
         poll_answer(connection);
         return;
     }

@@ -39,7 +39,7 @@ static void sse_send_unnumbered(struct connection *connection, struct bytes text
 {
     struct buf event = {0};
     sse_add_event(&event, text);
-    stream_queue(connection, buf_bytes(&event));
+    stream_queue(connection, &event);
     buf_done(&event);
 }
 
@@ -59,7 +59,7 @@ static void sse_close(struct link *link, const struct fault *why, struct bytes f
     if (farewell.length) {
         struct buf event = {0};
         sse_add_event(&event, farewell);
-        link_send(link, buf_bytes(&event));
+        link_send_buf(link, &event);
         buf_done(&event);
     }
     link_close_gracefully(link);
@@ -112,12 +112,15 @@ static void sse_open(struct link *link, const struct request *request)
         http_refuse(link, &fault, false, NULL);
         return;
     }
-    http_begin_stream(link, "text/event-stream");
-    link_set_handler(link, &sse_handler);
-    link->connection = admission.connection;
     connection_attach(admission.connection, link, sse_front.transport);
+    link->connection = admission.connection;
+    link_set_handler(link, &sse_handler);
+    http_begin_stream(link, "text/event-stream");
+    if (link->is_closed)
+        return;
     connection_welcome(admission.connection, admission.is_resumed);
-    connection_tend_within(admission.connection, link->worker->hub->config->connection.keep_alive_ms);
+    if (!link->is_closed)
+        connection_tend_within(admission.connection, link->worker->hub->config->connection.keep_alive_ms);
 }
 
 static bool sse_is_on(const struct config *config)

@@ -21,6 +21,7 @@ struct websocket {
     struct ws_reader reader;
     struct buf message;                 /* a message in several pieces, or one that met back-pressure */
     bool is_waiting;                    /* `message` is whole and not yet taken */
+    bool is_binary;                     /* what waits is */
 };
 
 static void websocket_free_state(void *state)
@@ -93,7 +94,7 @@ static void websocket_send_control(struct connection *connection, enum ws_opcode
 {
     struct buf frame = {0};
     ws_add_frame(&frame, opcode, payload);
-    stream_queue(connection, buf_bytes(&frame));
+    stream_queue(connection, &frame);
     buf_done(&frame);
 }
 
@@ -134,7 +135,7 @@ static void websocket_close(struct link *link, const struct fault *why, struct b
         ws_add_frame(&frames, is_binary ? WS_BINARY : WS_TEXT, farewell);
     uint16_t code = fault_rows[why->id].close;
     ws_add_close(&frames, code, fault_message(why));
-    link_send(link, buf_bytes(&frames));
+    link_send_buf(link, &frames);
     buf_done(&frames);
     websocket_start_closing(link);
     /* Who broke the protocol is not waited for (RFC 6455 section 7.1.7). */
@@ -201,7 +202,7 @@ static void websocket_take_close(struct link *link, struct bytes payload)
     if (!link->is_closed) {
         struct buf frame = {0};
         ws_add_frame(&frame, WS_CLOSE, payload);
-        link_send(link, buf_bytes(&frame));
+        link_send_buf(link, &frame);
         buf_done(&frame);
         websocket_start_closing(link);
         link_close_gracefully(link);
@@ -231,7 +232,7 @@ static void websocket_fail_memory(struct link *link)
 }
 
 /* The message met back-pressure: it is kept, and nothing more is read until it is taken. */
-static void websocket_wait(struct link *link, struct bytes message)
+static void websocket_wait(struct link *link, struct bytes message, bool is_binary)
 {
     struct ws_reader reader = websocket_reader(link);
     if (!websocket_keep(link, &reader)) {
@@ -239,9 +240,11 @@ static void websocket_wait(struct link *link, struct bytes message)
         return;
     }
     struct websocket *ws = websocket_state(link);
+    assert(ws);
     if (!ws->is_waiting && ws->message.length == 0)
         buf_add_bytes(&ws->message, message);
     ws->is_waiting = true;
+    ws->is_binary = is_binary;
     if (buf_status(&ws->message) < 0)
         websocket_fail_memory(link);
     else
@@ -249,11 +252,11 @@ static void websocket_wait(struct link *link, struct bytes message)
 }
 
 /* Hands a whole message to the dialect; false: it met back-pressure or ended the connection. */
-static bool websocket_deliver(struct link *link, struct bytes message)
+static bool websocket_deliver(struct link *link, struct bytes message, bool is_binary)
 {
-    int r = link->connection->dialect->receive(link->connection, message, link->connection->codec);
+    int r = link->connection->dialect->receive(link->connection, message, is_binary ? CODEC_MSGPACK : CODEC_JSON);
     if (r == -EAGAIN) {
-        websocket_wait(link, message);
+        websocket_wait(link, message, is_binary);
         return false;
     }
     websocket_forget(link);
@@ -265,21 +268,22 @@ static void websocket_take_piece(struct link *link, const struct ws_piece *piece
     struct websocket *ws = websocket_state(link);
     struct fault fault;
     bool is_binary = piece->opcode == WS_BINARY;
-    if (is_binary != codecs[link->connection->codec]->is_binary) {
+    if (is_binary != codecs[link->connection->codec]->is_binary && !link->connection->dialect->mixes_types) {
         fault_set(&fault, FAULT_BAD_DATA_TYPE, "this connection's protocol takes %s messages",
                   is_binary ? "text" : "binary");
         websocket_fail(link, &fault);
         return;
     }
     if (piece->is_last && (!ws || ws->message.length == 0)) {
-        websocket_deliver(link, bytes_of(piece->data, piece->length));
+        websocket_deliver(link, bytes_of(piece->data, piece->length), is_binary);
         return;
     }
+    assert(ws);                         /* websocket_remember kept it: the message is not whole, or has a part behind it */
     buf_add(&ws->message, piece->data, piece->length);
     if (buf_status(&ws->message) < 0)
         websocket_fail_memory(link);
     else if (piece->is_last)
-        websocket_deliver(link, buf_bytes(&ws->message));
+        websocket_deliver(link, buf_bytes(&ws->message), is_binary);
 }
 
 static size_t websocket_on_data(struct link *link, unsigned char *data, size_t length)
@@ -316,7 +320,7 @@ static void websocket_on_drained(struct link *link)
 static void websocket_on_retry(struct link *link)
 {
     struct websocket *ws = websocket_state(link);
-    if (!ws || !ws->is_waiting || websocket_deliver(link, buf_bytes(&ws->message)))
+    if (!ws || !ws->is_waiting || websocket_deliver(link, buf_bytes(&ws->message), ws->is_binary))
         link_resume(link);
 }
 
@@ -362,11 +366,13 @@ static const struct link_handler closing_handler = {
 };
 
 /* The first subprotocol offered that is on: false when some were offered and none fits (RFC 6455 section 4.2.2). */
-static bool websocket_choose_protocol(const struct http_head *head, const struct config *config,
+static bool websocket_choose_protocol(const struct http_head *head, const struct config *config, const char *prefix,
                                       enum codec_id *ret_codec, bool *ret_named)
 {
-    *ret_named = http_header(head, "sec-websocket-protocol").data != NULL;
+    *ret_named = prefix && http_header(head, "sec-websocket-protocol").data != NULL;
     *ret_codec = CODEC_JSON;
+    if (!prefix)
+        return true;
     if (!*ret_named)
         return admission_offers(config, CODEC_JSON);
     for (unsigned i = 0; i < head->header_count; i++) {
@@ -376,7 +382,7 @@ static bool websocket_choose_protocol(const struct http_head *head, const struct
         while (http_next_token(&rest, &token)) {
             for (enum codec_id codec = 0; codec < CODEC_COUNT; codec++) {
                 char name[32];
-                snprintf(name, sizeof(name), "rtc.v1.%s", codecs[codec]->name);
+                snprintf(name, sizeof(name), "%s%s", prefix, codecs[codec]->name);
                 if (admission_offers(config, codec) && bytes_is(token, name)) {
                     *ret_codec = codec;
                     return true;
@@ -396,6 +402,7 @@ static bool websocket_is_handshake(const struct http_head *head)
 static void websocket_open(struct link *link, const struct request *request)
 {
     const struct http_head *head = request->head;
+    const struct dialect *dialect = request->dialect->dialect;
     struct fault fault = {0};
     char accept[WS_ACCEPT_TEXT + 1], extra[160];
     enum codec_id codec;
@@ -407,13 +414,16 @@ static void websocket_open(struct link *link, const struct request *request)
         http_refuse(link, &fault, true, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
         return;
     }
-    if (ws_accept(http_header(head, "sec-websocket-key"), accept) < 0) {
-        fault_set(&fault, FAULT_BAD_REQUEST, "Sec-WebSocket-Key must be 16 bytes in base64");
+    int r = ws_accept(http_header(head, "sec-websocket-key"), accept);
+    if (r < 0) {
+        fault_set(&fault, r == -ENOMEM ? FAULT_INTERNAL : FAULT_BAD_REQUEST,
+                  r == -ENOMEM ? "out of memory" : "Sec-WebSocket-Key must be 16 bytes in base64");
         http_refuse(link, &fault, true, NULL);
         return;
     }
-    if (!websocket_choose_protocol(head, link->worker->hub->config, &codec, &is_named)) {
-        fault_set(&fault, FAULT_NO_TRANSPORT, "offer rtc.v1.json or rtc.v1.msgpack in Sec-WebSocket-Protocol");
+    if (!websocket_choose_protocol(head, link->worker->hub->config, dialect->subprotocol, &codec, &is_named)) {
+        fault_set(&fault, FAULT_NO_TRANSPORT, "offer %sjson or %smsgpack in Sec-WebSocket-Protocol", dialect->subprotocol,
+                  dialect->subprotocol);
         http_refuse(link, &fault, true, NULL);
         return;
     }
@@ -421,14 +431,20 @@ static void websocket_open(struct link *link, const struct request *request)
         http_refuse(link, &fault, true, NULL);
         return;
     }
-    snprintf(extra, sizeof(extra), "Sec-WebSocket-Accept: %s\r\n%s%s%s", accept,
-             is_named ? "Sec-WebSocket-Protocol: rtc.v1." : "", is_named ? codecs[codec]->name : "", is_named ? "\r\n" : "");
-    http_switch(link, extra);
-    link_set_handler(link, &websocket_handler);
-    link->connection = admission.connection;
+    int length = snprintf(extra, sizeof(extra), "Sec-WebSocket-Accept: %s\r\n", accept);
+    if (is_named)
+        snprintf(extra + length, sizeof(extra) - (size_t)length, "Sec-WebSocket-Protocol: %s%s\r\n", dialect->subprotocol,
+                 codecs[codec]->name);
+    /* The link may be lost at any step from here on; the connection knows it, and is told. */
     connection_attach(admission.connection, link, websocket_front.transport);
+    link->connection = admission.connection;
+    link_set_handler(link, &websocket_handler);
+    http_switch(link, extra);
+    if (link->is_closed)
+        return;
     connection_welcome(admission.connection, admission.is_resumed);
-    connection_tend_within(admission.connection, link->worker->hub->config->connection.keep_alive_ms);
+    if (!link->is_closed)
+        connection_tend_within(admission.connection, link->worker->hub->config->connection.keep_alive_ms);
 }
 
 static bool websocket_is_on(const struct config *config)

@@ -1,12 +1,39 @@
 """Keep-alive, slow consumers, limits, shutdown, reload: what the daemon does when peers or resources give way."""
 
 import os
+import re
 import signal
 import socket
+import tempfile
 import unittest
 
 from client import Closed, Http, Poller, Reader, Sse, WebSocket, connect, request
 from harness import AdminError, BUILD, Daemon, free_port, DaemonTest, wait_until
+
+
+class Memory(unittest.TestCase):
+    """strace sees what /proc shows root of no process: whether others may look into it."""
+
+    def dumpable(self, options, *arguments, reload=None):
+        with tempfile.NamedTemporaryFile() as trace:
+            daemon = Daemon(options, config="log: {}\n", environment={"ASAN_OPTIONS": "detect_leaks=0"})
+            daemon.arguments = ["strace", "-D", "-f", "-q", "-e", "trace=prctl,exit_group", "-o", trace.name, *daemon.arguments, *arguments]
+            with daemon:
+                if reload:
+                    daemon.write_config(reload)
+                    daemon.admin("reload")
+            wait_until(lambda: b"exit_group" in open(trace.name, "rb").read(), "the tracer to end")
+            return [int(value) for value in re.findall(rb"PR_SET_DUMPABLE, (?:SUID_DUMP_)?(\w+)", trace.read().replace(b"DISABLE", b"0").replace(b"USER", b"1"))]
+
+    def test_others_may_not_look_into_it(self):
+        self.assertEqual(self.dumpable({}), [0, 0])
+
+    def test_they_may_when_debugging_or_when_asked_to(self):
+        self.assertEqual(self.dumpable({"log.net": "debug"}), [0, 1])
+        self.assertEqual(self.dumpable({}, "--dumpable"), [0, 1])
+
+    def test_a_reload_takes_it_up(self):
+        self.assertEqual(self.dumpable({}, reload="log: {net: debug}\n"), [0, 0, 1])
 
 
 class KeepAlive(DaemonTest):

@@ -76,7 +76,7 @@ static uint64_t fake_wall(void *argument)
 
 static const struct transport transport = {.name = "fake", .is_lasting = true, .flush = fake_flush,
     .send_unnumbered = fake_send_unnumbered, .tend = fake_tend, .close = fake_close};
-static const struct dialect dialect = {.name = "fake", .add_ping = fake_add, .add_ack = fake_add, .add_farewell = fake_farewell};
+static const struct dialect dialect = {.name = "fake", .is_resumable = true, .add_ping = fake_add, .add_ack = fake_add, .add_farewell = fake_farewell};
 
 static int start(void **state)
 {

@@ -1,0 +1,124 @@
+"""What happens when memory runs out or a system call fails, at any place: the request fails, the daemon does not."""
+
+import os
+import socket
+import time
+import unittest
+
+from faults import Control, FaultyDaemon
+from harness import Daemon
+from session import Session, patience
+from client import Http, WebSocket
+
+patience()
+# Of all places so many are passed over each time, from a random first one; 1: all of them.
+STEP = int(os.environ.get("FAULTS_STEP", "1"))
+
+
+class Memory(unittest.TestCase):
+    def count_allocations(self, daemon):
+        daemon.control.allocations = 0
+        self.assertEqual(Session(daemon).run().failed, [])
+        return daemon.control.allocations
+
+    def fail_each(self, daemon, every=0):
+        control = daemon.control
+        count = self.count_allocations(daemon)
+        self.assertGreater(count, 100)
+        for number in range(1, count + 1, STEP):
+            with self.subTest(allocation=number):
+                control.allocations, control.fail_every, control.fail_allocation = 0, every, number
+                Session(daemon).run()
+                control.quiet()
+            self.assertIsNone(daemon.process.poll(), daemon.log())
+        self.assertGreater(control.failed_allocations, count // STEP // 2)
+        self.assertEqual(Session(daemon).run().failed, [])
+
+    def test_any_one_allocation_may_fail(self):
+        with FaultyDaemon() as daemon:
+            self.fail_each(daemon)
+
+    def test_many_allocations_may_fail(self):
+        with FaultyDaemon() as daemon:
+            self.fail_each(daemon, every=37)
+
+    def test_without_any_memory_nothing_new_is_taken_and_afterwards_all_is_well(self):
+        with FaultyDaemon() as daemon, WebSocket(daemon.port, group="g") as ws:
+            daemon.control.allocations, daemon.control.fail_every, daemon.control.fail_allocation = 0, 1, 1
+            for _ in range(5):
+                Session(daemon).run()
+            daemon.control.quiet()
+            self.assertEqual(Session(daemon).run().failed, [])
+            del ws
+
+    def test_starting_fails_cleanly(self):
+        control = Control()
+        self.addCleanup(control.close)
+        with Daemon(environment=control.environment()) as daemon:
+            count = control.allocations
+            self.assertGreater(count, 20)
+        for number in range(1, count + 1, STEP):
+            with self.subTest(allocation=number):
+                control.allocations, control.fail_allocation = 0, number
+                control.live_blocks = 0
+                daemon = Daemon(environment=control.environment())
+                try:
+                    daemon.start()
+                except AssertionError:
+                    self.assertIn(daemon.process.returncode, (70, 71, 69, 78), daemon.log())
+                daemon.stop()
+                self.assertGreaterEqual(daemon.process.returncode, 0, daemon.log())
+                self.assertEqual(control.live_blocks, 0, daemon.log())
+                daemon.directory.cleanup()
+
+
+class SystemCalls(unittest.TestCase):
+    def test_short_counts_interrupts_and_resets_lose_no_more_than_their_connection(self):
+        with FaultyDaemon() as daemon:
+            for rate, rounds in ((5, 30), (50, 30), (200, 20)):
+                done = 0
+                for seed in range(rounds):
+                    with self.subTest(rate=rate, seed=seed):
+                        daemon.control.seed, daemon.control.calls, daemon.control.call_rate = seed, 0, rate
+                        done += Session(daemon).run().done
+                        daemon.control.quiet()
+                    self.assertIsNone(daemon.process.poll(), daemon.log())
+                if rate < 50:
+                    self.assertGreater(done, rounds * 4)
+            self.assertGreater(daemon.control.failed_calls, 1000)
+            self.assertEqual(Session(daemon).run().failed, [])
+
+    def test_failures_do_not_make_it_spin(self):
+        with FaultyDaemon() as daemon:
+            def cost():
+                before = daemon.processor_s()
+                for _ in range(20):
+                    Session(daemon).run()
+                return daemon.processor_s() - before
+            plain = cost()
+            daemon.control.seed, daemon.control.call_rate = 1, 100
+            self.assertLess(cost(), 3 * plain + 0.05)
+
+    def test_out_of_descriptors_it_waits_and_serves_those_it_has(self):
+        with FaultyDaemon() as daemon, WebSocket(daemon.port) as ws:
+            for error in (24, 23, 105, 12, 1):      # EMFILE, ENFILE, ENOBUFS, ENOMEM; EPERM, as a firewall says it
+                daemon.control.accept_error = error
+                waiting = Http(daemon.port)
+                waiting.send("POST", "/rtc/negotiate")
+                admin = socket.socket(socket.AF_UNIX)
+                admin.connect(daemon.admin_path)
+                admin.sendall(b'{"eventName":"ping","id":1}\n')
+                before, started = daemon.processor_s(), time.monotonic()
+                while time.monotonic() - started < 0.5:
+                    ws.call("rtc.join", {"group": "g"})
+                    time.sleep(0.02)
+                self.assertLess(daemon.processor_s() - before, 0.1, error)
+                daemon.control.accept_error = 0
+                self.assertEqual(waiting.reader.response().status, 200)
+                waiting.close()
+                self.assertIn(b"rtc.reply", admin.recv(1000))
+                admin.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
