@@ -139,31 +139,6 @@ static void daemon_drop_config(struct daemon *daemon)
     config_unref(daemon->config);
 }
 
-/* Names what changed, and what of that only a restart takes up. */
-static void daemon_report_changes(const struct config *old, const struct config *new, struct buf *report)
-{
-    unsigned changed = 0;
-    for (size_t i = 0; i < option_count; i++) {
-        if (option_is_same(old, new, &options[i]))
-            continue;
-        changed++;
-        buf_add_format(report, "%s changed%s\n", options[i].path,
-                       options[i].reload == RELOAD_RESTART ? "; restart rtcd to take it up" : "");
-    }
-    if (!changed)
-        buf_add_text(report, "nothing changed\n");
-}
-
-/* What only a restart takes up stays in force until then, in the snapshot too. */
-static int daemon_keep_restart_options(const struct config *old, struct config *new)
-{
-    int r = 0;
-    for (size_t i = 0; i < option_count && r == 0; i++)
-        if (options[i].reload == RELOAD_RESTART && !option_is_same(old, new, &options[i]))
-            r = option_copy(new, old, &options[i]);
-    return r;
-}
-
 /* From now on this config is everybody's. */
 static void daemon_publish_config(struct daemon *daemon, struct config *config)
 {
@@ -187,8 +162,8 @@ static int daemon_reload(void *argument, struct buf *report)
     if (r == 0)
         r = auth_load(config, daemon->config, report);
     if (r == 0) {
-        daemon_report_changes(daemon->config, config, report);
-        r = daemon_keep_restart_options(daemon->config, config);
+        options_report_changes(daemon->config, config, report);
+        r = options_keep_until_restart(daemon->config, config);
     }
     if (r == 0 && daemon->certificates)
         r = certificates_load(daemon->certificates, config, report);

@@ -332,3 +332,26 @@ bool option_is_same(const struct config *a, const struct config *b, const struct
     buf_done(&text_b);
     return is_same;
 }
+
+void options_report_changes(const struct config *old, const struct config *new, struct buf *report)
+{
+    unsigned changed = 0;
+    for (size_t i = 0; i < option_count; i++) {
+        if (option_is_same(old, new, &options[i]))
+            continue;
+        changed++;
+        buf_add_format(report, "%s changed%s\n", options[i].path,
+                       options[i].reload == RELOAD_RESTART ? "; restart rtcd to take it up" : "");
+    }
+    if (!changed)
+        buf_add_text(report, "nothing changed\n");
+}
+
+int options_keep_until_restart(const struct config *old, struct config *new)
+{
+    int r = 0;
+    for (size_t i = 0; i < option_count && r == 0; i++)
+        if (options[i].reload == RELOAD_RESTART && !option_is_same(old, new, &options[i]))
+            r = option_copy(new, old, &options[i]);
+    return r;
+}

@@ -55,3 +55,8 @@ const char *option_reload_name(enum option_reload reload);      /* "now", "new c
 /* Value and origin. 0 or -ENOMEM. */
 MUST_CHECK int option_copy(struct config *to, const struct config *from, const struct config_option *option);
 bool option_is_same(const struct config *a, const struct config *b, const struct config_option *option);
+
+/* Names what changed, a line each, and what of that only a restart takes up. */
+void options_report_changes(const struct config *old, const struct config *new, struct buf *report);
+/* What only a restart takes up stays in force until then, in the new snapshot too. -ENOMEM. */
+MUST_CHECK int options_keep_until_restart(const struct config *old, struct config *new);

@@ -170,7 +170,7 @@ static int native_take_refresh(const struct call *call, struct fault *fault)
         json_begin_object(&json);
         native_add_expiry(connection, &json);
         json_end_object(&json);
-        native_reply(call, buf_bytes(&data));
+        native_reply(call, &data);
     }
     buf_done(&scratch);
     buf_done(&data);
