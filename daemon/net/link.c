@@ -105,15 +105,21 @@ static void link_hear_paused(struct link *link, uint32_t events)
         link_lost(link, FAULT_INTERNAL);
 }
 
+/* The socket takes more. A stream puts what is queued where it belongs, which is not within an envelope that is half sent. */
+static void link_hear_writable(struct link *link)
+{
+    link_arm(link, false);
+    if ((link->is_streaming && link->connection) || link_flush(link))
+        link->handler->on_drained(link);
+}
+
 static void on_ready(struct poll_source *source, uint32_t events)
 {
     struct link *link = CONTAINER_OF(source, struct link, source);
     /* Each branch may end with the link closed, or on another worker: it is not looked at afterwards. What else has come is
      * told in the next turn. */
     if (link_waits_to_write(link) && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))) {
-        link_arm(link, false);
-        if (link_flush(link))
-            link->handler->on_drained(link);
+        link_hear_writable(link);
     } else if (link->is_paused) {
         link_hear_paused(link, events);
     } else {

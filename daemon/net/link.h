@@ -20,7 +20,7 @@ struct upload;
 struct link_handler {
     /* Bytes came in. Returns how many are used up; the rest is kept and shown again with more. 0: more are needed. */
     size_t (*on_data)(struct link *link, unsigned char *data, size_t length);
-    /* Everything that waited to be sent has gone. */
+    /* Everything that waited to be sent has gone; of a lasting transport: the socket takes more. */
     void (*on_drained)(struct link *link);
     /* The peer is gone or was given up; the handler lets go of the link and calls link_free. */
     void (*on_lost)(struct link *link, enum fault_id why);

@@ -127,6 +127,21 @@ class Framing(DaemonTest):
             # Reads every envelope on the way, whole.
             self.assertEqual(ws.closing()[0], 1000)
 
+    def test_a_pong_does_not_cut_into_a_half_sent_envelope(self):
+        with WebSocket(self.daemon.port, group="large") as ws:
+            sent = 0
+            def is_half_sent():
+                nonlocal sent
+                sent += self.daemon.publish("n", "x" * 50000, group="large")
+                self.daemon.admin("ping")       # the turn that sends is over
+                return self.daemon.admin("show.connection", connection=ws.id)["unsentBytes"]
+            wait_until(is_half_sent, "a full socket")
+            before = self.daemon.counter("bytes_received")
+            ws.send_raw(frame(PING, b"?"))
+            wait_until(lambda: self.daemon.counter("bytes_received") > before, "the ping to be taken")
+            for _ in range(sent):
+                self.assertEqual(ws.expect("n")["data"], "x" * 50000)
+
     def test_close_codes_are_echoed(self):
         for code in (1000, 1001, 3000, 4999):
             with WebSocket(self.daemon.port) as ws:
