@@ -45,6 +45,12 @@ static enum rtc_code client_prepare(struct rtc_client *client, const struct opti
     return client_prepare_tls(client, &url, error);
 }
 
+const char *client_access_token(const struct rtc_client *client)
+{
+    const struct session *session = &client->session;
+    return session->access_token ? session->access_token : session->is_elsewhere ? NULL : client->attempt.access_token;
+}
+
 struct tls_context *client_tls(const struct rtc_client *client)
 {
     return client->options.tls_context;

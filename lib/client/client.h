@@ -96,6 +96,8 @@ struct rtc_client {
 struct rtc_client *client_new(const struct options *options, struct rtc_error *error);
 /* What https needs, once it is needed: it is read from files, and costs more memory than all the rest. */
 struct tls_context *client_tls(const struct rtc_client *client);        /* NULL until then */
+/* What the connection's server is shown; NULL: nothing. */
+const char *client_access_token(const struct rtc_client *client);
 enum rtc_code client_prepare_tls(struct rtc_client *client, const struct url *url, struct rtc_error *error);
 struct abilities client_abilities(const struct rtc_client *client);
 void client_enter(struct rtc_client *client, enum rtc_state state);

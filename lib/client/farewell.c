@@ -44,7 +44,7 @@ static const struct caller_handler farewell_handler = {.on_done = farewell_on_do
 void farewell_send(struct rtc_client *client)
 {
     const struct session *session = &client->session;
-    const char *access_token = session->access_token ? session->access_token : client->attempt.access_token;
+    const char *access_token = client_access_token(client);
     struct farewell *farewell = calloc(1, sizeof(*farewell));
     struct buf address = {0}, fields = {0};
     struct url url;

@@ -45,7 +45,7 @@ int link_set_urls(struct rtc_link *link)
 {
     struct buf url = {0}, send_url = {0};
     const struct session *session = &link->client->session;
-    const char *access_token = session->access_token ? session->access_token : link->client->attempt.access_token;
+    const char *access_token = client_access_token(link->client);
     int r = link_add_address(link, &url);
     buf_add_text(&send_url, session->url);
     buf_add_text(&send_url, "/send?token=");

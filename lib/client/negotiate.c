@@ -131,7 +131,10 @@ static enum rtc_code negotiate_follow(struct negotiation *negotiation, struct by
     if (code == RTC_OK && from.is_tls && !to.is_tls)
         code = error_set(error, RTC_BAD_ANSWER, "%s redirects to %s, which is not encrypted", negotiation->url, url);
     if (code == RTC_OK) {
-        negotiation->is_elsewhere |= !url_is_same_server(&from, &to);
+        bool is_other = !url_is_same_server(&from, &to);
+        negotiation->is_elsewhere |= is_other;
+        if (is_other)
+            free(STEAL(negotiation->access_token));     /* a token goes to whom it was given for */
         code = negotiate_set_url(negotiation, url, error);
     }
     buf_clear(&text);
@@ -166,6 +169,7 @@ static enum rtc_code negotiate_read(struct negotiation *negotiation, struct byte
     enum rtc_code code = session_read_negotiation(ret, negotiation->url, &abilities, json, error);
     if (code == RTC_OK)
         ret->access_token = STEAL(negotiation->access_token);
+    ret->is_elsewhere = negotiation->is_elsewhere;
     return code;
 }
 

@@ -19,6 +19,7 @@ struct session {
     char *url;                          /* of the server that answered: https://eu.example.org/rtc */
     char *connection_id, *token, *user_id;      /* NULL: none */
     char *access_token;                 /* of the redirect that led here, or NULL */
+    bool is_elsewhere;                  /* a redirect led to another server than the caller named, whose own token is not for it */
     uint64_t keep_alive_ms, timeout_ms, resume_window_ms;
     size_t message_max;
     struct offer offers[OFFERS_MAX];    /* the client's favourite first */

@@ -261,6 +261,16 @@ class BadServers(unittest.TestCase):
             self.assertEqual(len(server.requests), 101)
             self.assertIn(b"Authorization: Bearer t99\r\n", server.requests[100])
 
+    def test_a_token_does_not_follow_a_redirect_to_another_server(self):
+        answer = {"connectionId": "a", "connectionToken": "b", "transports": [{"name": "websocket", "path": "/rtc/websocket", "protocols": ["json"]}]}
+        with Server(lambda request, count: http(200, json.dumps(answer).encode()) if count == 0 else http(500, b"")) as other, \
+                Server(lambda request, count: http(200, json.dumps({"url": other.url}).encode())) as server, \
+                Peer(server.url, token="secret") as peer:
+            peer.say("start")
+            peer.expect("close ")
+            self.assertGreaterEqual(len(other.requests), 2)
+            self.assertNotIn(b"secret", b"".join(other.requests))
+
     def test_a_redirect_leads_to_the_daemon(self):
         with Daemon() as daemon, Server(lambda request, count: http(200, json.dumps({"url": f"http://127.0.0.1:{daemon.port}/rtc"}).encode())) as server, \
                 Peer(server.url, token="secret") as peer:

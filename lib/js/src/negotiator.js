@@ -25,7 +25,9 @@ export class Negotiator {
                 return this.#read(base, accessToken, answer);
             const next = this.#follow(base, answer.url);
             this.log("info", `redirected to ${plainUrl(next)}`);
-            accessToken = typeof answer.accessToken === "string" ? answer.accessToken : null;
+            /* The builder's token is for the server that the builder names: another one gets what the redirect gives, or none. */
+            const isElsewhere = new URL(next).origin !== new URL(this.settings.url).origin;
+            accessToken = typeof answer.accessToken === "string" ? answer.accessToken : isElsewhere ? "" : null;
             base = next;
         }
         throw new RtcError("too-many-redirects", `${plainUrl(this.settings.url)} redirects more than ${REDIRECTS_MAX} times; ` +

@@ -152,12 +152,9 @@ test("redirects", async (t) => {
         answerJson(response, 200, { url: far.url, accessToken: "for-far" });
     }));
     const client = keep(builder(near.url).transports("longpoll").accessToken(() => "for-near").build());
-    /* The daemon cannot check tokens: it must not be sent the one of another hop. */
-    await assert.rejects(client.start(), { code: "unauthorized" });
-    assert.deepEqual(tokens.slice(0, 2), ["Bearer for-near", "Bearer for-far"]);
-    const anonymous = keep(builder(near.url).transports("longpoll").build());
-    await anonymous.start();
-    assert.equal(anonymous.state, "connected");
+    /* The daemon has no keys: it would refuse a token that was for another hop. */
+    await client.start();
+    assert.deepEqual([client.state, ...tokens], ["connected", "Bearer for-near", "Bearer for-far"]);
 });
 
 test("redirects in a circle", async (t) => {
