@@ -189,8 +189,6 @@ enum fault_id credentials_check(struct link *link, const struct request *request
     struct bytes token;
     const struct grant *grant = grants_find(connection->hub, connection);
     unsigned char digest[GRANT_DIGEST_BYTES];
-    if (!credentials_are_shown(request))
-        return FAULT_NONE;
     enum fault_id refusal = credentials_read(link, request, &decoded, &token, fault);
     if (refusal == FAULT_NONE) {
         /* Most send the same one with every request: it was verified, and the connection ends with it. */

@@ -13,7 +13,7 @@ bool credentials_are_shown(const struct request *request);
 enum fault_id credentials_identify(struct link *link, const struct request *request, struct buf *storage, struct identity *ret,
                                    struct fault *fault);
 
-/* A request with a connection's own secret may show an access token, too: it must be of the same user, and lengthens the
+/* A request with a connection's own secret that shows an access token, too: that must be of the same user, and lengthens the
  * connection if it ends later. FAULT_NONE, or the fault to refuse the request with; the connection stays as it was. */
 enum fault_id credentials_check(struct link *link, const struct request *request, struct connection *connection, struct fault *fault);
 

@@ -166,11 +166,13 @@ static enum route route_by_token(struct link *link, struct request *request)
         link_hand_over(link, token_worker(&request->token));
         return ROUTE_HANDED_OVER;
     }
-    struct connection *connection = request_connection(request, worker->hub);
-    struct fault fault = {0};
-    if (connection && credentials_check(link, request, connection, &fault) != FAULT_NONE)
-        return route_refuse(link, request, fault.id, fault.detail, NULL);
-    if (request->endpoint->needs_token && !connection) {
+    if (request->is_token && credentials_are_shown(request)) {
+        struct connection *connection = request_connection(request, worker->hub);
+        struct fault fault = {0};
+        if (connection && credentials_check(link, request, connection, &fault) != FAULT_NONE)
+            return route_refuse(link, request, fault.id, fault.detail, NULL);
+    }
+    if (request->endpoint->needs_token && !request_connection(request, worker->hub)) {
         const struct fault *farewell = request_farewell(request, worker->hub);
         if (farewell)
             return route_refuse(link, request, farewell->id, farewell->detail, NULL);
