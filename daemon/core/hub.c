@@ -210,10 +210,11 @@ void hub_mark_dirty(struct hub *hub, struct connection *connection)
         connection->is_dirty = slot_queue_push(hub->is_bulk ? &hub->bulk : &hub->dirty, connection_slot(connection)) == 0;
 }
 
+/* NULL does no harm. */
 static void prefetch_bytes(const void *start, size_t bytes)
 {
-    for (size_t at = 0; at < bytes; at += CACHE_LINE)
-        __builtin_prefetch((const char *)start + at, 1);
+    for (uintptr_t at = (uintptr_t)start, end = at + bytes; at < end; at += CACHE_LINE)
+        __builtin_prefetch((const void *)at, 1);
 }
 
 /* The kernel's part of a send leaves little of ours in the caches, and a large group does not fit in them; so what the next

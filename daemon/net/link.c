@@ -369,10 +369,10 @@ static void link_queue(struct link *link, struct bytes first, struct bytes secon
 {
     struct link_work *work = link_work(link);
     size_t of_first = MIN(sent, first.length), of_second = sent - of_first;
-    if (work) {
+    if (work && of_first < first.length)
         buf_add(&work->out, first.data + of_first, first.length - of_first);
+    if (work && of_second < second.length)
         buf_add(&work->out, second.data + of_second, second.length - of_second);
-    }
     if (!work || buf_status(&work->out) < 0)
         link_lost(link, FAULT_INTERNAL);
 }

@@ -245,7 +245,8 @@ void stream_finish(struct link *link, stream_frame_fn *frame, const struct fault
         buf_done(&rest);
         return;
     }
-    buf_add(&rest, work->out.data + work->out_offset, link_queued_bytes(link));
+    if (link_queued_bytes(link))
+        buf_add(&rest, work->out.data + work->out_offset, link_queued_bytes(link));
     buf_done(&work->out);
     work->out = rest;
     work->out_offset = 0;

@@ -32,7 +32,7 @@ uint64_t clock_now_ms(void)
 
 uint64_t worker_now(struct worker *worker)
 {
-    worker->hub->now_ms = clock_now_ms();
+    worker->hub->now_ms = worker->clock_ms();
     return worker->hub->now_ms;
 }
 
@@ -74,7 +74,9 @@ int worker_init(struct worker *worker, unsigned index, struct exchange *exchange
     list_init(&worker->stalled);
     list_init(&worker->listeners);
 
-    worker->hub = hub_new(index, exchange, config, clock_now_ms());
+    if (!worker->clock_ms)
+        worker->clock_ms = clock_now_ms;
+    worker->hub = hub_new(index, exchange, config, worker->clock_ms());
     if (!worker->hub)
         return -ENOMEM;
     worker->mailbox_source = (struct poll_source){.on_ready = on_mailbox, .descriptor = mailboxes[index].event_fd};
@@ -223,28 +225,42 @@ void worker_settle(struct worker *worker)
     flusher_run(&worker->flusher);
 }
 
-static bool worker_is_finished(struct worker *worker)
+bool worker_is_finished(struct worker *worker)
 {
     return worker->is_stopping && (worker->link_count == 0 || worker_now(worker) >= worker->stop_ms);
+}
+
+void worker_begin(struct worker *worker)
+{
+    mailbox_own(&worker->mailboxes[worker->index]);
+    flusher_init(&worker->flusher, worker->hub->config, stream_on_sent);
+}
+
+void worker_turn(struct worker *worker, int wait_ms)
+{
+    poller_wait(&worker->poller, wait_ms);
+    worker_now(worker);
+    poller_tell(&worker->poller);
+    worker_tick(worker);
+    worker_take_letters(worker);
+    hub_finish_turn(worker->hub);
+    if (worker->tls)
+        tls_worker_turn(worker->tls);
+    worker_bury(worker);
+}
+
+void worker_end(struct worker *worker)
+{
+    flusher_done(&worker->flusher);
 }
 
 static void *worker_run(void *argument)
 {
     struct worker *worker = argument;
-    mailbox_own(&worker->mailboxes[worker->index]);
-    flusher_init(&worker->flusher, worker->hub->config, stream_on_sent);
-    while (!worker_is_finished(worker)) {
-        poller_wait(&worker->poller, worker_wait_ms(worker));
-        worker_now(worker);
-        poller_tell(&worker->poller);
-        worker_tick(worker);
-        worker_take_letters(worker);
-        hub_finish_turn(worker->hub);
-        if (worker->tls)
-            tls_worker_turn(worker->tls);
-        worker_bury(worker);
-    }
-    flusher_done(&worker->flusher);
+    worker_begin(worker);
+    while (!worker_is_finished(worker))
+        worker_turn(worker, worker_wait_ms(worker));
+    worker_end(worker);
     return NULL;
 }
 

@@ -21,6 +21,7 @@ enum { READ_BUFFER_BYTES = 64 * 1024 };
 
 struct worker {
     unsigned index;
+    uint64_t (*clock_ms)(void);         /* clock_now_ms, unless a test has set its own before worker_init */
     pthread_t thread;
     bool is_running;
     struct poller poller;
@@ -55,6 +56,11 @@ MUST_CHECK int worker_init(struct worker *worker, unsigned index, struct exchang
                            const struct router *router, struct mailbox *mailboxes, unsigned worker_count);
 void worker_done(struct worker *worker);
 MUST_CHECK int worker_start(struct worker *worker);
+/* What the thread does: begin, turns until the worker is finished, end. A turn waits up to `wait_ms` for something to do. */
+void worker_begin(struct worker *worker);
+void worker_turn(struct worker *worker, int wait_ms);
+void worker_end(struct worker *worker);
+bool worker_is_finished(struct worker *worker);
 /* The hub's port: what a turn left to the flusher goes out. */
 void worker_settle(struct worker *worker);
 void worker_join(struct worker *worker);            /* after LETTER_STOP */
