@@ -152,7 +152,7 @@ static void peer_open(unsigned peer)
         return;
     setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     world.peers[peer] = pair[1];
-    struct link *link = link_new(world.worker, pair[0], &address);
+    struct link *link = link_new(world.worker, pair[0], &address, sizeof(struct link));
     must(link != NULL);
     http_start(link);
 }
