@@ -177,10 +177,8 @@ static bool jwk_is_for_signatures(struct bytes jwk)
         return false;
     json_scan_init(&scan, operations);
     int r = verifies ? -EBADMSG : json_enter(&scan, '[');
-    while (r == 0 && (r = json_next_element(&scan, 2, &item)) == 1) {
+    while (r == 0 && json_next_element(&scan, 2, &item) == 1)
         verifies = verifies || json_string_is(item, "verify") || json_string_is(item, "sign");
-        r = 0;
-    }
     return verifies;
 }
 

@@ -11,7 +11,8 @@ static const char base64url_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklm
 
 static char base64_letter(unsigned value, bool is_url)
 {
-    return is_url ? base64url_letters[value] : base64_letters[value];
+    const char *letters = is_url ? base64url_letters : base64_letters;
+    return letters[value];
 }
 
 /* Of both alphabets, plus one; 0: no letter of either. */

@@ -55,7 +55,8 @@ static void fetch_finish(struct fetch *fetch, CURLcode result)
         snprintf(said, sizeof(said), "the answer's status is %ld; 200 is expected", status);
         problem = said;
     }
-    fetch->done(fetch->argument, problem, problem ? (struct bytes){0} : buf_bytes(&fetch->body));
+    struct bytes body = buf_bytes(&fetch->body), nothing = {0};
+    fetch->done(fetch->argument, problem, problem ? nothing : body);
     fetch_free(fetch);
 }
 

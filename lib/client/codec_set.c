@@ -255,7 +255,7 @@ static const struct codec_row {
     {"msgpack", "application/msgpack", true, encode_msgpack, decode_msgpack},
 };
 
-static const struct codec_row *row_of(struct bytes name)
+static const struct codec_row *row_find(struct bytes name)
 {
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (bytes_is(name, rows[i].name))
@@ -263,14 +263,22 @@ static const struct codec_row *row_of(struct bytes name)
     return NULL;
 }
 
+/* Of a codec that is in a set: so there is one. */
+static const struct codec_row *row_of(const struct rtc_codec *codec)
+{
+    const struct codec_row *row = row_find(bytes_text(codec->name));
+    assert(row);
+    return row;
+}
+
 bool codec_is_binary(const struct rtc_codec *codec)
 {
-    return row_of(bytes_text(codec->name))->is_binary;
+    return row_of(codec)->is_binary;
 }
 
 const char *codec_content_type(const struct rtc_codec *codec)
 {
-    return row_of(bytes_text(codec->name))->content_type;
+    return row_of(codec)->content_type;
 }
 
 const struct rtc_codec *codec_set_find(const struct codec_set *set, struct bytes name)
@@ -285,7 +293,7 @@ const struct rtc_codec *codec_set_find(const struct codec_set *set, struct bytes
 static enum rtc_code codec_set_add(struct codec_set *set, const struct options *options, struct bytes name, struct rtc_error *error)
 {
     char quoted[ERROR_QUOTE];
-    const struct codec_row *row = row_of(name);
+    const struct codec_row *row = row_find(name);
     if (!row)
         return error_set(error, RTC_BAD_ARGUMENT, "protocols: there is no \"%s\", only json and msgpack", error_quote(name, quoted));
     if (codec_set_find(set, name))
@@ -305,7 +313,7 @@ enum rtc_code codec_set_init(struct codec_set *set, const struct options *option
         set->own[i] = (struct rtc_codec){.name = rows[i].name, .encode = rows[i].encode, .decode = rows[i].decode, .argument = &set->scratch[i]};
     for (size_t i = 0; i < options->codec_count; i++) {
         const struct rtc_codec *codec = options->codecs[i];
-        if (!codec || !codec->name || !codec->encode || !codec->decode || !row_of(bytes_text(codec->name)))
+        if (!codec || !codec->name || !codec->encode || !codec->decode || !row_find(bytes_text(codec->name)))
             return error_set(error, RTC_BAD_ARGUMENT, "codec: it needs the name json or msgpack, an encode and a decode function");
     }
     struct bytes rest = bytes_text(options->protocols ? options->protocols : "json,msgpack"), name;

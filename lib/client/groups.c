@@ -40,7 +40,7 @@ struct group *groups_add(struct groups *groups, const char *name, const struct r
             free(epoch);
             return NULL;
         }
-        strcpy(group->name, name);
+        memcpy(group->name, name, strlen(name) + 1);
         list_append(&groups->list, &group->node);
     }
     if (since) {

@@ -46,7 +46,7 @@ enum rtc_code handlers_add(struct handlers *handlers, const char *event_name, rt
     if (!handler)
         return RTC_NO_MEMORY;
     *handler = (struct handler){.call = call, .argument = argument, .is_for_rest = !event_name, .is_new = handlers->calling > 0};
-    strcpy(handler->event_name, name);
+    memcpy(handler->event_name, name, strlen(name) + 1);
     list_append(&handlers->list, &handler->node);
     handlers->needs_sweep |= handler->is_new;
     return RTC_OK;

@@ -124,8 +124,11 @@ static enum rtc_code negotiate_follow(struct negotiation *negotiation, struct by
     if (json_string(json_member(json, "url"), &text, &content) < 0)
         content = (struct bytes){0};
     char *url = strndup(content.data ? (const char *)content.data : "", content.length);
-    if (!url)
-        code = error_no_memory(error);
+    if (!url) {
+        buf_done(&text);
+        buf_done(&token);
+        return error_no_memory(error);
+    }
     if (code == RTC_OK && (url_parse(url, &to, NULL) != RTC_OK || strlen(url) != content.length || strchr(to.path, '?')))
         code = error_set(error, RTC_BAD_ANSWER, "%s redirects to what is no URL of a server: %s", negotiation->url, error_quote(content, quoted));
     if (code == RTC_OK && from.is_tls && !to.is_tls)

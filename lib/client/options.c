@@ -32,6 +32,7 @@ static char **options_text(struct options *options, unsigned index)
 
 void options_done(struct options *options)
 {
+    assert(options);
     char **text;
     for (unsigned i = 0; (text = options_text(options, i)); i++)
         free(*text);

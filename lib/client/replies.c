@@ -33,7 +33,7 @@ struct reply *reply_new(struct replies *replies, enum reply_kind kind, const cha
     if (!reply)
         return NULL;
     *reply = (struct reply){.kind = kind, .id = ++replies->last_id, .due_ms = due_ms};
-    strcpy(reply->group, group);
+    memcpy(reply->group, group, strlen(group) + 1);
     list_init(&reply->node);
     return reply;
 }

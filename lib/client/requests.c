@@ -181,12 +181,14 @@ enum rtc_code rtc_join(struct rtc_client *client, const char *name, const struct
         return code;
     bool was_there = groups_find(&client->groups, bytes_text(name)) != NULL;
     struct group *group = groups_add(&client->groups, name, since);
-    code = group ? join_fill(client, group, &data, &envelope) : client_fail(client, RTC_NO_MEMORY, "out of memory");
+    if (!group)
+        return client_fail(client, RTC_NO_MEMORY, "out of memory");
+    code = join_fill(client, group, &data, &envelope);
     if (code == RTC_OK)
         code = requests_ask(client, &envelope, requests_expect(client, REPLY_JOIN, name, 0, on_reply, argument));
     if (code == RTC_OK)
         group->join_id = client->replies.last_id;
-    else if (group && !was_there)
+    else if (!was_there)
         groups_remove(&client->groups, group);
     buf_done(&data);
     return code;

@@ -117,7 +117,7 @@ static int resolution_begin(struct resolution *resolution, const struct url *url
     resolution->lookup = lookup;
     atomic_init(&lookup->users, 1);
     lookup->is_numeric = is_numeric(url);
-    strcpy(lookup->host, url->host);
+    memcpy(lookup->host, url->host, strlen(url->host) + 1);
     snprintf(lookup->port, sizeof(lookup->port), "%u", url->port);
     lookup->done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (lookup->done < 0)

@@ -100,7 +100,7 @@ static int add_offer(struct session *session, const struct abilities *abilities,
     if (row.length) {
         offer.codec = choose_codec(abilities, kind, json_member(row, "protocols"));
         /* On this server, and so as safe as the negotiation was. */
-        if (offer.codec && (read_text(row, "path", &offer.path) < 0 || offer.path[0] != '/' || offer.path[1] == '/'))
+        if (offer.codec && (read_text(row, "path", &offer.path) < 0 || !offer.path || offer.path[0] != '/' || offer.path[1] == '/'))
             offer.codec = NULL;
     } else if (!kinds_is_built_in(kind->name)) {
         offer.codec = abilities->codecs->list[0];

@@ -73,7 +73,7 @@ static void stream_end(struct stream *stream, const struct rtc_error *why)
     struct rtc_error end = stream->failed.code != RTC_OK ? stream->failed : *why;
     stream_release(stream);
     if (stream->is_finishing)
-        stream_close(stream);
+        stream->is_closed = true;       /* whoever called holds it until stream_leave() */
     else if (!stream->is_closed)
         stream->handler->on_end(stream->owner, &end);
 }

@@ -138,7 +138,7 @@ static bool tls_set_name(struct tls *tls)
 static void tls_take_name(struct tls *tls, const char *name)
 {
     size_t length = strlen(name);
-    strcpy(tls->name, name);
+    memcpy(tls->name, name, length + 1);
     if (length && name[length - 1] == '.')
         tls->name[length - 1] = '\0';
 }

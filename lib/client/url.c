@@ -83,9 +83,7 @@ enum rtc_code url_parse(const char *text, struct url *ret, struct rtc_error *err
     /* Nothing, or a bare slash, means where rtcd is usually found. */
     size_t bare = strcspn(at, "?");
     bool is_bare = bare == 0 || (bare == 1 && at[0] == '/');
-    strcpy(ret->path, is_bare ? "/rtc" : at);
-    if (is_bare)
-        strcat(ret->path, at + bare);
+    snprintf(ret->path, sizeof(ret->path), "%s%s", is_bare ? "/rtc" : "", is_bare ? at + bare : at);
     return RTC_OK;
 }
 
@@ -98,7 +96,7 @@ enum rtc_code url_resolve(const char *base, const char *reference, struct url *r
         return code;
     if (!path_is_plain(reference) || strlen(reference) > URL_PATH_MAX)
         return url_bad(error, reference, "this is no path");
-    strcpy(ret->path, reference);
+    memcpy(ret->path, reference, strlen(reference) + 1);
     return RTC_OK;
 }
 
