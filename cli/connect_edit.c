@@ -8,6 +8,7 @@
 #include <histedit.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <wchar.h>
 
 enum { HISTORY_MAX = 500 };
 
@@ -77,7 +78,8 @@ struct connect_edit *connect_edit_new(const char *prompt, const char *(*words)(s
     el_set(edit->editor, EL_PROMPT, edit_prompt);
     el_set(edit->editor, EL_EDITOR, "emacs");
     el_set(edit->editor, EL_HIST, history, edit->history);
-    el_set(edit->editor, EL_ADDFN, "rtcctl-complete", "complete a word", edit_complete);
+    /* Wide: of narrow strings it makes copies that it never frees. */
+    el_wset(edit->editor, EL_ADDFN, L"rtcctl-complete", L"complete a word", edit_complete);
     el_set(edit->editor, EL_BIND, "^I", "rtcctl-complete", NULL);
     el_set(edit->editor, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_source(edit->editor, NULL);

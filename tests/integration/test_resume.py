@@ -7,6 +7,11 @@ from client import Closed, Http, Poller, Sse, WebSocket, negotiate, request, res
 from harness import Daemon, DaemonTest, wait_until
 
 
+def wait_unsent(daemon, connection, count):
+    """Until so many envelopes wait to be sent: then one poll brings them all, and none has acknowledged any."""
+    wait_until(lambda: daemon.admin("show.connection", connection=connection)["unsent"] == count, "all to be queued")
+
+
 class Resume(DaemonTest):
     options = {"publish.to-group": "anyone", "resume.window": "20s"}
 
@@ -55,8 +60,9 @@ class Resume(DaemonTest):
     def test_a_poll_that_was_not_received_is_given_again(self):
         with Poller(self.daemon.port, wait=0, group="r3") as poller:
             self.publish("r3", range(1, 4))
+            wait_unsent(self.daemon, poller.id, 3)
             self.assertEqual(poller.gather(3), [1, 2, 3])
-            poller.received = 0  # as if the answers had been lost
+            poller.received = 0  # as if the answer had been lost
             self.assertEqual([e["data"] for e in poller.poll()], [1, 2, 3])
             self.assertEqual(poller.poll(), [])
 
@@ -238,6 +244,7 @@ class TakeOver(DaemonTest):
     def test_the_first_may_be_a_broken_poll(self):
         first = Poller(self.daemon.port, wait=0, group="t")
         self.publish(3)
+        wait_unsent(self.daemon, first.id, 3)
         self.assertEqual(first.gather(3), [1, 2, 3])
         first.received = 0
         self.assertEqual(first.gather(3), [1, 2, 3])
@@ -298,7 +305,7 @@ class Bounds(unittest.TestCase):
                 for number in range(30):
                     daemon.publish("n", number, group="g")
                 self.assertEqual([ws.expect("n")["data"] for _ in range(30)], list(range(30)))
-                self.assertEqual(daemon.counter("envelopes_forgotten"), 20)
+                wait_until(lambda: daemon.counter("envelopes_forgotten") == 20, "the oldest to be forgotten")
                 with WebSocket(daemon.port, token=ws.token, received=5) as other:
                     self.assertFalse(other.welcome["data"]["resumed"])
 
