@@ -4,6 +4,7 @@
 #include "daemon/net/admission.h"
 
 #include "daemon/config/config.h"
+#include "daemon/core/limits.h"
 #include "daemon/core/policy.h"
 #include "daemon/net/router.h"
 
@@ -18,6 +19,9 @@ enum fault_id admission_identify(struct link *link, const struct request *reques
     const struct config *config = link->worker->hub->config;
     *ret = (struct identity){0};
     if (http_header(request->head, "authorization").data || request_parameter(request, "access_token", scratch).data) {
+        if (limits_may_prove(link->worker->hub, &link->work->address, fault) != FAULT_NONE)
+            return fault->id;
+        limits_note_failure(link->worker->hub, &link->work->address);
         /* Credentials that cannot be checked must not be waved through as anonymous. */
         fault_set(fault, FAULT_UNAUTHORIZED, "this daemon cannot check access tokens; connect without one");
         return fault->id;

@@ -155,7 +155,7 @@ void http_refuse(struct link *link, const struct fault *fault, bool closes, cons
     metrics_add(&link->worker->hub->metrics, METRIC_REQUESTS_REFUSED, 1);
     if (closes)
         link->keeps_alive = false;
-    struct response response = {.status = row->status, .extra = extra};
+    struct response response = {.status = row->status, .extra = extra || row->status != 429 ? extra : "Retry-After: 1\r\n"};
     if (buf_status(&body) == 0) {
         response.content_type = "application/problem+json";
         response.body = buf_bytes(&body);

@@ -49,6 +49,7 @@ static void worker_tick(struct worker *worker)
     worker->tick_ms = worker->hub->now_ms + WHEEL_TICK_MS;
     reclaim_tick(&worker->reclaim, &worker->hub->metrics, worker->hub->now_ms);
     wheel_run(&worker->hub->wheel, worker->hub->now_ms);
+    buckets_sweep(limits_buckets(worker->hub->exchange->limits), worker->hub->now_ms);
 
     struct list retried;
     list_init(&retried);
