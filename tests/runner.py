@@ -2,6 +2,7 @@
 
 import argparse
 import filecmp
+import glob
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ BUILDS = {
 # leaks are looked for at run time (AddressSanitizer, valgrind).
 BUILDS["build-analyzer"] = ["-Dtests=false", "-Dtest_dialects=true", "-Dhardening=false", "-Dwerror=true", "-Doptimization=1",
                             "-Dc_args=-fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-null-argument"]
+BUILDS["build-valgrind"] = ["-Dtests=true", "-Dtest_dialects=true", "-Dhardening=false", "-Dwerror=true", "-Doptimization=1"]
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
               "TSAN_OPTIONS": "halt_on_error=0:exitcode=66:second_deadlock_stack=1"}
 
@@ -84,12 +86,14 @@ def build(count, name):
     return count.command(f"{name}: build", "ninja", "-C", name)
 
 
-def meson_tests(count, name):
-    run("rm", "-f", f"{name}/meson-logs/testlog.junit.xml")
-    result = run("meson", "test", "-C", name, "--no-rebuild", "--print-errorlogs", "-t", "5")
+def meson_tests(count, name, *more):
+    logs = os.path.join(ROOT, name, "meson-logs/testlog*.junit.xml")        # a wrapper's name is in it
+    for log in glob.glob(logs):
+        os.unlink(log)
+    result = run("meson", "test", "-C", name, "--no-rebuild", "--print-errorlogs", "-t", "20", *more)
     passed = failed = 0
     try:
-        for case in xml.etree.ElementTree.parse(os.path.join(ROOT, name, "meson-logs/testlog.junit.xml")).iter("testcase"):
+        for case in (case for log in glob.glob(logs) for case in xml.etree.ElementTree.parse(log).iter("testcase")):
             bad = case.find("failure") is not None or case.find("error") is not None
             passed += not bad
             failed += bad
@@ -144,6 +148,14 @@ def part_faults(count, arguments):
     """Failing memory and system calls, at every place."""
     if build(count, "build-test"):
         integration(count, "build-test", folder="inject")
+
+
+def part_valgrind(count, arguments):
+    """What no sanitizer sees: uninitialized memory. The unit tests, the corpora, and a session of the daemon."""
+    if build(count, "build-valgrind"):
+        meson_tests(count, "build-valgrind", "--suite", "unit", "--suite", "fuzz", "--wrap",
+                    "valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,possible --track-fds=no")
+        integration(count, "build-valgrind", "valgrind_*.py", folder="inject")
 
 
 def part_analysis(count, arguments):
@@ -289,7 +301,7 @@ def part_bench(count, arguments):
 
 PARTS = {"plain": part_plain, "analysis": part_analysis, "js": part_js, "clients": part_clients, "browser": part_browser,
          "quickstart": part_quickstart, "systemd": part_systemd, "asan": part_asan, "interop": part_interop, "faults": part_faults,
-         "uring": part_uring, "tls": part_tls, "tsan": part_tsan,
+         "valgrind": part_valgrind,         "uring": part_uring, "tls": part_tls, "tsan": part_tsan,
          "fuzz": part_fuzz, "bench": part_bench}
 
 

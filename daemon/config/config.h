@@ -96,6 +96,12 @@ struct config {
     struct {
         uint64_t connections, connections_per_address;
         uint64_t mailbox;               /* letters waiting for one worker */
+        /* A second, but of addresses a minute; 0: without a limit */
+        uint64_t messages_per_connection, messages_per_user;
+        uint64_t publishes_per_connection, publishes_per_user;
+        uint64_t joins_per_connection, joins_per_user;
+        uint64_t connects_per_address, failures_per_address;
+        uint64_t burst_ms;              /* as much as comes in so long may come at once */
         uint64_t fanout_slice;          /* deliveries in one loop turn before others are served */
     } limits;
     struct {

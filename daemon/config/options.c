@@ -23,6 +23,7 @@
     .choices = "none common-name dns-name email uri"
 #define TLS_VERSION(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_tls_version), .choices = "1.2 1.3"
 #define PLAIN(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_plain), .choices = "refuse redirect"
+#define RATE(member) NUMBER(member), .fallback = "unlimited", .max = 1000000, .special = "unlimited", .reload = RELOAD_NOW
 #define WHO(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_who), .choices = "nobody members anyone"
 
 enum { KIB = 1024, MIB = 1024 * 1024, SECOND = 1000, MINUTE = 60 * 1000, HOUR = 3600 * 1000 };
@@ -269,6 +270,26 @@ const struct config_option options[] = {
     { .path = "limits.connections-per-address", NUMBER(limits.connections_per_address), .fallback = "1000", .max = 10000000,
       .special = "unlimited", .reload = RELOAD_NOW, .summary = "How many connections one address may have.",
       .details = "0 or unlimited: as many as there may be." },
+    { .path = "limits.messages-per-connection", RATE(limits.messages_per_connection),
+      .summary = "How many envelopes a connection may send in a second.", .details = "What is beyond it is refused (rate-limited); the connection stays." },
+    { .path = "limits.messages-per-user", RATE(limits.messages_per_user),
+      .summary = "How many envelopes a user may send in a second.", .details = "All connections of the user together, on all workers." },
+    { .path = "limits.publishes-per-connection", RATE(limits.publishes_per_connection),
+      .summary = "How many envelopes a connection may publish in a second.", .details = "What is beyond it is refused (rate-limited); the connection stays." },
+    { .path = "limits.publishes-per-user", RATE(limits.publishes_per_user),
+      .summary = "How many envelopes a user may publish in a second.", .details = "All connections of the user together, on all workers." },
+    { .path = "limits.joins-per-connection", RATE(limits.joins_per_connection),
+      .summary = "How many groups a connection may join in a second.", .details = "What is beyond it is refused (rate-limited); the connection stays." },
+    { .path = "limits.joins-per-user", RATE(limits.joins_per_user),
+      .summary = "How many groups a user may join in a second.", .details = "All connections of the user together, on all workers." },
+    { .path = "limits.connects-per-address", RATE(limits.connects_per_address),
+      .summary = "How many connections an address may open in a minute.", .details = "Of IPv6, all addresses of a /64 together." },
+    { .path = "limits.failures-per-address", RATE(limits.failures_per_address),
+      .summary = "How many credentials of an address may be refused in a minute.",
+      .details = "Beyond it none of its are looked at." },
+    { .path = "limits.burst", SPAN(limits.burst_ms), .fallback = "5s", .min = 1, .max = 1 * HOUR, .reload = RELOAD_NOW,
+      .summary = "For how long a rate of these limits may be saved up.",
+      .details = "As much as a rate allows in this time may come at once. What is counted in minutes may all come at once." },
     { .path = "limits.mailbox", NUMBER(limits.mailbox), .fallback = "16384", .min = 64, .max = 10000000, .reload = RELOAD_RESTART,
       .summary = "How many letters may wait for one worker.",
       .details = "Beyond it, publishers are held up or told to try again." },

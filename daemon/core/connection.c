@@ -164,10 +164,13 @@ struct connection *connection_new(struct hub *hub, const struct dialect *dialect
                                   const struct identity *identity, const struct peer_address *address,
                                   struct fault *fault)
 {
-    enum fault_id refusal = limits_enter(hub->exchange->limits, hub->config, address);
+    enum fault_id refusal = limits_take_connect(hub, address, fault);
+    if (refusal == FAULT_NONE) {
+        refusal = limits_enter(hub->exchange->limits, hub->config, address);
+        fault_set(fault, refusal, "%s", "");
+    }
     if (refusal != FAULT_NONE) {
         metrics_add(&hub->metrics, METRIC_CONNECTIONS_REFUSED, 1);
-        fault_set(fault, refusal, "%s", "");
         return NULL;
     }
     struct connection *connection = calloc(1, sizeof(*connection));

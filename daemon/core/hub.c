@@ -213,8 +213,8 @@ void hub_mark_dirty(struct hub *hub, struct connection *connection)
 /* NULL does no harm. */
 static void prefetch_bytes(const void *start, size_t bytes)
 {
-    for (uintptr_t at = (uintptr_t)start, end = at + bytes; at < end; at += CACHE_LINE)
-        __builtin_prefetch((const void *)at, 1);
+    for (size_t at = 0; at < bytes; at += CACHE_LINE)
+        __builtin_prefetch((const void *)((uintptr_t)start + at), 1);
 }
 
 /* The kernel's part of a send leaves little of ours in the caches, and a large group does not fit in them; so what the next

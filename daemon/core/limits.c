@@ -20,6 +20,7 @@ struct limits {
     pthread_mutex_t lock;
     struct table_seed seed;
     struct table addresses;
+    struct buckets *buckets;
     size_t connection_count;
 };
 
@@ -34,7 +35,9 @@ struct limits *limits_new(void)
     struct limits *limits = calloc(1, sizeof(*limits));
     if (!limits)
         return NULL;
-    if (getrandom(&limits->seed, sizeof(limits->seed), 0) != (ssize_t)sizeof(limits->seed)) {
+    limits->buckets = buckets_new();
+    if (!limits->buckets || getrandom(&limits->seed, sizeof(limits->seed), 0) != (ssize_t)sizeof(limits->seed)) {
+        buckets_free(limits->buckets);
         free(limits);
         return NULL;
     }
@@ -52,6 +55,7 @@ void limits_free(struct limits *limits)
     while ((count = table_each(&limits->addresses, &slot)))
         free(count);
     table_done(&limits->addresses);
+    buckets_free(limits->buckets);
     pthread_mutex_destroy(&limits->lock);
     free(limits);
 }
@@ -103,6 +107,11 @@ void limits_leave(struct limits *limits, const struct peer_address *address)
         }
     }
     pthread_mutex_unlock(&limits->lock);
+}
+
+struct buckets *limits_buckets(struct limits *limits)
+{
+    return limits->buckets;
 }
 
 size_t limits_connection_count(struct limits *limits)

@@ -6,6 +6,7 @@
 #include "daemon/config/config.h"
 #include "daemon/core/connection.h"
 #include "daemon/core/hub.h"
+#include "daemon/core/limits.h"
 
 static enum fault_id policy_refuse(struct fault *fault, const char *detail)
 {
@@ -13,7 +14,12 @@ static enum fault_id policy_refuse(struct fault *fault, const char *detail)
     return FAULT_FORBIDDEN;
 }
 
-enum fault_id policy_may_publish(const struct connection *connection, const struct target *to, struct fault *fault)
+enum fault_id policy_may_send(struct connection *connection, struct fault *fault)
+{
+    return limits_take(connection, LIMITED_MESSAGES, fault);
+}
+
+static enum fault_id policy_may_publish_to(const struct connection *connection, const struct target *to, struct fault *fault)
 {
     const struct config *config = connection->hub->config;
     switch (to->kind) {
@@ -39,7 +45,13 @@ enum fault_id policy_may_publish(const struct connection *connection, const stru
     }
 }
 
-enum fault_id policy_may_join(const struct connection *connection, struct bytes group, struct fault *fault)
+enum fault_id policy_may_publish(struct connection *connection, const struct target *to, struct fault *fault)
+{
+    enum fault_id refusal = policy_may_publish_to(connection, to, fault);
+    return refusal == FAULT_NONE ? limits_take(connection, LIMITED_PUBLISHES, fault) : refusal;
+}
+
+enum fault_id policy_may_join(struct connection *connection, struct bytes group, struct fault *fault)
 {
     if (!name_is_valid(group, NAME_MAX_BYTES)) {
         fault_set(fault, FAULT_BAD_ENVELOPE,
@@ -52,7 +64,7 @@ enum fault_id policy_may_join(const struct connection *connection, struct bytes 
                   (unsigned)connection->hub->config->connection.groups);
         return FAULT_TOO_MANY_GROUPS;
     }
-    return FAULT_NONE;
+    return limits_take(connection, LIMITED_JOINS, fault);
 }
 
 enum fault_id policy_may_connect_anonymously(const struct config *config, struct fault *fault)

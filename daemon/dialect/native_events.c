@@ -7,6 +7,7 @@
 #include "daemon/config/config.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
+#include "daemon/core/limits.h"
 #include "daemon/core/message.h"
 #include "daemon/core/notice.h"
 #include "daemon/core/policy.h"
@@ -240,6 +241,8 @@ static int native_publish(struct connection *connection, const struct envelope *
                                        envelope->to.except_self ? connection->handle : 0, &recipients) : -ENOMEM;
     if (r == -EAGAIN) {
         metrics_add(&hub->metrics, METRIC_MAILBOX_FULL, 1);
+        limits_put_back(connection, LIMITED_PUBLISHES);
+        limits_put_back(connection, LIMITED_MESSAGES);
         return r;
     }
     if (r == -ENOENT)
@@ -293,7 +296,9 @@ int native_receive(struct connection *connection, struct bytes text, enum codec_
 
     if (codecs[codec]->decode(text, &scratch, &envelope, &fault) == DECODE_DONE) {
         const struct protocol_event *event = protocol_event_find(envelope.event_name);
-        if (event)
+        if ((!event || event->is_numbered) && policy_may_send(connection, &fault) != FAULT_NONE)
+            r = 0;
+        else if (event)
             r = native_take_protocol_event(connection, &envelope, event, &fault);
         else
             r = native_take_event(connection, &envelope, &fault);

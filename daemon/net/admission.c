@@ -4,6 +4,7 @@
 #include "daemon/net/admission.h"
 
 #include "daemon/config/config.h"
+#include "daemon/core/limits.h"
 #include "daemon/core/policy.h"
 #include "daemon/net/credentials.h"
 #include "daemon/net/router.h"
@@ -38,7 +39,11 @@ enum fault_id admission_identify(struct link *link, const struct request *reques
     if (credentials_are_shown(request)) {
         /* What is shown must be right: a bad token is not waved through as anonymous. */
         struct buf proved = {0};
+        if (limits_may_prove(link->worker->hub, &link->work->address, fault) != FAULT_NONE)
+            return fault->id;
         refusal = credentials_identify(link, request, &proved, ret, fault);
+        if (refusal != FAULT_NONE)
+            limits_note_failure(link->worker->hub, &link->work->address);
         if (refusal == FAULT_NONE && user.data && !bytes_equal(user, ret->user)) {
             fault_set(fault, FAULT_FORBIDDEN, "the access token is another user's");
             refusal = fault->id;

@@ -50,6 +50,7 @@ static void worker_tick(struct worker *worker)
     worker->tick_ms = worker->hub->now_ms + WHEEL_TICK_MS;
     reclaim_tick(&worker->reclaim, &worker->hub->metrics, worker->hub->now_ms);
     wheel_run(&worker->hub->wheel, worker->hub->now_ms);
+    buckets_sweep(limits_buckets(worker->hub->exchange->limits), worker->hub->now_ms);
 
     struct list retried;
     list_init(&retried);
@@ -58,6 +59,7 @@ static void worker_tick(struct worker *worker)
         struct link_work *work = CONTAINER_OF(retried.next, struct link_work, stalled_node);
         struct link *link = work->link;
         list_remove(&work->stalled_node);
+        link->is_stalled = false;
         link->handler->on_retry(link);
     }
 }
@@ -72,6 +74,7 @@ int worker_init(struct worker *worker, unsigned index, struct exchange *exchange
     list_init(&worker->links);
     list_init(&worker->graveyard);
     list_init(&worker->stalled);
+    list_init(&worker->resumed);
     list_init(&worker->listeners);
 
     if (!worker->clock_ms)
@@ -208,10 +211,23 @@ static void worker_take_letters(struct worker *worker)
             return;
 }
 
+/* Those that come meanwhile have their turn in the next one. */
+static void worker_feed_resumed(struct worker *worker)
+{
+    struct list resumed;
+    list_init(&resumed);
+    list_move_all(&resumed, &worker->resumed);
+    while (!list_is_empty(&resumed)) {
+        struct link_work *work = CONTAINER_OF(resumed.next, struct link_work, stalled_node);
+        list_remove(&work->stalled_node);
+        link_feed_kept(work->link);
+    }
+}
+
 /* How long a turn may wait: the tick runs only while a timer or a stalled link needs it, so an idle daemon sleeps. */
 static int worker_wait_ms(struct worker *worker)
 {
-    if (hub_is_busy(worker->hub) || !mailbox_is_empty(&worker->mailboxes[worker->index])
+    if (hub_is_busy(worker->hub) || !list_is_empty(&worker->resumed) || !mailbox_is_empty(&worker->mailboxes[worker->index])
         || (worker->tls && tls_worker_is_busy(worker->tls)))
         return 0;
     if (!worker->hub->wheel.count && list_is_empty(&worker->stalled) && !worker->is_stopping
@@ -243,6 +259,7 @@ void worker_turn(struct worker *worker, int wait_ms)
     poller_tell(&worker->poller);
     worker_tick(worker);
     worker_take_letters(worker);
+    worker_feed_resumed(worker);
     hub_finish_turn(worker->hub);
     if (worker->tls)
         tls_worker_turn(worker->tls);
