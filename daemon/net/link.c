@@ -214,6 +214,8 @@ void link_set_deadline(struct link *link, uint64_t ms)
 void link_pause(struct link *link)
 {
     link->is_paused = true;
+    if (link->work && !link->is_stalled)
+        list_remove(&link->work->stalled_node);
     link_arm(link, link_waits_to_write(link));
 }
 
@@ -221,16 +223,23 @@ void link_resume(struct link *link)
 {
     if (!link->is_paused || link->is_closed)
         return;
-    link->is_paused = false;
+    link->is_paused = link->is_stalled = false;
     if (link->work)
         list_remove(&link->work->stalled_node);
     link_arm(link, link_waits_to_write(link));
-    if (!link->is_closed && link->work && link->work->in.length) {
-        struct buf in = link->work->in;
-        link->work->in = (struct buf){0};
-        link_feed(link, in.data, in.length);
-        buf_done(&in);
-    }
+    /* Not now: whoever resumes it may be in the middle of another link's request, or of a list that the next one changes. */
+    if (!link->is_closed && link->work && link->work->in.length)
+        list_append(&link->worker->resumed, &link->work->stalled_node);
+}
+
+void link_feed_kept(struct link *link)
+{
+    if (link->is_closed || link->is_paused || !link->work->in.length)
+        return;
+    struct buf in = link->work->in;
+    link->work->in = (struct buf){0};
+    link_feed(link, in.data, in.length);
+    buf_done(&in);
 }
 
 void link_stall(struct link *link)
@@ -244,11 +253,7 @@ void link_stall(struct link *link)
     }
     list_remove(&link->work->stalled_node);
     list_append(&link->worker->stalled, &link->work->stalled_node);
-}
-
-bool link_is_stalled(const struct link *link)
-{
-    return link->work && !list_is_empty(&link->work->stalled_node);
+    link->is_stalled = true;
 }
 
 void link_hand_over(struct link *link, unsigned worker)

@@ -36,7 +36,7 @@ struct link_work {
     struct buf in, out;                 /* read and not used up; queued and not sent */
     size_t out_offset;
     struct timer timer;
-    struct list stalled_node;
+    struct list stalled_node;           /* in the worker's `stalled` or `resumed` */
     void *state;                        /* the transport's own */
     void (*free_state)(void *state);
     struct upload *upload;              /* HTTP: a request whose body is still coming */
@@ -57,6 +57,7 @@ struct link {
     uint8_t minor_version;              /* HTTP/1.x */
     bool is_closed;
     bool is_paused : 1;                 /* the handler takes nothing now; what comes is left in the socket */
+    bool is_stalled : 1;                /* paused, and asked to try again at each tick */
     bool is_streaming : 1;              /* a lasting transport has it: link_send only queues, the turn's end sends */
     bool keeps_alive : 1;               /* HTTP: another request may follow */
     bool is_head_request : 1;
@@ -94,9 +95,9 @@ void link_lost(struct link *link, enum fault_id why);
 void link_arm(struct link *link, bool wants_write);
 static inline bool link_waits_to_write(const struct link *link) { return link->source.armed & EPOLLOUT; }
 void link_pause(struct link *link);
-void link_resume(struct link *link);                    /* also feeds what was kept */
+void link_resume(struct link *link);                    /* what was kept is fed in a moment, by the worker */
+void link_feed_kept(struct link *link);                 /* of the worker, where nothing else is being done */
 void link_stall(struct link *link);                     /* paused until on_retry */
-bool link_is_stalled(const struct link *link);
 
 void link_set_deadline(struct link *link, uint64_t ms); /* 0: none */
 void link_set_handler(struct link *link, const struct link_handler *handler);

@@ -149,7 +149,7 @@ static void stream_settle(struct connection *connection)
     connection_watch_stall(connection);
     if (outbox_has_kept(&connection->outbox))
         connection_tend_within(connection, connection->hub->config->connection.keep_alive_ms);
-    if (link->connection && link->is_paused && link_queued_bytes(link) == 0 && !link_is_stalled(link))
+    if (link->connection && link->is_paused && link_queued_bytes(link) == 0 && !link->is_stalled)
         link_resume(link);
     if (!link->is_closed)
         link_rest(link);

@@ -57,6 +57,7 @@ static void worker_tick(struct worker *worker)
         struct link_work *work = CONTAINER_OF(retried.next, struct link_work, stalled_node);
         struct link *link = work->link;
         list_remove(&work->stalled_node);
+        link->is_stalled = false;
         link->handler->on_retry(link);
     }
 }
@@ -71,6 +72,7 @@ int worker_init(struct worker *worker, unsigned index, struct exchange *exchange
     list_init(&worker->links);
     list_init(&worker->graveyard);
     list_init(&worker->stalled);
+    list_init(&worker->resumed);
     list_init(&worker->listeners);
 
     worker->hub = hub_new(index, exchange, config, clock_now_ms());
@@ -201,10 +203,23 @@ static void worker_take_letters(struct worker *worker)
             return;
 }
 
+/* Those that come meanwhile have their turn in the next one. */
+static void worker_feed_resumed(struct worker *worker)
+{
+    struct list resumed;
+    list_init(&resumed);
+    list_move_all(&resumed, &worker->resumed);
+    while (!list_is_empty(&resumed)) {
+        struct link_work *work = CONTAINER_OF(resumed.next, struct link_work, stalled_node);
+        list_remove(&work->stalled_node);
+        link_feed_kept(work->link);
+    }
+}
+
 /* How long a turn may wait: the tick runs only while a timer or a stalled link needs it, so an idle daemon sleeps. */
 static int worker_wait_ms(struct worker *worker)
 {
-    if (hub_is_busy(worker->hub) || !mailbox_is_empty(&worker->mailboxes[worker->index]))
+    if (hub_is_busy(worker->hub) || !list_is_empty(&worker->resumed) || !mailbox_is_empty(&worker->mailboxes[worker->index]))
         return 0;
     if (!worker->hub->wheel.count && list_is_empty(&worker->stalled) && !worker->is_stopping
         && !reclaim_is_due(&worker->reclaim, &worker->hub->metrics))
@@ -233,6 +248,7 @@ static void *worker_run(void *argument)
         poller_tell(&worker->poller);
         worker_tick(worker);
         worker_take_letters(worker);
+        worker_feed_resumed(worker);
         hub_finish_turn(worker->hub);
         worker_bury(worker);
     }

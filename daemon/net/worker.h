@@ -33,6 +33,7 @@ struct worker {
     struct list links;                  /* all that are alive */
     struct list graveyard;              /* links that are closed, freed at the end of the turn */
     struct list stalled;                /* links whose message met back-pressure, tried again each tick */
+    struct list resumed;                /* links with kept bytes that their handlers take again */
     struct list listeners;
     size_t link_count;
     bool is_stopping;

@@ -159,5 +159,22 @@ class Polling(DaemonTest):
             self.assertNotIn(poller.id, [c["id"] for c in self.daemon.connections()])
 
 
+
+class Pipelined(DaemonTest):
+    """Requests behind a poll that is held have their turn only once nothing else is being done."""
+
+    def test_a_poll_behind_a_held_one_does_not_meet_the_request_that_ends_it(self):
+        for method, path, status in (("GET", "/rtc/poll", 204), ("DELETE", "/rtc/connection", 204), ("GET", "/rtc/sse", 200)):
+            with self.subTest(method + path), Poller(self.daemon.port, wait=0) as first, Http(self.daemon.port) as second:
+                state = lambda: {c["id"]: c["state"] for c in self.daemon.connections()}.get(first.id)
+                for _ in range(3):
+                    first.ask(wait=5000)
+                wait_until(lambda: state() == "open", "the poll to be held")
+                second.send(method, path, token=first.token, received=0, wait=0)
+                self.assertEqual(second.reader.head()[0], status)
+                self.assertIn(first.http.reader.response().status, (200, 204, 409))
+                self.assertIsNone(self.daemon.process.poll())
+
+
 if __name__ == "__main__":
     unittest.main()
