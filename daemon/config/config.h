@@ -9,7 +9,7 @@
 
 #include <stdatomic.h>
 
-enum { OPTIONS_MAX = 80 };
+enum { OPTIONS_MAX = 96 };
 
 struct keys;
 

@@ -6,6 +6,7 @@
 #include "lib/client/error.h"
 #include "lib/text.h"
 
+#include <stdio.h>
 #include <strings.h>
 
 static const struct scheme { const char *start; bool is_tls; uint16_t port; } schemes[] = {
