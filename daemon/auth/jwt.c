@@ -68,7 +68,7 @@ static bool jwt_is_access_type(struct bytes type)
 /* Keys that a header brings along or points at (jwk, jku, x5c, x5u) are left unread: only the config says who is believed. */
 static enum decode jwt_read_header(struct bytes text, struct buf *storage, struct jwt *ret, struct fault *fault)
 {
-    struct bytes header, type;
+    struct bytes header = {0}, type = {0};
     enum decode r = jwt_decode_object(text, JWT_HEADER_MEMBERS_MAX, HEADER_DEPTH_MAX, "header", storage, &header, fault);
     if (r != DECODE_DONE)
         return r;
@@ -196,11 +196,9 @@ static bool jwt_names(struct bytes value, char *const *names, size_t count)
     }
     json_scan_init(&scan, value);
     int r = json_enter(&scan, '[');
-    while (r == 0 && (r = json_next_element(&scan, CLAIMS_DEPTH_MAX, &item)) == 1) {
+    while (r == 0 && json_next_element(&scan, CLAIMS_DEPTH_MAX, &item) == 1)
         if (jwt_names(item, names, count))
             return true;
-        r = 0;
-    }
     return false;
 }
 

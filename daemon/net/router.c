@@ -102,7 +102,7 @@ static bool router_find(struct link *link, struct request *request, struct bytes
     for (size_t d = 0; d < router->dialect_count; d++) {
         const struct dialect_front *dialect = router->dialects[d];
         struct bytes below = path_below(path, dialect->base_path(link->worker->hub->config));
-        for (size_t e = 0; e < dialect->endpoint_count; e++) {
+        for (size_t e = 0; below.data && e < dialect->endpoint_count; e++) {
             const struct endpoint *endpoint = &dialect->endpoints[e];
             if (!bytes_is(below, endpoint->path) || !endpoint_takes(link, request, endpoint))
                 continue;

@@ -175,7 +175,7 @@ static enum rtc_code join_fill(struct rtc_client *client, const struct group *gr
 enum rtc_code rtc_join(struct rtc_client *client, const char *name, const struct rtc_since *since, rtc_reply_fn *on_reply, void *argument)
 {
     struct buf data = {0};
-    struct rtc_envelope envelope;
+    struct rtc_envelope envelope = {0};
     enum rtc_code code = check_group(client, name);
     if (code != RTC_OK)
         return code;

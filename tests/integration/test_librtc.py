@@ -378,10 +378,11 @@ class Plugins(unittest.TestCase):
     def test_a_codec_of_the_callers_own(self):
         with Daemon() as daemon, Peer(f"http://127.0.0.1:{daemon.port}/rtc", protocols="json", own_codec=1) as peer:
             peer.start("websocket json")
-            peer.say("join g", 'send group g chat {"a":[1,"x"]}', "invoke i1 0 nobody")
+            peer.say("join g", 'send group g chat {"a":[1,"x"]}')
             peer.expect("reply join ok")
-            peer.expect("reply i1 no-handler")
             peer.expect(r'event chat g \{"a":\[1,"x"\]\}')
+            peer.say("invoke i1 0 nobody")
+            peer.expect("reply i1 no-handler")
 
     def test_a_transport_of_the_callers_own(self):
         """A bridge: lines of JSON on one side, a WebSocket of the real daemon on the other."""
