@@ -251,7 +251,7 @@ void http_refuse(struct link *link, const struct fault *fault, bool closes, cons
 void http_answer_misplaced(struct link *link, const struct http_head *head)
 {
     struct bytes host = http_header(head, "host");
-    bool redirects = link->worker->hub->config->tls.plain == PLAIN_REDIRECT && host.data && host.length && head->path.data[0] == '/';
+    bool redirects = link->worker->hub->config->tls.plain == PLAIN_REDIRECT && host.length && head->path.data[0] == '/';
     struct buf extra = {0};
     link->keeps_alive = false;
     /* No page's business: where it comes from is not looked at here. */
@@ -260,8 +260,10 @@ void http_answer_misplaced(struct link *link, const struct http_head *head)
         buf_add_text(&extra, "Location: https://");
         buf_add_bytes(&extra, host);
         buf_add_bytes(&extra, head->path);
-        buf_add_text(&extra, head->query.data ? "?" : "");
-        buf_add_bytes(&extra, head->query);
+        if (head->query.data) {
+            buf_add_byte(&extra, '?');
+            buf_add_bytes(&extra, head->query);
+        }
         buf_add_text(&extra, "\r\n");
     }
     struct fault fault = {.id = FAULT_PLAIN_HTTP};
