@@ -78,6 +78,7 @@ class TlsTest(unittest.TestCase):
             link.recv(1)
 
     def descriptors(self, daemon):
+        daemon.admin("ping")        # by then each worker has begun, and opened what is its own
         return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
 
 
