@@ -3,6 +3,8 @@
  */
 #include "cli/bench_target.h"
 
+#include "lib/text.h"
+
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -10,18 +12,6 @@
 #include <unistd.h>
 
 enum { CONNECT_MS = 10000 };
-
-/* RFC 3986 section 2.3: all but the unreserved. */
-static void add_encoded(struct buf *out, const char *text)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    for (; *text; text++) {
-        if (strchr(plain, *text))
-            buf_add_byte(out, (unsigned char)*text);
-        else
-            buf_add_format(out, "%%%02X", (unsigned char)*text);
-    }
-}
 
 struct url {
     char host[256], port[6];
@@ -142,10 +132,10 @@ bool bench_target_find(struct bench_target *target, const struct bench_settings 
     buf_add_bytes(&target->authority, url.authority);
     buf_add_bytes(&target->path, url.path);
     buf_add_text(&target->path, "/websocket?group=");
-    add_encoded(&target->path, settings->group);
+    text_add_url_encoded(&target->path, bytes_text(settings->group));
     if (settings->token) {
         buf_add_text(&target->path, "&access_token=");
-        add_encoded(&target->path, settings->token);
+        text_add_url_encoded(&target->path, bytes_text(settings->token));
     }
     return find_address(target, &url, failure);
 }

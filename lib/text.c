@@ -325,3 +325,14 @@ unsigned text_distance(const char *a, const char *b, unsigned limit)
     }
     return MIN(rows[m % 3][n], limit + 1);
 }
+
+void text_add_url_encoded(struct buf *out, struct bytes text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+    for (size_t i = 0; i < text.length; i++) {
+        if (text.data[i] && strchr(plain, text.data[i]))
+            buf_add_byte(out, text.data[i]);
+        else
+            buf_add_format(out, "%%%02X", text.data[i]);
+    }
+}

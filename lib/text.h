@@ -29,6 +29,9 @@ MUST_CHECK int text_base64url_decode(struct buf *out, struct bytes text);
  * -EBADMSG: bad escape or a NUL byte. */
 MUST_CHECK int text_url_decode(struct buf *out, struct bytes text, bool plus_is_blank);
 
+/* Percent-encodes all but the unreserved characters (RFC 3986 section 2.3): for a query's value. */
+void text_add_url_encoded(struct buf *out, struct bytes text);
+
 /* Random UUIDs (RFC 9562 section 5.4), as 36 characters in lower case. */
 enum { UUID_BYTES = 16, UUID_TEXT = 36 };
 struct uuid { unsigned char bytes[UUID_BYTES]; };

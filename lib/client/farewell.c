@@ -4,6 +4,7 @@
 #include "lib/client/farewell.h"
 
 #include "lib/client/caller.h"
+#include "lib/text.h"
 
 #include <stdlib.h>
 

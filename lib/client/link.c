@@ -5,6 +5,7 @@
 
 #include "lib/client/error.h"
 #include "lib/client/url.h"
+#include "lib/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -7,6 +7,7 @@
 #include "lib/client/error.h"
 #include "lib/client/problem.h"
 #include "lib/json.h"
+#include "lib/text.h"
 
 #include <stdlib.h>
 

@@ -119,14 +119,3 @@ bool url_is_same_server(const struct url *a, const struct url *b)
 {
     return a->is_tls == b->is_tls && a->port == b->port && strcasecmp(a->host, b->host) == 0;
 }
-
-void text_add_url_encoded(struct buf *out, struct bytes text)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.data[i] && strchr(plain, text.data[i]))
-            buf_add_byte(out, text.data[i]);
-        else
-            buf_add_format(out, "%%%02X", text.data[i]);
-    }
-}

@@ -24,4 +24,3 @@ enum rtc_code url_resolve(const char *base, const char *reference, struct url *r
 void url_add_authority(const struct url *url, struct buf *out);    /* for Host: the port only where it is not the usual one */
 void url_add_text(const struct url *url, struct buf *out);         /* https://host:port/path */
 bool url_is_same_server(const struct url *a, const struct url *b);
-void text_add_url_encoded(struct buf *out, struct bytes text);     /* for a query's value */

@@ -1,6 +1,7 @@
 #include "tests/unit/test.h"
 
 #include "lib/client/url.h"
+#include "lib/text.h"
 
 static void what_is_written_is_what_is_meant(void **state)
 {
