@@ -74,6 +74,14 @@ class Rates(unittest.TestCase):
             self.assertEqual(request(daemon.port, "POST", "/rtc/negotiate").status, 200)
             self.assertEqual(daemon.counter("rate_limited"), 2)
 
+    def test_only_wrong_credentials_count_as_refused_ones(self):
+        with Daemon({"limits.failures-per-address": 1, "connection.claimed-users": "true"}) as daemon:
+            def status(path="", **headers):
+                return request(daemon.port, "POST", "/rtc/negotiate" + path, headers=headers).status
+            # Shown in the wrong place, or twice: the request is wrong, whatever the token is.
+            self.assertEqual([status("?access_token=x"), status("?access_token=x", Authorization="Bearer x")] * 3, [400] * 6)
+            self.assertEqual([status(Authorization="Bearer x") for _ in range(2)], [401, 429])
+
     def test_nothing_is_limited_unasked(self):
         with Daemon({"publish.to-group": "anyone"}, workers=1) as daemon, WebSocket(daemon.port) as ws:
             self.assertEqual(self.refusals(ws, "n", 2000, to={"group": "g"}), 0)
