@@ -9,7 +9,7 @@
 #include <openssl/evp.h>
 
 enum {
-    FIN = 0x80, RESERVED = 0x70, OPCODE = 0x0f,
+    FIN = 0x80, RESERVED = 0x70, RSV1 = WS_PACKED, OPCODE = 0x0f,
     MASKED = 0x80, LENGTH = 0x7f, LENGTH_16 = 126, LENGTH_64 = 127,
     CONTROL = 0x08,
     CLOSE_NO_CODE = 1005,
@@ -23,6 +23,7 @@ void ws_reader_init(struct ws_reader *reader, bool expects_mask, uint64_t messag
 struct ws_header {
     unsigned char opcode;
     bool is_final;
+    bool is_packed;
     uint64_t length;
     unsigned char mask[4];
     size_t size;
@@ -55,6 +56,17 @@ static enum decode ws_read_length(const unsigned char *input, size_t length, str
     return DECODE_DONE;
 }
 
+/* RFC 7692 section 6: only the first frame of a data message may say that it is compressed. */
+static enum decode ws_check_reserved(const struct ws_reader *reader, unsigned char first, struct fault *fault)
+{
+    bool begins_message = (first & OPCODE) == WS_TEXT || (first & OPCODE) == WS_BINARY;
+    if (!(first & RESERVED) || (reader->takes_packed && begins_message && (first & RESERVED) == RSV1))
+        return DECODE_DONE;
+    if (reader->takes_packed && (first & RESERVED) == RSV1)
+        return fault_set(fault, FAULT_BAD_FRAME, "only the first frame of a message may be marked as compressed");
+    return fault_set(fault, FAULT_BAD_FRAME, "a reserved bit is set, but no extension was agreed on");
+}
+
 /* What the first two bytes and the length say, whatever the state of the message. */
 static enum decode ws_read_header(const struct ws_reader *reader, const unsigned char *input, size_t length,
                                   struct ws_header *ret, struct fault *fault)
@@ -63,8 +75,9 @@ static enum decode ws_read_header(const struct ws_reader *reader, const unsigned
         return DECODE_MORE;
     ret->opcode = input[0] & OPCODE;
     ret->is_final = input[0] & FIN;
-    if (input[0] & RESERVED)
-        return fault_set(fault, FAULT_BAD_FRAME, "a reserved bit is set, but no extension was agreed on");
+    ret->is_packed = input[0] & RSV1;
+    if (ws_check_reserved(reader, input[0], fault) != DECODE_DONE)
+        return DECODE_BAD;
     if ((ret->opcode > WS_BINARY && ret->opcode < WS_CLOSE) || ret->opcode > WS_PONG)
         return fault_set(fault, FAULT_BAD_FRAME, "opcode %u is unknown", ret->opcode);
     if ((ret->opcode & CONTROL) && !ret->is_final)
@@ -153,12 +166,14 @@ static enum decode ws_begin_frame(struct ws_reader *reader, const struct ws_head
         return fault_set(fault, FAULT_BAD_FRAME, "a message begins before the last one has ended");
     if (!is_open) {
         reader->opcode = header->opcode;
+        reader->is_packed = header->is_packed;
         reader->message_bytes = 0;
         reader->fragment_count = 0;
         reader->utf8_state = UTF8_ACCEPT;
     }
     /* By subtraction, so that no sum can wrap. */
-    if (header->length > reader->message_max - reader->message_bytes)
+    uint64_t message_max = reader->is_packed ? ws_packed_max(reader->message_max) : reader->message_max;
+    if (header->length > message_max - reader->message_bytes)
         return fault_set(fault, FAULT_TOO_LARGE, "a message may have %llu bytes", (unsigned long long)reader->message_max);
     if (++reader->fragment_count > reader->fragment_max)
         return fault_set(fault, FAULT_TOO_MANY_FRAGMENTS, "a message may have %u fragments", reader->fragment_max);
@@ -180,8 +195,8 @@ static enum decode ws_take_payload(struct ws_reader *reader, unsigned char *data
     reader->frame_left -= taken;
     bool is_last = reader->frame_left == 0 && reader->is_final;
     *ret = (struct ws_piece){.event = WS_EVENT_DATA, .opcode = reader->opcode, .data = data, .length = taken,
-                             .is_last = is_last};
-    if (reader->opcode == WS_TEXT) {
+                             .is_last = is_last, .is_packed = reader->is_packed};
+    if (reader->opcode == WS_TEXT && !reader->is_packed) {
         reader->utf8_state = utf8_feed(reader->utf8_state, bytes_of(data, taken));
         if (reader->utf8_state == UTF8_REJECT || (is_last && reader->utf8_state != UTF8_ACCEPT))
             return fault_set(fault, FAULT_BAD_UTF8, "a text message is not valid UTF-8");

@@ -13,6 +13,7 @@
 
 enum ws_opcode {
     WS_CONTINUATION = 0x0, WS_TEXT = 0x1, WS_BINARY = 0x2, WS_CLOSE = 0x8, WS_PING = 0x9, WS_PONG = 0xA,
+    WS_PACKED = 0x40,               /* in writing, beside WS_TEXT or WS_BINARY: RSV1, the message is compressed (RFC 7692 section 6) */
 };
 
 enum { WS_HEADER_MAX = 14, WS_SERVER_HEADER_MAX = 10, WS_CONTROL_MAX = 125 };
@@ -20,7 +21,7 @@ enum { WS_HEADER_MAX = 14, WS_SERVER_HEADER_MAX = 10, WS_CONTROL_MAX = 125 };
 struct ws_reader {
     uint64_t frame_left;            /* payload bytes of the current data frame still to come */
     uint64_t message_bytes;         /* of the current message, all fragments, announced so far */
-    uint64_t message_max;           /* larger: FAULT_TOO_LARGE, on the header alone */
+    uint64_t message_max;           /* larger: FAULT_TOO_LARGE, on the header alone. Of a compressed one, see ws_packed_max() */
     uint32_t fragment_count, fragment_max;     /* more: FAULT_TOO_MANY_FRAGMENTS */
     uint32_t utf8_state;
     unsigned char mask[4];
@@ -28,7 +29,12 @@ struct ws_reader {
     uint8_t opcode;                 /* of the current message; WS_CONTINUATION: none */
     bool is_final;                  /* is the current frame its message's last */
     bool expects_mask;              /* true at the server */
+    bool takes_packed;              /* to be set where permessage-deflate was agreed on */
+    bool is_packed;                 /* the current message is compressed: its UTF-8 is for who unpacks it to check */
 };
+
+/* What does not shrink may grow a little. */
+static inline uint64_t ws_packed_max(uint64_t message_max) { return message_max + message_max / 8 + 64; }
 
 void ws_reader_init(struct ws_reader *reader, bool expects_mask, uint64_t message_max, uint32_t fragment_max);
 /* It stands between two messages: a fresh one would go on just as well. */
@@ -48,6 +54,7 @@ struct ws_piece {
     unsigned char *data;            /* unmasked, inside the input */
     size_t length;
     bool is_last;                   /* DATA: it ends the message */
+    bool is_packed;                 /* DATA: of a compressed message */
 };
 
 /*

@@ -9,6 +9,7 @@
 #include "daemon/fetch/fetch.h"
 #include "lib/log.h"
 #include "lib/msgpack.h"
+#include "lib/packer.h"
 #include "lib/ws_frame.h"
 
 #include <stdio.h>
@@ -194,6 +195,7 @@ void admin_version(struct admin_call *call)
         {"msgpack-c", msgpack_library_version()},
         {"libyaml", config_library_version()},
         {"openssl", ws_library_version()},
+        {"zlib", packer_library_version()},
         {"libcurl", fetch_library_version()},
     };
     struct buf data = {0};

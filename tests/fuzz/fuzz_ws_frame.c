@@ -8,7 +8,7 @@
 struct outcome { enum decode last; uint64_t hash; };
 
 /* Control frames come whole; of data only the bytes count, since pieces may be cut anywhere. */
-static struct outcome feed(const unsigned char *data, size_t size, size_t step)
+static struct outcome feed(const unsigned char *data, size_t size, size_t step, bool takes_packed)
 {
     struct ws_reader reader;
     struct ws_piece piece;
@@ -16,6 +16,7 @@ static struct outcome feed(const unsigned char *data, size_t size, size_t step)
     struct buf in = {0};
     struct outcome outcome = {DECODE_MORE, 14695981039346656037u};
     ws_reader_init(&reader, true, 4096, 64);
+    reader.takes_packed = takes_packed;
     for (size_t at = 0; at < size && outcome.last != DECODE_BAD; at += MIN(step, size - at)) {
         size_t used;
         buf_add(&in, data + at, MIN(step, size - at));
@@ -37,7 +38,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
     if (size < 2)
         return 0;
-    struct outcome whole = feed(data + 1, size - 1, size), pieces = feed(data + 1, size - 1, data[0] % 16 + 1u);
+    struct outcome whole = feed(data + 1, size - 1, size, data[0] & 16),
+        pieces = feed(data + 1, size - 1, data[0] % 16 + 1u, data[0] & 16);
     if ((whole.last == DECODE_BAD) != (pieces.last == DECODE_BAD) || (whole.last != DECODE_BAD && whole.hash != pieces.hash))
         abort();
     return 0;

@@ -9,7 +9,7 @@ struct result {
 };
 
 /* Feeds the bytes in pieces, as a link does: what is not used up is shown again with more. */
-static struct result feed(struct bytes bytes, unsigned way, bool expects_mask)
+static struct result feed_as(struct bytes bytes, unsigned way, bool expects_mask, bool takes_packed)
 {
     struct ws_reader reader;
     struct ws_piece piece;
@@ -17,6 +17,7 @@ static struct result feed(struct bytes bytes, unsigned way, bool expects_mask)
     struct buf in = {0}, message = {0};
     uint32_t random = way;
     ws_reader_init(&reader, expects_mask, 1000, 5);
+    reader.takes_packed = takes_packed;
     for (size_t at = 0; at < bytes.length && result.last != DECODE_BAD;) {
         size_t length = test_piece(way, bytes.length - at, &random), used;
         buf_add(&in, bytes.data + at, length);
@@ -29,6 +30,7 @@ static struct result feed(struct bytes bytes, unsigned way, bool expects_mask)
             if (piece.event == WS_EVENT_CONTROL)
                 buf_add_text(to, ";");
             if (piece.event == WS_EVENT_DATA && piece.is_last) {
+                buf_add_text(&result.text, piece.is_packed ? "packed " : "");
                 buf_add_text(&result.text, piece.opcode == WS_TEXT ? "T:" : "B:");
                 buf_add_bytes(&result.text, buf_bytes(&message));
                 buf_add_text(&result.text, ";");
@@ -40,6 +42,11 @@ static struct result feed(struct bytes bytes, unsigned way, bool expects_mask)
     buf_done(&in);
     buf_done(&message);
     return result;
+}
+
+static struct result feed(struct bytes bytes, unsigned way, bool expects_mask)
+{
+    return feed_as(bytes, way, expects_mask, false);
 }
 
 static const unsigned char mask[4] = {1, 2, 3, 250};
@@ -98,6 +105,48 @@ static void what_the_rfc_forbids_is_refused_with_its_fault(void **state)
                 fail_msg("row %zu, way %u: %d, %s", i, way, result.last, fault_rows[result.fault.id].name);
             buf_done(&result.text);
         }
+    }
+}
+
+static void only_a_message_begins_compressed_and_only_where_that_was_agreed_on(void **state)
+{
+    static const unsigned firsts[] = {0xc0, 0xc8, 0xc9, 0xca, 0xa1, 0x91, 0xe1, 0xd2};
+    struct buf in = {0};
+    add(&in, 0xc1, "\xff");             /* what is in it is not text yet */
+    add(&in, 0x42, "a");
+    add(&in, 0x89, "p");
+    add(&in, 0x80, "b");
+    add(&in, 0x81, "plain");
+    for (unsigned way = 0; way < TEST_WAYS; way++) {
+        struct result result = feed_as(buf_bytes(&in), way, true, true);
+        assert_int_not_equal(result.last, DECODE_BAD);
+        assert_bytes(buf_bytes(&result.text), "packed T:\xff;P:p;packed B:ab;T:plain;");
+        buf_done(&result.text);
+        result = feed(buf_bytes(&in), way, true);
+        assert_int_equal(result.fault.id, FAULT_BAD_FRAME);
+        buf_done(&result.text);
+    }
+    for (size_t i = 0; i < COUNT_OF(firsts); i++) {
+        buf_clear(&in);
+        add(&in, 0x42, "begun");        /* so that a continuation has something to continue */
+        add(&in, firsts[i], "");
+        struct result result = feed_as(buf_bytes(&in), 0, true, true);
+        assert_int_equal(result.fault.id, FAULT_BAD_FRAME);
+        buf_done(&result.text);
+    }
+    buf_done(&in);
+}
+
+static void a_compressed_message_may_be_a_little_larger_than_what_it_stands_for(void **state)
+{
+    static const struct { const char *bytes; size_t length; bool is_large; } rows[] = {
+        {"\xc1\xfe\x04\xa5\0\0\0\0", 8, false}, {"\xc1\xfe\x04\xa6\0\0\0\0", 8, true}, {"\x81\xfe\x03\xe9\0\0\0\0", 8, true},
+    };
+    assert_int_equal(ws_packed_max(1000), 0x4a5);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct result result = feed_as(bytes_of(rows[i].bytes, rows[i].length), 0, true, true);
+        assert_int_equal(result.fault.id, rows[i].is_large ? FAULT_TOO_LARGE : FAULT_NONE);
+        buf_done(&result.text);
     }
 }
 
@@ -162,6 +211,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(messages_fragments_and_controls_in_any_pieces), TEST(what_the_rfc_forbids_is_refused_with_its_fault),
+        TEST(only_a_message_begins_compressed_and_only_where_that_was_agreed_on),
+        TEST(a_compressed_message_may_be_a_little_larger_than_what_it_stands_for),
         TEST(fragments_that_sum_past_the_limit_are_refused_on_the_header), TEST(a_servers_frames_are_read_by_a_client),
         TEST(headers_stand_right_before_the_payload), TEST(a_long_close_reason_is_cut_on_a_character), TEST(the_accept_key_of_the_rfc),
     };
