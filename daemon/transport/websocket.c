@@ -1,11 +1,12 @@
 /*
- * WebSocket transport (RFC 6455): the handshake, messages to and from the connection's dialect, pings that are
- * acknowledgements at once (rtc-protocol(7), "Keep-alive"), and the closing handshake. Framing itself is lib/ws_frame.
+ * WebSocket transport (RFC 6455): messages to and from the connection's dialect, pings that are
+ * acknowledgements at once (rtc-protocol(7), "Keep-alive"), and the closing handshake. Framing itself is lib/ws_frame, the handshake handshake.c.
  */
 #include "daemon/config/config.h"
 #include "daemon/core/hub.h"
 #include "daemon/net/admission.h"
 #include "daemon/net/stream.h"
+#include "daemon/transport/handshake.h"
 #include "daemon/transport/transports.h"
 #include "lib/ws_frame.h"
 
@@ -365,81 +366,23 @@ static const struct link_handler closing_handler = {
     .on_retry = link_free,
 };
 
-/* The first subprotocol offered that is on: false when some were offered and none fits (RFC 6455 section 4.2.2). */
-static bool websocket_choose_protocol(const struct http_head *head, const struct config *config, const char *prefix,
-                                      enum codec_id *ret_codec, bool *ret_named)
-{
-    *ret_named = prefix && http_header(head, "sec-websocket-protocol").data != NULL;
-    *ret_codec = CODEC_JSON;
-    if (!prefix)
-        return true;
-    if (!*ret_named)
-        return admission_offers(config, CODEC_JSON);
-    for (unsigned i = 0; i < head->header_count; i++) {
-        struct bytes rest = head->headers[i].value, token;
-        if (head->headers[i].name.length != 22 || strncasecmp((const char *)head->headers[i].name.data, "sec-websocket-protocol", 22) != 0)
-            continue;
-        while (http_next_token(&rest, &token)) {
-            for (enum codec_id codec = 0; codec < CODEC_COUNT; codec++) {
-                char name[32];
-                snprintf(name, sizeof(name), "%s%s", prefix, codecs[codec]->name);
-                if (admission_offers(config, codec) && bytes_is(token, name)) {
-                    *ret_codec = codec;
-                    return true;
-                }
-            }
-        }
-    }
-    return false;
-}
-
-static bool websocket_is_handshake(const struct http_head *head)
-{
-    return head->minor_version == 1 && head->is_upgrade && http_header_has_token(head, "upgrade", "websocket")
-        && bytes_is(http_header(head, "sec-websocket-version"), "13");
-}
-
 static void websocket_open(struct link *link, const struct request *request)
 {
-    const struct http_head *head = request->head;
-    const struct dialect *dialect = request->dialect->dialect;
     struct fault fault = {0};
-    char accept[WS_ACCEPT_TEXT + 1], extra[160];
-    enum codec_id codec;
-    bool is_named;
+    struct handshake agreed;
     struct admission admission;
 
-    if (!websocket_is_handshake(head)) {
-        fault_set(&fault, FAULT_UPGRADE_REQUIRED, "%s", "");
-        http_refuse(link, &fault, true, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+    if (!handshake_agree(link, request, &agreed))
         return;
-    }
-    int r = ws_accept(http_header(head, "sec-websocket-key"), accept);
-    if (r < 0) {
-        fault_set(&fault, r == -ENOMEM ? FAULT_INTERNAL : FAULT_BAD_REQUEST,
-                  r == -ENOMEM ? "out of memory" : "Sec-WebSocket-Key must be 16 bytes in base64");
+    if (admission_open(link, request, agreed.codec, &admission, &fault) != FAULT_NONE) {
         http_refuse(link, &fault, true, NULL);
         return;
     }
-    if (!websocket_choose_protocol(head, link->worker->hub->config, dialect->subprotocol, &codec, &is_named)) {
-        fault_set(&fault, FAULT_NO_TRANSPORT, "offer %sjson or %smsgpack in Sec-WebSocket-Protocol", dialect->subprotocol,
-                  dialect->subprotocol);
-        http_refuse(link, &fault, true, NULL);
-        return;
-    }
-    if (admission_open(link, request, codec, &admission, &fault) != FAULT_NONE) {
-        http_refuse(link, &fault, true, NULL);
-        return;
-    }
-    int length = snprintf(extra, sizeof(extra), "Sec-WebSocket-Accept: %s\r\n", accept);
-    if (is_named)
-        snprintf(extra + length, sizeof(extra) - (size_t)length, "Sec-WebSocket-Protocol: %s%s\r\n", dialect->subprotocol,
-                 codecs[codec]->name);
     /* The link may be lost at any step from here on; the connection knows it, and is told. */
     connection_attach(admission.connection, link, websocket_front.transport);
     link->connection = admission.connection;
     link_set_handler(link, &websocket_handler);
-    http_switch(link, extra);
+    http_switch(link, agreed.headers);
     if (link->is_closed)
         return;
     connection_welcome(admission.connection, admission.is_resumed);
