@@ -54,7 +54,7 @@ static struct bytes head_field(struct bytes head, const char *name)
 static const struct refusal { unsigned http_status; int status; const char *hint; } refusals[] = {
     {401, EX_NOPERM, "; see --token"}, {403, EX_NOPERM, ""},
     {404, EX_PROTOCOL, "; the URL ends with http.base-path of its config (/rtc)"},
-    {429, EX_TEMPFAIL, "; see limits.connections-per-address in its config"}, {503, EX_TEMPFAIL, "; see limits.connections in its config"},
+    {429, EX_TEMPFAIL, "; see limits.connections-per-address and -per-user in its config"}, {503, EX_TEMPFAIL, "; see limits.connections in its config"},
     {0, EX_PROTOCOL, ""},
 };
 

@@ -94,7 +94,7 @@ struct config {
         uint64_t bytes, envelopes, time_ms; /* unsent: the slow-consumer limits */
     } queue;
     struct {
-        uint64_t connections, connections_per_address;
+        uint64_t connections, connections_per_address, connections_per_user;
         uint64_t mailbox;               /* letters waiting for one worker */
         /* A second, but of addresses a minute; 0: without a limit */
         uint64_t messages_per_connection, messages_per_user;

@@ -266,10 +266,16 @@ const struct config_option options[] = {
       .details = "Counted while a transport carries the connection." },
 
     { .path = "limits.connections", NUMBER(limits.connections), .fallback = "100000", .min = 1, .max = 10000000,
-      .reload = RELOAD_NOW, .summary = "How many connections there may be.", .details = "" },
+      .reload = RELOAD_NOW, .summary = "How many connections there may be.",
+      .details = "Each takes a file descriptor. The last ones are kept for the admin socket, for the config's files and the like: "
+                 "admin.connections and 16 more, but an eighth of all at most (LimitNOFILE). While no others are free, new clients wait "
+                 "with the kernel." },
     { .path = "limits.connections-per-address", NUMBER(limits.connections_per_address), .fallback = "1000", .max = 10000000,
       .special = "unlimited", .reload = RELOAD_NOW, .summary = "How many connections one address may have.",
       .details = "0 or unlimited: as many as there may be." },
+    { .path = "limits.connections-per-user", NUMBER(limits.connections_per_user), .fallback = "1000", .max = 10000000,
+      .special = "unlimited", .reload = RELOAD_NOW, .summary = "How many connections one user may have.",
+      .details = "Those without a transport are counted too. 0 or unlimited: as many as there may be." },
     { .path = "limits.messages-per-connection", RATE(limits.messages_per_connection),
       .summary = "How many envelopes a connection may send in a second.", .details = "What is beyond it is refused (rate-limited); the connection stays." },
     { .path = "limits.messages-per-user", RATE(limits.messages_per_user),

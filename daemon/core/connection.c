@@ -126,7 +126,7 @@ static int connection_set_user(struct connection *connection, struct bytes user)
     struct hub *hub = connection->hub;
     connection->user = roster_add(hub, SPACE_USER, user, (struct member){.slot = connection_slot(connection)},
                                   &connection->user_index, &joined_at);
-    return connection->user ? 0 : -ENOMEM;
+    return connection->user ? limits_check_user(hub->config, connection->user->place) : -ENOMEM;
 }
 
 static void connection_unset_user(struct connection *connection)
@@ -184,10 +184,12 @@ struct connection *connection_new(struct hub *hub, const struct dialect *dialect
         outbox_init(&connection->outbox);
         timer_init(&connection->timer, on_timer);
     }
-    if (!connection || connection_register(connection, identity) < 0) {
+    int r = connection ? connection_register(connection, identity) : -ENOMEM;
+    if (r < 0) {
         limits_leave(hub->exchange->limits, address);
         free(connection);
-        fault_set(fault, FAULT_INTERNAL, "out of memory");
+        fault_set(fault, r == -EDQUOT ? FAULT_USER_FULL : FAULT_INTERNAL, "%s", r == -EDQUOT ? "" : "out of memory");
+        metrics_add(&hub->metrics, METRIC_CONNECTIONS_REFUSED, r == -EDQUOT);
         return NULL;
     }
     atomic_fetch_add_explicit(&hub->state_counts[CONNECTION_NEGOTIATED], 1, memory_order_relaxed);

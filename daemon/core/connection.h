@@ -91,7 +91,7 @@ struct identity {
 };
 
 /*
- * Makes a connection in state NEGOTIATED, with the open timeout running. NULL with a fault: NODE_FULL, ADDRESS_FULL,
+ * Makes a connection in state NEGOTIATED, with the open timeout running. NULL with a fault: NODE_FULL, ADDRESS_FULL, USER_FULL,
  * RATE_LIMITED, INTERNAL (out of memory).
  */
 struct connection *connection_new(struct hub *hub, const struct dialect *dialect, enum codec_id codec,

@@ -24,7 +24,7 @@ enum { DIRECTORY_STRIPES = 64 };
 
 struct place {
     atomic_uint references;
-    atomic_uint member_count;
+    atomic_uint member_count;           /* of a user: connections, those without a transport too */
     atomic_uint parked_count;           /* of a user: connections without a transport */
     uint8_t space;                      /* enum space */
     uint8_t name_bytes;

@@ -93,6 +93,13 @@ enum fault_id limits_enter(struct limits *limits, const struct config *config, c
     return fault;
 }
 
+/* Two that come at the same moment may both be refused the last place; never is there one too many. */
+int limits_check_user(const struct config *config, const struct place *user)
+{
+    uint64_t maximum = config->limits.connections_per_user;
+    return maximum && atomic_load_explicit(&user->member_count, memory_order_relaxed) > maximum ? -EDQUOT : 0;
+}
+
 void limits_leave(struct limits *limits, const struct peer_address *address)
 {
     pthread_mutex_lock(&limits->lock);

@@ -1,5 +1,5 @@
 /*
- * Limits: how many connections there are, in all, by address, and parked by user (limits.c), and how often what may be done
+ * Limits: how many connections there are, in all, by address and by user (limits.c), and how often what may be done
  * (limits_rate.c). Shared by all threads. The one lock of the counts is taken when a connection is made, parked or ended, never
  * for a message; those of the rates only where an option limits them.
  */
@@ -16,6 +16,8 @@ void limits_free(struct limits *limits);
 
 /* Counts one in: FAULT_NONE, NODE_FULL, ADDRESS_FULL or INTERNAL (out of memory). Unix-socket peers have no address limit. */
 enum fault_id limits_enter(struct limits *limits, const struct config *config, const struct peer_address *address);
+/* May the user, whose newest connection has just been counted, have that many? 0 or -EDQUOT. */
+MUST_CHECK int limits_check_user(const struct config *config, const struct place *user);
 void limits_leave(struct limits *limits, const struct peer_address *address);
 size_t limits_connection_count(struct limits *limits);
 struct buckets *limits_buckets(struct limits *limits);

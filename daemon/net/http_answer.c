@@ -237,7 +237,7 @@ void http_refuse(struct link *link, const struct fault *fault, bool closes, cons
     /* RFC 6750 section 3: who showed nothing is told no error. */
     if (row->status == 401 && !extra)
         extra = fault->id == FAULT_UNAUTHORIZED ? "WWW-Authenticate: Bearer\r\n" : "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n";
-    if (row->status == 429 && !extra)
+    if ((row->status == 429 || row->status == 503) && !extra)
         extra = "Retry-After: 1\r\n";
     struct response response = {.status = row->status, .extra = extra};
     if (buf_status(&body) == 0) {

@@ -5,6 +5,7 @@
 
 #include "daemon/config/config.h"
 #include "daemon/net/http.h"
+#include "daemon/net/reserve.h"
 #include "daemon/net/tls_link.h"
 #include "lib/log.h"
 
@@ -24,6 +25,7 @@ struct listener {
     struct worker *worker;
     struct poll_source source;
     struct timer pause;
+    int reserve;                        /* clients' descriptors are below it */
     bool is_tls;
 };
 
@@ -61,7 +63,7 @@ static void listener_welcome(struct listener *listener, int descriptor, const st
 static void listener_pause(struct listener *listener, int reason)
 {
     struct hub *hub = listener->worker->hub;
-    log_warning(LOG_AREA_NET, NULL, "cannot accept: %s; trying again in %d ms%s", strerror(reason), PAUSE_MS,
+    log_warning(LOG_AREA_NET, NULL, "cannot accept more clients: %s; trying again every %d ms%s", strerror(reason), PAUSE_MS,
                 reason == EMFILE || reason == ENFILE ? " (raise LimitNOFILE or lower limits.connections)" : "");
     metrics_add(&hub->metrics, METRIC_ACCEPT_PAUSED, 1);
     poller_remove(&listener->worker->poller, &listener->source);
@@ -71,8 +73,11 @@ static void listener_pause(struct listener *listener, int reason)
 static void on_pause_over(struct timer *timer)
 {
     struct listener *listener = CONTAINER_OF(timer, struct listener, pause);
-    if (poller_arm(&listener->worker->poller, &listener->source, EPOLLIN) < 0)
-        timer_set(&listener->worker->hub->wheel, timer, listener->worker->hub->now_ms + PAUSE_MS);
+    struct hub *hub = listener->worker->hub;
+    listener->reserve = reserve_start(hub->config);
+    if (reserve_is_reached(listener->reserve, listener->source.descriptor)
+        || poller_arm(&listener->worker->poller, &listener->source, EPOLLIN) < 0)
+        timer_set(&hub->wheel, timer, hub->now_ms + PAUSE_MS);
 }
 
 static void on_acceptable(struct poll_source *source, uint32_t events)
@@ -85,7 +90,10 @@ static void on_acceptable(struct poll_source *source, uint32_t events)
         int accepted = accept4(source->descriptor, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (accepted >= 0) {
             listener_welcome(listener, accepted, &from);
-            continue;
+            if (accepted < listener->reserve)
+                continue;
+            listener_pause(listener, EMFILE);
+            return;
         }
         if (errno == EAGAIN)
             return;
@@ -110,8 +118,11 @@ static void listener_set_options(struct listener *listener)
 
 void listener_take_config(struct worker *worker)
 {
-    LIST_EACH(node, &worker->listeners)
-        listener_set_options(CONTAINER_OF(node, struct listener, node));
+    LIST_EACH(node, &worker->listeners) {
+        struct listener *listener = CONTAINER_OF(node, struct listener, node);
+        listener->reserve = reserve_start(worker->hub->config);
+        listener_set_options(listener);
+    }
 }
 
 static int listener_add(struct worker *worker, const struct listen_socket *socket)
@@ -121,6 +132,7 @@ static int listener_add(struct worker *worker, const struct listen_socket *socke
         return -ENOMEM;
     listener->worker = worker;
     listener->is_tls = socket->is_tls;
+    listener->reserve = reserve_start(worker->hub->config);
     listener->source = (struct poll_source){.on_ready = on_acceptable, .descriptor = socket->descriptor};
     timer_init(&listener->pause, on_pause_over);
     list_append(&worker->listeners, &listener->node);

@@ -1,6 +1,6 @@
 /*
  * Listener: where clients come in. On TCP each worker has a socket of its own (SO_REUSEPORT); a Unix socket or one
- * inherited from systemd is shared by all workers. Pauses accepting while descriptors are short.
+ * inherited from systemd is shared by all workers. Pauses accepting while only the reserve of descriptors is left (reserve.h).
  */
 #pragma once
 

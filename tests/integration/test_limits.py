@@ -1,14 +1,16 @@
 """Keep-alive, slow consumers, limits, shutdown, reload: what the daemon does when peers or resources give way."""
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import tempfile
+import time
 import unittest
 
 from client import Closed, Http, Poller, Reader, Sse, WebSocket, connect, request
-from harness import AdminError, BUILD, Daemon, free_port, DaemonTest, wait_until
+from harness import PATIENCE_S, AdminError, BUILD, Daemon, free_port, DaemonTest, wait_until
 
 
 class Memory(unittest.TestCase):
@@ -97,6 +99,14 @@ class SlowConsumers(unittest.TestCase):
             slow.drop()
 
 
+def processor_s(daemon):
+    total = 0
+    for thread in os.listdir(f"/proc/{daemon.process.pid}/task"):
+        with open(f"/proc/{daemon.process.pid}/task/{thread}/schedstat", encoding="ascii") as file:
+            total += int(file.read().split()[0])
+    return total / 1e9
+
+
 class Limits(unittest.TestCase):
     def test_connections_per_address_and_in_all(self):
         with Daemon({"limits.connections-per-address": 3}) as daemon:
@@ -108,7 +118,67 @@ class Limits(unittest.TestCase):
             self.assertEqual(WebSocket(daemon.port).response.status, 101)
         with Daemon({"limits.connections": 2}) as daemon:
             clients = [WebSocket(daemon.port) for _ in range(2)]
-            self.assertEqual(request(daemon.port, "POST", "/rtc/negotiate").status, 503)
+            for refused in (request(daemon.port, "POST", "/rtc/negotiate"), WebSocket(daemon.port).response):
+                self.assertEqual((refused.status, refused.json()["reason"], refused.headers["retry-after"]), (503, "node-full", "1"))
+            self.assertEqual(daemon.counter("connections_refused"), 2)
+            clients.pop().close()
+            wait_until(lambda: len(daemon.connections()) == 1, "one to go")
+            self.assertEqual(WebSocket(daemon.port).response.status, 101)
+
+    def test_connections_per_user_on_all_workers_and_without_a_transport(self):
+        with Daemon({"limits.connections-per-user": 3, "connection.claimed-users": "true"}, workers=2) as daemon:
+            clients = [WebSocket(daemon.port, user="ann") for _ in range(2)]
+            poller = Poller(daemon.port, user="ann", wait=0)
+            for refused in (WebSocket(daemon.port, user="ann").response,
+                            request(daemon.port, "GET", "/rtc/sse", user="ann"),
+                            request(daemon.port, "GET", "/rtc/poll", user="ann", wait=0),
+                            request(daemon.port, "POST", "/rtc/negotiate", user="ann")):
+                self.assertEqual((refused.status, refused.json()["reason"], refused.json()["code"], refused.headers["retry-after"]),
+                                 (429, "user-full", "rate-limited", "1"))
+            self.assertEqual(daemon.counter("connections_refused"), 4)
+            self.assertEqual(poller.poll(), [])
+            self.assertEqual(WebSocket(daemon.port, user="bob").response.status, 101)
+            self.assertEqual(WebSocket(daemon.port).response.status, 101)
+            lost = clients.pop()
+            lost.drop()
+            wait_until(lambda: any(c["id"] == lost.id and c["state"] == "parked" for c in daemon.connections()), "parked")
+            self.assertEqual(WebSocket(daemon.port, user="ann").response.status, 429)
+            self.assertTrue(WebSocket(daemon.port, token=lost.token, received=0).welcome["data"]["resumed"])
+            clients.pop().close()
+            wait_until(lambda: sum(c["user"] == "ann" for c in daemon.connections()) == 2, "one to go")
+            self.assertEqual(WebSocket(daemon.port, user="ann").response.status, 101)
+
+    def test_with_all_descriptors_taken_clients_and_the_admin_socket_go_on_and_nothing_spins(self):
+        with Daemon({"connection.keep-alive": "100ms"}, workers=2, descriptors=64) as daemon:
+            with WebSocket(daemon.port, group="g") as ws:
+                links = [connect(daemon.port) for _ in range(200)]
+                wait_until(lambda: daemon.counter("accept_paused") == 2, "both workers to pause")
+                before_s, began = processor_s(daemon), time.monotonic()
+                for number in range(10):
+                    self.assertEqual(daemon.publish("n", number, group="g"), 1)
+                    self.assertEqual(ws.expect("n")["data"], number)
+                    wait_until(lambda: self.heard_ping(ws), "a keep-alive")
+                self.assertLess(processor_s(daemon) - before_s, (time.monotonic() - began) / 4)
+                admins = [socket.socket(socket.AF_UNIX) for _ in range(4)]
+                for admin in admins:
+                    admin.connect(daemon.admin_path)
+                    admin.sendall(b'{"eventName":"ping","id":1}\n')
+                for admin in admins:
+                    self.assertIn(b'"workers":2', admin.recv(1000))
+                    admin.close()
+                self.assertEqual(daemon.counter("accept_paused"), 2)
+                for link in links:
+                    link.close()
+                with WebSocket(daemon.port) as late:
+                    self.assertEqual(late.call("rtc.join", {"group": "g"})["data"]["group"], "g")
+
+    def heard_ping(self, ws):
+        ws.link.settimeout(0.02)
+        with contextlib.suppress(TimeoutError):
+            ws.receive()
+        ws.link.settimeout(PATIENCE_S)
+        heard, ws.pings = bool(ws.pings), []
+        return heard
 
     def test_accepting_pauses_while_descriptors_are_short_and_goes_on(self):
         with Daemon(workers=1, descriptors=48) as daemon:
