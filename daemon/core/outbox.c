@@ -80,10 +80,19 @@ void outbox_mark_sent(struct outbox *outbox, uint32_t count, uint32_t partial)
     owed->partial = partial;
 }
 
+/* The highest number that the peer can have seen. */
+static uint64_t outbox_ever_sent(const struct outbox *outbox)
+{
+    uint64_t sent = outbox_sent(outbox);
+    return outbox->owed ? MAX(sent, outbox->owed->sent_before) : sent;
+}
+
 int outbox_acknowledge(struct outbox *outbox, uint64_t number)
 {
-    if (number > outbox_sent(outbox))
+    if (number > outbox_ever_sent(outbox))
         return -ERANGE;
+    /* What is being sent again stays: some of it may be half way into the socket. */
+    number = MIN(number, outbox_sent(outbox));
     if (number >= outbox->first)
         outbox_drop_front(outbox, (uint32_t)(number - outbox->first + 1));
     return 0;
@@ -91,12 +100,16 @@ int outbox_acknowledge(struct outbox *outbox, uint64_t number)
 
 int outbox_rewind(struct outbox *outbox, uint64_t number)
 {
-    if (number + 1 < outbox->first || number > outbox_sent(outbox))
+    uint64_t ever_sent = outbox_ever_sent(outbox);
+    if (number + 1 < outbox->first || number > ever_sent)
         return -ERANGE;
+    if (number > outbox_sent(outbox))
+        outbox_mark_sent(outbox, (uint32_t)(number - outbox_sent(outbox)), 0);
     if (number >= outbox->first)
         outbox_drop_front(outbox, (uint32_t)(number - outbox->first + 1));
     struct owed *owed = outbox->owed;
     if (owed) {
+        owed->sent_before = ever_sent;
         owed->unsent_bytes += owed->kept_bytes;
         owed->kept_bytes = 0;
         owed->unsent_count = owed->count;

@@ -21,6 +21,7 @@ struct owed {
     uint32_t partial;                   /* bytes of the first unsent one that the socket has taken */
     uint64_t stall_number, stall_ms;    /* slow consumers: this number must be sent by then; 0: nothing waits */
     uint64_t forget_number, forget_ms;  /* sent before then and not acknowledged: forgotten */
+    uint64_t sent_before;               /* up to here it had been sent when a client came back who lacked some of it */
     struct message *ring[];
 };
 
@@ -77,7 +78,8 @@ static inline struct message *outbox_peek(const struct outbox *outbox, uint32_t 
 /* The next `count` unsent ones have gone out, and `partial` bytes of the one behind them. */
 void outbox_mark_sent(struct outbox *outbox, uint32_t count, uint32_t partial);
 
-/* The peer has everything up to `number`. -ERANGE: it was never sent. Numbers acknowledged before are fine. */
+/* The peer has everything up to `number`. -ERANGE: it was never sent. Numbers acknowledged before are fine, and so is what an
+ * earlier link brought while this one was being made, although it is being sent again. */
 MUST_CHECK int outbox_acknowledge(struct outbox *outbox, uint64_t number);
 
 /* The peer came back having everything up to `number`: all later ones are unsent again. -ERANGE: forgotten or never

@@ -11,6 +11,7 @@ that the seed decides; the seed is printed. --cut takes just these.
 """
 
 import argparse
+import contextlib
 import queue
 import random
 import sys
@@ -24,6 +25,7 @@ from harness import Daemon
 
 COUNT, WINDOW = 50, 10
 SILENCE_S = 30                      # nothing is seen of any client for so long: they hang
+ANSWER_S = 5                        # for one that hangs, to say so
 CLIENTS_PER_DRIVER = 20000          # fetch keeps something for each host that it has ever seen
 STARTING_S = 0.5                    # what a field takes beside its cuts
 DAMAGES = ("reset", "end")
@@ -34,8 +36,8 @@ WANTED = list(range(1, COUNT + 2))
 class Field:
     """The clients of one library, transport and protocol, and what is wrong with them."""
 
-    def __init__(self, library, way, proxy, at_once):
-        self.library, self.way, self.proxy, self.at_once = library, way, proxy, at_once
+    def __init__(self, library, way, daemon, proxy, at_once):
+        self.library, self.way, self.daemon, self.proxy, self.at_once = library, way, daemon, proxy, at_once
         self.problems, self.resumed, self.done = [], 0, 0
         self.driver, self.begun, self.open = None, 0, {}
         self.moves_up = self.way[2:] == ("up",)
@@ -93,11 +95,22 @@ class Field:
 
     def give_up(self):
         how = "the driver ended" if self.driver.has_ended else f"nothing happened for {SILENCE_S} s"
-        self.problems += [f"{what} ({client}): {how}" for client, what in self.open.items()] or [how]
-        self.problems[-1] += f"\n{self.driver.said()[-3000:]}"
+        self.problems += [f"{what} ({client}): {how}{self.state_of(client)}" for client, what in self.open.items()] or \
+            [f"{how}\n{self.driver.said()[-3000:]}"]
         self.open = {}
         self.driver.kill()
         self.driver = None
+
+    def state_of(self, client):
+        """What the client, its log and the daemon say of it, to be read by people."""
+        lines = [line for line in self.driver.log if line.startswith(f"{client}: ")][-40:]
+        if not self.driver.has_ended:
+            self.driver.do(client, "ask", id=1)
+            with contextlib.suppress(queue.Empty):
+                answer = self.things.get(timeout=ANSWER_S)
+                lines.append(f"client: {answer}")
+                lines.append(f"daemon: {self.daemon.admin('show.connection', connection=answer['connectionId'])}")
+        return "".join(f"\n     {line}" for line in lines)
 
     def end(self):
         driver, self.driver = self.driver, None
@@ -140,7 +153,7 @@ def test(library, way, arguments, seconds):
     started, seed = time.monotonic(), f"{arguments.seed} {library} {way}"
     options = {**LISTENERS, "resume.parked": 100000, "log.core": "error", "log.net": "error"}
     with Daemon(options) as daemon, Proxy(daemon.port) as proxy:
-        field = Field(library, way, proxy, arguments.at_once)
+        field = Field(library, way, daemon, proxy, arguments.at_once)
         proxy.command("usual", "late" if field.moves_up else "plain")
         lengths = measure(field)
         field.done = field.resumed = 0

@@ -105,7 +105,7 @@ function reply(entry, command, promise) {
 }
 
 function count(entry, { group, to, window }) {
-    const numbers = [];
+    const numbers = entry.numbers = [];
     let sent = 0;
     const sendMore = () => {
         if (numbers.length < sent)
@@ -153,7 +153,7 @@ const words = {
     leave: (entry, command) => reply(entry, command, entry.client.leave(command.group)),
     ask: (entry, { id }) => {
         const { state, connectionId, userId, transport, protocol } = entry.client;
-        entry.tell("answer", { id, state, connectionId, userId, transport, protocol });
+        entry.tell("answer", { id, state, connectionId, userId, transport, protocol, back: entry.numbers?.length });
     },
     count,
 };

@@ -198,7 +198,7 @@ struct rtc_client *build_client(struct client *client, struct bytes command)
     set_number(builder, command, "upgrade", rtc_builder_upgrade_ms);
     if (queue.length)
         rtc_builder_queue(builder, member_uint(queue, "envelopes", 1024), member_uint(queue, "bytes", 1 << 20));
-    rtc_builder_logger(builder, log_line, client, member_is_true(command, "quiet") ? RTC_LOG_WARNING : RTC_LOG_INFO);
+    rtc_builder_logger(builder, log_line, client, RTC_LOG_INFO);
     struct rtc_client *rtc = rtc_builder_build(builder, &error);
     rtc_builder_free(builder);
     if (!rtc)

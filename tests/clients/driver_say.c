@@ -92,6 +92,10 @@ void say_answer(const struct client *client, uint64_t id)
     add_text(&writer, "userId", rtc_user_id(client->rtc));
     add_text(&writer, "transport", rtc_transport_name(client->rtc));
     add_text(&writer, "protocol", rtc_protocol_name(client->rtc));
+    if (client->is_counting) {
+        add_uint(&writer, "sent", client->count.sent);
+        add_uint(&writer, "back", client->count.numbers_count);
+    }
     end(&writer);
 }
 

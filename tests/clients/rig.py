@@ -15,7 +15,7 @@ of the clients' API. One driver holds thousands of clients; `client` names one, 
     {"do": "sendTo", "to": {"group": G, "exceptSelf": true}, "event": E, "data": D}
     {"do": "invoke", "event": E, "data": D, "to": {…}, "timeout": MS, "id": I}
     {"do": "join" | "leave", "group": G, "since": {…}, "last": N, "id": I}
-    {"do": "ask", "id": I}                      what the client's properties are
+    {"do": "ask", "id": I}                      what the client's properties are, and how far it has counted
     {"do": "count", "group": G, "to": N, "window": W}
                                                 joins G, sends 1 … N to it, W at a time, the next ones when these are back, and
                                                 when N is back, N + 1. Once that is back, all that came is seen in one `counted`
@@ -127,7 +127,7 @@ class Driver:
         self.changed = threading.Condition()
         self.writing = threading.Lock()
         self.seen = collections.defaultdict(lambda: collections.defaultdict(collections.deque))
-        self.log = collections.deque(maxlen=400)        # what the library says, for people
+        self.log = collections.deque(maxlen=20000)      # what the library says, for people
         self.has_ended = False
         for target in (self._read, self._read_log):
             threading.Thread(target=target, daemon=True).start()
@@ -183,7 +183,7 @@ class Driver:
             self.seen.pop(client, None)
 
     def said(self):
-        return "\n".join(self.log)
+        return "\n".join(list(self.log)[-400:])
 
     def close(self):
         """Ends it in good order: its standard input ends, and it frees all that it has."""

@@ -257,6 +257,24 @@ class TakeOver(DaemonTest):
             self.assertEqual(first.answer(), [])
 
 
+    def test_what_the_first_brought_while_the_second_broke_counts_as_received(self):
+        """The second asked for envelopes that the first was still bringing, and broke before it could send any."""
+        first = Sse(self.daemon.port, group="t")
+        self.publish(3)
+        for _ in range(3):
+            first.expect("n")
+        with Http(self.daemon.port) as second:
+            self.assertEqual(second.request("GET", "/nothing").status, 404)
+            with self.daemon.paused():
+                second.send("GET", "/rtc/sse", token=first.token, received=1)
+                reset(second.link)
+        wait_until(lambda: any(c["id"] == first.id and c["state"] == "parked" for c in self.daemon.connections()), "parked")
+        with Sse(self.daemon.port, headers={"Last-Event-ID": "3"}, token=first.token) as back:
+            self.assertTrue(back.welcome["data"]["resumed"])
+            self.daemon.publish("n", 4, group="t")
+            self.assertEqual(back.expect("n")["data"], 4)
+
+
 class Cuts(DaemonTest):
     options = {"resume.window": "30s"}
     COUNT = 30

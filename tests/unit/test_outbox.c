@@ -49,6 +49,28 @@ static void coming_back_goes_on_behind_what_was_received(void **state)
     outbox_done(&outbox);
 }
 
+/* The old link was still bringing some when the new one asked for them, and then the new one broke. */
+static void what_an_overtaken_link_brought_may_be_acknowledged(void **state)
+{
+    struct outbox outbox;
+    outbox_init(&outbox);
+    push(&outbox, 8);
+    outbox_mark_sent(&outbox, 5, 0);
+    assert_int_equal(outbox_rewind(&outbox, 1), 0);
+    outbox_mark_sent(&outbox, 1, 3);
+    assert_int_equal(outbox_acknowledge(&outbox, 6), -ERANGE);
+    assert_int_equal(outbox_acknowledge(&outbox, 4), 0);
+    assert_int_equal(outbox.first, 3);
+    assert_int_equal(outbox_partial(&outbox), 3);
+    outbox_restart(&outbox);
+    assert_int_equal(outbox_rewind(&outbox, 6), -ERANGE);
+    assert_int_equal(outbox_rewind(&outbox, 5), 0);
+    assert_int_equal(outbox.first, 6);
+    assert_int_equal(outbox_unsent_count(&outbox), 3);
+    assert_int_equal(outbox_kept_bytes(&outbox), 0);
+    outbox_done(&outbox);
+}
+
 static void the_oldest_are_forgotten_within_bounds(void **state)
 {
     struct outbox outbox;
@@ -70,6 +92,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(numbers_run_from_one_through_sending_and_acknowledging), TEST(coming_back_goes_on_behind_what_was_received),
+        TEST(what_an_overtaken_link_brought_may_be_acknowledged),
         TEST(the_oldest_are_forgotten_within_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
