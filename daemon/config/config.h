@@ -69,6 +69,10 @@ struct config {
         bool json, msgpack;
     } protocols;
     struct {
+        bool websocket, polls;
+        uint64_t min_bytes, level;
+    } compression;
+    struct {
         bool anonymous;                 /* connections without credentials */
         bool claimed_users;             /* ?user=NAME is believed; for development */
         uint64_t message_bytes, message_fragments;

@@ -192,6 +192,17 @@ const struct config_option options[] = {
     { .path = "protocols.msgpack", FLAG(protocols.msgpack), .fallback = "true", .reload = RELOAD_NEW,
       .summary = "Offer MessagePack.", .details = "" },
 
+    { .path = "compression.websocket", FLAG(compression.websocket), .fallback = "false", .reload = RELOAD_NEW,
+      .summary = "Compress WebSocket messages for clients that offer it (permessage-deflate).",
+      .details = "A message is compressed once for all who get it. Off unless asked for: where a message holds a secret beside text of "
+                 "somebody else's choice, its compressed size tells of the secret; and clients that may compress compress all that they "
+                 "send, however short." },
+    { .path = "compression.min-bytes", SIZE(compression.min_bytes), .fallback = "1KiB", .max = 64 * MIB, .reload = RELOAD_NOW,
+      .summary = "The smallest message or body that is compressed.",
+      .details = "A network packet holds as much in any case. What does not shrink goes out as it is." },
+    { .path = "compression.level", NUMBER(compression.level), .fallback = "4", .min = 1, .max = 9, .reload = RELOAD_NOW,
+      .summary = "How hard is tried: from 1, fast, to 9, small.", .details = "" },
+
     { .path = "connection.anonymous", FLAG(connection.anonymous), .fallback = "false", .reload = RELOAD_NEW,
       .summary = "Let clients connect without credentials.", .details = "With one, by auth.keys, they may in any case." },
     { .path = "connection.claimed-users", FLAG(connection.claimed_users), .fallback = "false", .reload = RELOAD_NEW,

@@ -4,6 +4,8 @@
  */
 #include "daemon/core/message.h"
 
+#include "lib/packer.h"
+
 #include <stdlib.h>
 
 /* What a queued message costs beside its name and data. */
@@ -47,13 +49,23 @@ void message_ref_many(struct message *message, unsigned count)
     atomic_fetch_add_explicit(&message->references, count, memory_order_relaxed);
 }
 
+static void encoding_free(struct encoding *encoding)
+{
+    if (!encoding)
+        return;
+    struct encoding *packed = atomic_load_explicit(&encoding->packed, memory_order_relaxed);
+    if (packed != encoding)
+        free(packed);
+    free(encoding);
+}
+
 void message_unref_many(struct message *message, unsigned count)
 {
     if (!message || atomic_fetch_sub_explicit(&message->references, count, memory_order_acq_rel) != count)
         return;
     for (size_t dialect = 0; dialect < MESSAGE_DIALECTS_MAX; dialect++)
         for (size_t codec = 0; codec < CODEC_COUNT; codec++)
-            free(atomic_load_explicit(&message->encodings[dialect][codec], memory_order_relaxed));
+            encoding_free(atomic_load_explicit(&message->encodings[dialect][codec], memory_order_relaxed));
     free(message);
 }
 
@@ -79,11 +91,49 @@ static struct encoding *encoding_new(const struct message *message, const struct
         return NULL;
     }
     struct encoding *encoding = (struct encoding *)out.data;
+    atomic_init(&encoding->packed, NULL);
     encoding->is_emptied = is_emptied;
     encoding->length = (uint32_t)(out.length - head);
     encoding->header_length = (uint8_t)ws_header_before(encoding->bytes + WS_SERVER_HEADER_MAX,
         codecs[codec]->is_binary ? WS_BINARY : WS_TEXT, encoding->length);
     return encoding;
+}
+
+/* NULL: it would not be shorter, or there is no memory for it. */
+static struct encoding *encoding_make_packed(const struct encoding *encoding, struct packer *packer, unsigned level)
+{
+    struct buf out = {0};
+    size_t head = offsetof(struct encoding, bytes) + WS_SERVER_HEADER_MAX;
+    struct bytes text = encoding_payload(encoding);
+    if (buf_room(&out, head + text.length))
+        out.length = head;
+    if (buf_status(&out) < 0 || packer_add_message(packer, level, text, text.length - 1, &out) < 0) {
+        buf_done(&out);
+        return NULL;
+    }
+    /* It may wait for slow members for long: without the room that it did not need. */
+    struct encoding *packed = realloc(out.data, out.length);
+    packed = packed ? packed : (struct encoding *)out.data;
+    atomic_init(&packed->packed, NULL);
+    packed->length = (uint32_t)(out.length - head);
+    packed->is_emptied = encoding->is_emptied;
+    enum ws_opcode opcode = encoding_frame(encoding).data[0] & 15;
+    packed->header_length = (uint8_t)ws_header_before(packed->bytes + WS_SERVER_HEADER_MAX, opcode | WS_PACKED, packed->length);
+    return packed;
+}
+
+const struct encoding *encoding_pack(struct encoding *encoding, struct packer *packer, unsigned level, size_t min_bytes)
+{
+    struct encoding *made = NULL, *present = NULL;
+    if (packer && encoding->length && encoding->length >= min_bytes)
+        made = encoding_make_packed(encoding, packer, level);
+    if (!made)
+        made = encoding;
+    if (atomic_compare_exchange_strong(&encoding->packed, &present, made))
+        return made;
+    if (made != encoding)
+        free(made);
+    return present;
 }
 
 const struct encoding *message_encode(struct message *message, const struct dialect *dialect, enum codec_id codec)

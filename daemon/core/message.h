@@ -2,7 +2,7 @@
  * Message: one envelope on its way to any number of connections. Immutable once made, counted across threads.
  *
  * Keeps one encoding for each (dialect, codec) that somebody has asked for, each made once, with room in front
- * for its WebSocket header, so that every member of a group sends the very same bytes.
+ * for its WebSocket header, so that every member of a group sends the very same bytes. An encoding keeps its compressed form.
  */
 #pragma once
 
@@ -13,7 +13,10 @@
 
 enum { MESSAGE_DIALECTS_MAX = 4 };
 
+struct packer;
+
 struct encoding {
+    struct encoding *_Atomic packed;    /* as a compressed message; itself: it stays as it is; NULL: nobody asked yet */
     uint32_t length;                    /* of the payload */
     uint8_t header_length;              /* of the WebSocket header right before it */
     bool is_emptied;                    /* the data had no form in this codec and went out as null */
@@ -31,6 +34,15 @@ static inline struct bytes encoding_frame(const struct encoding *encoding)
     return bytes_of(encoding->bytes + WS_SERVER_HEADER_MAX - encoding->header_length,
                     encoding->header_length + (size_t)encoding->length);
 }
+
+/* What goes to those with permessage-deflate; NULL: nobody asked yet. */
+static inline const struct encoding *encoding_packed(const struct encoding *encoding)
+{
+    return atomic_load_explicit(&encoding->packed, memory_order_acquire);
+}
+/* Makes it, or decides that the encoding stays as it is, for once and for all: it has less than `min_bytes`, does not shrink, or there is
+ * no memory (or packer) for it. Any thread, each with a packer of its own. Owned by the message. */
+const struct encoding *encoding_pack(struct encoding *encoding, struct packer *packer, unsigned level, size_t min_bytes);
 
 struct message {
     atomic_uint references;

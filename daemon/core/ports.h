@@ -47,6 +47,7 @@ struct dialect {
     bool is_resumable;          /* clients may come back to a connection; else it ends with its link */
     bool mixes_types;           /* WebSocket messages may be text or binary, whatever the connection's codec; receive is told by the
                                  * codec, and answers in it by setting the connection's */
+    bool packs_unnumbered;      /* its unnumbered envelopes may be compressed: none has a secret in it */
     const char *subprotocol;    /* Sec-WebSocket-Protocol is this with the codec's name behind it; NULL: none is looked at */
 
     /* Takes one message of the client's, as its transport delivered it, in `codec`. 0; -EAGAIN: nothing was taken, try again when

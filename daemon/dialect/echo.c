@@ -37,6 +37,7 @@ static const struct dialect echo = {
     .name = "echo",
     .index = 1,
     .mixes_types = true,
+    .packs_unnumbered = true,
     .receive = echo_receive,
     .encode = echo_encode,
     .add_welcome = echo_add_welcome,

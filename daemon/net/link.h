@@ -55,6 +55,7 @@ struct link {
     struct link_work *work;             /* NULL: nothing is half done */
     uint8_t destination;                /* worker it must move to; its own: stays */
     uint8_t minor_version;              /* HTTP/1.x */
+    uint8_t window_bits;                /* WebSocket with permessage-deflate: of the client's window; 0: without */
     bool is_closed;
     bool is_tls;                        /* it is a tls_link, which stands between it and the socket */
     bool is_paused : 1;                 /* the handler takes nothing now; what comes is left in the socket */

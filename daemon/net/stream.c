@@ -236,7 +236,9 @@ void stream_finish(struct link *link, stream_frame_fn *frame, const struct fault
     struct buf rest = {0};
     struct iovec pieces[STREAM_PIECES_MAX];
     char scratch[STREAM_SCRATCH];
+    connection->link = link;
     int count = stream_frame_one(connection, frame, 0, pieces, scratch);
+    connection->link = NULL;
     pieces_skip(pieces, (size_t)MAX(count, 0), outbox_partial(&connection->outbox));
     for (int i = 0; i < count; i++)
         buf_add(&rest, pieces[i].iov_base, pieces[i].iov_len);

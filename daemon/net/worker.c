@@ -13,6 +13,7 @@
 #include "daemon/net/stream.h"
 #include "daemon/net/tls_link.h"
 #include "lib/log.h"
+#include "lib/packer.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -34,6 +35,13 @@ uint64_t worker_now(struct worker *worker)
 {
     worker->hub->now_ms = worker->clock_ms();
     return worker->hub->now_ms;
+}
+
+struct packer *worker_packer(struct worker *worker)
+{
+    if (!worker->packer)
+        worker->packer = packer_new();
+    return worker->packer;
 }
 
 static void on_mailbox(struct poll_source *source, uint32_t events)
@@ -139,6 +147,7 @@ void worker_done(struct worker *worker)
     worker_bury(worker);
     listener_free_all(worker);
     tls_worker_free(worker->tls);
+    packer_free(worker->packer);
     hub_free(worker->hub);
     poller_done(&worker->poller);
     buf_done(&worker->scratch);

@@ -14,6 +14,7 @@
 
 struct exchange;
 struct listener_set;
+struct packer;
 struct router;
 struct tls_worker;
 
@@ -46,6 +47,7 @@ struct worker {
     struct buf scratch;                 /* for decoders; nothing lives in it across calls */
     struct flusher flusher;
     struct tls_worker *tls;             /* NULL: no client speaks TLS */
+    struct packer *packer;              /* NULL: nothing was compressed yet; see worker_packer() */
     struct reclaim reclaim;
     char date[40];                      /* of the Date header, renewed each second */
     uint64_t date_s;
@@ -65,6 +67,9 @@ bool worker_is_finished(struct worker *worker);
 /* The hub's port: what a turn left to the flusher goes out. */
 void worker_settle(struct worker *worker);
 void worker_join(struct worker *worker);            /* after LETTER_STOP */
+
+/* For whatever is compressed on its thread. NULL: out of memory. */
+struct packer *worker_packer(struct worker *worker);
 
 /* Milliseconds of a clock that never jumps; also refreshes the hub's. */
 uint64_t worker_now(struct worker *worker);

@@ -7,6 +7,7 @@
 #include "daemon/core/hub.h"
 #include "daemon/net/admission.h"
 #include "daemon/net/router.h"
+#include "lib/ws_extension.h"
 #include "lib/ws_frame.h"
 
 #include <stdio.h>
@@ -46,6 +47,18 @@ static bool is_handshake(const struct http_head *head)
         && bytes_is(http_header(head, "sec-websocket-version"), "13");
 }
 
+/* The first offer that can be kept (RFC 7692 section 5.1); one that cannot is no fault. */
+static bool handshake_choose_deflate(const struct http_head *head, const struct config *config, struct ws_deflate *ret)
+{
+    for (unsigned i = 0; config->compression.websocket && i < head->header_count; i++) {
+        const struct http_header *header = &head->headers[i];
+        if (header->name.length == 24 && strncasecmp((const char *)header->name.data, "sec-websocket-extensions", 24) == 0
+            && ws_deflate_choose(header->value, ret))
+            return true;
+    }
+    return false;
+}
+
 bool handshake_agree(struct link *link, const struct request *request, struct handshake *ret)
 {
     const struct http_head *head = request->head;
@@ -74,7 +87,14 @@ bool handshake_agree(struct link *link, const struct request *request, struct ha
     }
     int length = snprintf(ret->headers, sizeof(ret->headers), "Sec-WebSocket-Accept: %s\r\n", accept);
     if (is_named)
-        snprintf(ret->headers + length, sizeof(ret->headers) - (size_t)length, "Sec-WebSocket-Protocol: %s%s\r\n", dialect->subprotocol,
-                 codecs[ret->codec]->name);
+        length += snprintf(ret->headers + length, sizeof(ret->headers) - (size_t)length, "Sec-WebSocket-Protocol: %s%s\r\n",
+                           dialect->subprotocol, codecs[ret->codec]->name);
+    struct ws_deflate deflate = {0};
+    if (handshake_choose_deflate(head, link->worker->hub->config, &deflate)) {
+        char extension[WS_EXTENSION_ANSWER];
+        ws_deflate_print(&deflate, extension);
+        snprintf(ret->headers + length, sizeof(ret->headers) - (size_t)length, "Sec-WebSocket-Extensions: %s\r\n", extension);
+    }
+    ret->window_bits = deflate.window_bits;
     return true;
 }

@@ -11,6 +11,7 @@ enum { HANDSHAKE_HEADERS = 320 };
 
 struct handshake {
     enum codec_id codec;
+    uint8_t window_bits;                /* of the client, with permessage-deflate; 0: without */
     char headers[HANDSHAKE_HEADERS];    /* of the answer, each with CRLF */
 };
 

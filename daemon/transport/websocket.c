@@ -6,6 +6,7 @@
 #include "daemon/core/hub.h"
 #include "daemon/net/admission.h"
 #include "daemon/net/stream.h"
+#include "daemon/transport/deflate.h"
 #include "daemon/transport/handshake.h"
 #include "daemon/transport/transports.h"
 #include "lib/ws_frame.h"
@@ -20,7 +21,7 @@ static const struct link_handler websocket_handler, closing_handler;
 /* Kept only while a message is half read: between two messages there is nothing to remember. */
 struct websocket {
     struct ws_reader reader;
-    struct buf message;                 /* a message in several pieces, or one that met back-pressure */
+    struct buf message;                 /* a message in several pieces (as they came), or one that met back-pressure */
     bool is_waiting;                    /* `message` is whole and not yet taken */
     bool is_binary;                     /* what waits is */
 };
@@ -46,6 +47,7 @@ static struct ws_reader websocket_reader(const struct link *link)
     if (ws)
         return ws->reader;
     ws_reader_init(&reader, true, config->connection.message_bytes, (uint32_t)config->connection.message_fragments);
+    reader.takes_packed = link->window_bits;
     return reader;
 }
 
@@ -86,9 +88,14 @@ static int websocket_frame(const struct connection *connection, uint64_t number,
     return 1;
 }
 
+static stream_frame_fn *websocket_framing(const struct link *link)
+{
+    return link->window_bits ? deflate_frame : websocket_frame;
+}
+
 static void websocket_flush(struct connection *connection)
 {
-    stream_flush_turn(connection, websocket_frame);
+    stream_flush_turn(connection, websocket_framing(connection->link));
 }
 
 static void websocket_send_control(struct connection *connection, enum ws_opcode opcode, struct bytes payload)
@@ -101,7 +108,13 @@ static void websocket_send_control(struct connection *connection, enum ws_opcode
 
 static void websocket_send_unnumbered(struct connection *connection, struct bytes text)
 {
-    websocket_send_control(connection, codecs[connection->codec]->is_binary ? WS_BINARY : WS_TEXT, text);
+    enum ws_opcode opcode = codecs[connection->codec]->is_binary ? WS_BINARY : WS_TEXT;
+    struct buf packed = {0};
+    if (connection->link->window_bits && connection->dialect->packs_unnumbered && deflate_pack(connection->link, text, &packed) == 0)
+        websocket_send_control(connection, opcode | WS_PACKED, buf_bytes(&packed));
+    else
+        websocket_send_control(connection, opcode, text);
+    buf_done(&packed);
 }
 
 /* The client's transport is gone, not its connection. */
@@ -128,7 +141,7 @@ static void websocket_start_closing(struct link *link)
 static void websocket_close(struct link *link, const struct fault *why, struct bytes farewell)
 {
     bool is_binary = codecs[link->connection->codec]->is_binary;
-    stream_finish(link, websocket_frame, why);
+    stream_finish(link, websocket_framing(link), why);
     if (link->is_closed)
         return;
     struct buf frames = {0};
@@ -199,7 +212,7 @@ static void websocket_take_close(struct link *link, struct bytes payload)
     uint16_t code = ws_close_code(payload, &reason);
     struct fault fault = {.id = FAULT_CLIENT_CLOSED};
     connection->link = NULL;
-    stream_finish(link, websocket_frame, &fault);
+    stream_finish(link, websocket_framing(link), &fault);
     if (!link->is_closed) {
         struct buf frame = {0};
         ws_add_frame(&frame, WS_CLOSE, payload);
@@ -242,8 +255,10 @@ static void websocket_wait(struct link *link, struct bytes message, bool is_bina
     }
     struct websocket *ws = websocket_state(link);
     assert(ws);
-    if (!ws->is_waiting && ws->message.length == 0)
+    if (message.data != ws->message.data) {
+        buf_clear(&ws->message);
         buf_add_bytes(&ws->message, message);
+    }
     ws->is_waiting = true;
     ws->is_binary = is_binary;
     if (buf_status(&ws->message) < 0)
@@ -264,6 +279,20 @@ static bool websocket_deliver(struct link *link, struct bytes message, bool is_b
     return r == 0;
 }
 
+/* A whole message, as it came. */
+static void websocket_take_message(struct link *link, struct bytes message, const struct ws_piece *piece)
+{
+    struct fault fault;
+    struct buf text = {0};
+    if (!piece->is_packed)
+        websocket_deliver(link, message, piece->opcode == WS_BINARY);
+    else if (deflate_unpack(link, message, piece->opcode == WS_TEXT, &text, &fault) == DECODE_DONE)
+        websocket_deliver(link, buf_bytes(&text), piece->opcode == WS_BINARY);
+    else
+        websocket_fail(link, &fault);
+    buf_done(&text);
+}
+
 static void websocket_take_piece(struct link *link, const struct ws_piece *piece)
 {
     struct websocket *ws = websocket_state(link);
@@ -276,7 +305,7 @@ static void websocket_take_piece(struct link *link, const struct ws_piece *piece
         return;
     }
     if (piece->is_last && (!ws || ws->message.length == 0)) {
-        websocket_deliver(link, bytes_of(piece->data, piece->length), is_binary);
+        websocket_take_message(link, bytes_of(piece->data, piece->length), piece);
         return;
     }
     assert(ws);                         /* websocket_remember kept it: the message is not whole, or has a part behind it */
@@ -284,7 +313,7 @@ static void websocket_take_piece(struct link *link, const struct ws_piece *piece
     if (buf_status(&ws->message) < 0)
         websocket_fail_memory(link);
     else if (piece->is_last)
-        websocket_deliver(link, buf_bytes(&ws->message), is_binary);
+        websocket_take_message(link, buf_bytes(&ws->message), piece);
 }
 
 static size_t websocket_on_data(struct link *link, unsigned char *data, size_t length)
@@ -315,7 +344,7 @@ static size_t websocket_on_data(struct link *link, unsigned char *data, size_t l
 static void websocket_on_drained(struct link *link)
 {
     if (link->connection)
-        stream_flush(link->connection, websocket_frame);
+        stream_flush(link->connection, websocket_framing(link));
 }
 
 static void websocket_on_retry(struct link *link)
@@ -381,6 +410,7 @@ static void websocket_open(struct link *link, const struct request *request)
     /* The link may be lost at any step from here on; the connection knows it, and is told. */
     connection_attach(admission.connection, link, websocket_front.transport);
     link->connection = admission.connection;
+    link->window_bits = agreed.window_bits;
     link_set_handler(link, &websocket_handler);
     http_switch(link, agreed.headers);
     if (link->is_closed)

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import urllib.parse
+import zlib
 
 import msgpack
 
@@ -155,6 +156,19 @@ def frame(opcode, payload=b"", final=True, mask=b"\x11\x22\x33\x44", reserved=0,
     return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
 
 
+DEFLATE = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
+
+
+def packed(payload, level=6, window=15):
+    """As the payload of a compressed message."""
+    stream = zlib.compressobj(level, zlib.DEFLATED, -window)
+    return (stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def unpacked(payload, window=15):
+    return zlib.decompressobj(-window).decompress(payload + b"\0\0\xff\xff")
+
+
 class WebSocket:
     """A WebSocket client that counts numbered envelopes, and answers pings only when told to."""
 
@@ -165,6 +179,8 @@ class WebSocket:
         self.answers_pings = answers_pings
         self.received = 0
         self.pings = []
+        self.packed_count = 0       # compressed messages that came
+        self.wire_bytes = 0         # of all payloads, as they came
         self.link = connect(port)
         self.reader = Reader(self.link)
         key = base64.b64encode(os.urandom(16)).decode()
@@ -182,6 +198,8 @@ class WebSocket:
             self.welcome = None
             return
         self.response = Response(101, self.headers, b"")
+        extensions = self.headers.get("sec-websocket-extensions", "")
+        self.window = int(extensions.partition("server_max_window_bits=")[2] or 15)
         accept = base64.b64encode(hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()).decode()
         assert self.headers["sec-websocket-accept"] == accept
         if is_plain:
@@ -208,7 +226,13 @@ class WebSocket:
             size = struct.unpack("!H", self.reader.exactly(2))[0]
         elif size == 127:
             size = struct.unpack("!Q", self.reader.exactly(8))[0]
-        return first & 0x0F, self.reader.exactly(size)
+        payload = self.reader.exactly(size)
+        self.wire_bytes += size
+        if first & 0x40:
+            assert first & 0x0F in (TEXT, BINARY) and "permessage-deflate" in self.headers["sec-websocket-extensions"]
+            self.packed_count += 1
+            payload = unpacked(payload, self.window)
+        return first & 0x0F, payload
 
     def receive(self):
         """The next envelope. Close frames raise Closed."""
