@@ -1,6 +1,7 @@
 """Runs the parts of the test suite one after the other and counts. Called by tests/run, which installs what is needed."""
 
 import argparse
+import concurrent.futures
 import filecmp
 import glob
 import os
@@ -8,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import unittest
 import xml.etree.ElementTree
@@ -33,13 +35,15 @@ SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS"
 class Count:
     def __init__(self):
         self.passed = self.failed = 0
+        self.lock = threading.Lock()
 
     def note(self, name, passed, failed, output=""):
-        self.passed += passed
-        self.failed += failed
-        print(f"{'FAIL' if failed else 'ok':<5}{name}: {passed} passed, {failed} failed", flush=True)
-        if failed:
-            print(output.rstrip()[-20000:], flush=True)
+        with self.lock:
+            self.passed += passed
+            self.failed += failed
+            print(f"{'FAIL' if failed else 'ok':<5}{name}: {passed} passed, {failed} failed", flush=True)
+            if failed:
+                print(output.rstrip()[-20000:], flush=True)
 
     def counting(self, name, *command, **environment):
         """A step that counts by itself: its last line is "N passed, N failed"."""
@@ -63,6 +67,12 @@ def run(*command, timeout=1800, **environment):
                               stdin=subprocess.DEVNULL, env=dict(os.environ, **SANITIZERS, **environment), timeout=timeout, check=False)
     except subprocess.TimeoutExpired as late:
         return subprocess.CompletedProcess(command, 124, stdout=f"{late.stdout or ''}\ntimed out after {timeout} s")
+
+
+def side_by_side(step, items):
+    """step(item) for each, as many at a time as there are processors: most steps wait more than they compute."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(step, items))
 
 
 def is_file_with(path, text):
@@ -108,9 +118,9 @@ def integration(count, name, pattern="test_*.py", folder="integration", **enviro
     """One process a file, so that a file that hangs or crashes costs only itself."""
     import fnmatch
     label = ", ".join([name, *environment.values()])
-    for file in sorted(fnmatch.filter(os.listdir(os.path.join(ROOT, "tests", folder)), pattern)):
-        count.counting(f"{label}: {file}", "/usr/bin/python3", "-W", "ignore::ResourceWarning", "tests/runner.py", "--unittest",
-                       f"{folder}/{file}", timeout=600, BUILD=name, **environment)
+    files = sorted(fnmatch.filter(os.listdir(os.path.join(ROOT, "tests", folder)), pattern))
+    side_by_side(lambda file: count.counting(f"{label}: {file}", "/usr/bin/python3", "-W", "ignore::ResourceWarning", "tests/runner.py", "--unittest",
+                                             f"{folder}/{file}", timeout=600, BUILD=name, **environment), files)
 
 
 def unittest_file(path):
@@ -189,14 +199,15 @@ def part_fuzz(count, arguments):
     if not build(count, "build-fuzz"):
         return
     directory = os.path.join(ROOT, "build-fuzz/tests/fuzz")
-    for name in sorted(os.listdir(directory)):
-        if not name.startswith("fuzz_") or not os.access(os.path.join(directory, name), os.X_OK) or os.path.isdir(os.path.join(directory, name)):
-            continue
+
+    def fuzz(name):
         found = os.path.join(directory, "found-" + name)
         os.makedirs(found, exist_ok=True)
         corpus = os.path.join(ROOT, "tests/fuzz/corpus", name.removeprefix("fuzz_"))
         count.command(f"{name}, {arguments.fuzz} s", os.path.join(directory, name), f"-max_total_time={arguments.fuzz}", "-timeout=5",
                       "-rss_limit_mb=512", "-print_final_stats=0", f"-artifact_prefix={found}/crash-", found, corpus)
+
+    side_by_side(fuzz, [name for name in sorted(os.listdir(directory)) if name.startswith("fuzz_") and os.path.isfile(os.path.join(directory, name))])
 
 
 def part_systemd(count, arguments):
@@ -251,9 +262,8 @@ def js_tests(count, name, tests):
     if not node:
         return
     folder = os.path.join(ROOT, tests)
-    for file in sorted(os.listdir(folder)):
-        if not file.endswith(".test.mjs"):
-            continue
+
+    def test(file):
         result = run(node, "--test", "--test-reporter=tap", os.path.join(folder, file), timeout=600, BUILD=name)
         found = dict(re.findall(r"^# (tests|pass) (\d+)$", result.stdout, re.MULTILINE))
         passed = int(found.get("pass", 0))
@@ -261,6 +271,8 @@ def js_tests(count, name, tests):
         if result.returncode and not failed or not passed:
             failed += 1
         count.note(f"{name}: {file}", passed, failed, result.stdout)
+
+    side_by_side(test, [file for file in sorted(os.listdir(folder)) if file.endswith(".test.mjs")])
 
 
 def part_js(count, arguments):
@@ -301,7 +313,7 @@ def part_bench(count, arguments):
 
 PARTS = {"plain": part_plain, "analysis": part_analysis, "js": part_js, "clients": part_clients, "browser": part_browser,
          "quickstart": part_quickstart, "systemd": part_systemd, "asan": part_asan, "interop": part_interop, "faults": part_faults,
-         "valgrind": part_valgrind,         "uring": part_uring, "tls": part_tls, "tsan": part_tsan,
+         "valgrind": part_valgrind, "uring": part_uring, "tls": part_tls, "tsan": part_tsan,
          "fuzz": part_fuzz, "bench": part_bench}
 
 
