@@ -36,27 +36,6 @@ const struct codec *codec_by_content_type(struct bytes value)
     return NULL;
 }
 
-bool name_is_valid(struct bytes name, size_t max)
-{
-    if (name.length == 0 || name.length > max)
-        return false;
-    /* Most names are plain ASCII to their end. */
-    size_t plain = 0;
-    while (plain < name.length && name.data[plain] >= 0x20 && name.data[plain] < 0x7f)
-        plain++;
-    if (plain < name.length && !utf8_is_valid(name))
-        return false;
-    for (size_t i = plain; i < name.length; i++) {
-        const unsigned char *at = name.data + i;
-        bool is_c1 = at[0] == 0xc2 && at[1] < 0xa0;
-        /* U+2028 and U+2029: line ends to some readers, names on two lines to people. */
-        bool is_separator = at[0] == 0xe2 && at[1] == 0x80 && (at[2] == 0xa8 || at[2] == 0xa9);
-        if (at[0] < 0x20 || at[0] == 0x7f || is_c1 || is_separator)
-            return false;
-    }
-    return true;
-}
-
 /* Reading: one row a member; each is read at most once. */
 struct reading {
     const struct value_format *format;

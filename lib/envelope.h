@@ -6,6 +6,7 @@
 
 #include "lib/buf.h"
 #include "lib/fault.h"
+#include "lib/text.h"
 
 enum { EVENT_NAME_MAX = 128 };      /* bytes of UTF-8, no control characters */
 enum { NAME_MAX_BYTES = 255 };      /* groups and users: 1 to 255 bytes of UTF-8, no control characters */
@@ -72,6 +73,3 @@ extern const struct codec *const codecs[CODEC_COUNT];
 
 const struct codec *codec_by_name(struct bytes name);               /* NULL: there is none */
 const struct codec *codec_by_content_type(struct bytes value);      /* parameters ignored; NULL */
-
-/* 1 to `max` bytes of valid UTF-8 without control characters (C0, DEL, C1, U+2028, U+2029). */
-bool name_is_valid(struct bytes name, size_t max);

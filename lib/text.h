@@ -15,6 +15,9 @@ enum { UTF8_ACCEPT = 0, UTF8_REJECT = 12 };
 uint32_t utf8_feed(uint32_t state, struct bytes piece);
 bool utf8_is_valid(struct bytes text);
 
+/* 1 to `max` bytes of valid UTF-8 without control characters (C0, DEL, C1, U+2028, U+2029). */
+bool name_is_valid(struct bytes name, size_t max);
+
 /* Appends `code_point` (at most U+10FFFF, no surrogate) as UTF-8. */
 void text_add_code_point(struct buf *out, uint32_t code_point);
 
