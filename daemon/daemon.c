@@ -142,6 +142,7 @@ static void daemon_drop_config(struct daemon *daemon)
 /* From now on this config is everybody's. */
 static void daemon_publish_config(struct daemon *daemon, struct config *config)
 {
+    config->generation = daemon->config->generation + 1;
     config_unref(daemon->config);
     daemon->config = config;
     daemon_apply_log_levels(daemon, config);

@@ -5,7 +5,7 @@
  * gen_man TEMPLATE VERSION CONFIG-FILE > PAGE
  */
 #include "daemon/config/config_file.h"
-#include "daemon/config/option.h"
+#include "daemon/config/groups.h"
 #include "lib/admin_commands.h"
 #include "lib/text.h"
 
@@ -126,8 +126,10 @@ static void print_option(const struct config_option *option)
     print_text(option->summary);
     print_text(option->details);
     printf(".Pp\n");
-    print_sentence("%s; the default is", buf_text(&allowed));
-    if (!option->fallback[0])
+    print_sentence(option->fallback ? "%s; the default is" : "%s.", buf_text(&allowed));
+    if (!option->fallback)
+        printf("It must be given.\n");
+    else if (!option->fallback[0])
         printf("%s.\n", option->kind == OPTION_LIST ? "an empty list" : "empty");
     else if (option->kind == OPTION_LIST)
         printf(".Ql [\\(dq%s\\(dq] .\n", option->fallback);
@@ -156,6 +158,14 @@ static void print_options(void)
         }
         print_option(&options[i]);
     }
+    printf(".El\n");
+}
+
+static void print_group_options(void)
+{
+    printf(".Bl -tag -width Ds\n");
+    for (size_t i = 0; i < group_option_table.count; i++)
+        print_option(&group_option_table.rows[i]);
     printf(".El\n");
 }
 
@@ -249,7 +259,7 @@ static void print_counters(void)
 /* Templates */
 
 static const struct { const char *line; void (*print)(void); } lists[] = {
-    {"@OPTIONS@\n", print_options}, {"@RULES@\n", print_rules}, {"@COMMANDS@\n", print_commands}, {"@FAULTS@\n", print_faults},
+    {"@OPTIONS@\n", print_options}, {"@GROUPOPTIONS@\n", print_group_options}, {"@RULES@\n", print_rules}, {"@COMMANDS@\n", print_commands}, {"@FAULTS@\n", print_faults},
     {"@COUNTERS@\n", print_counters},
 };
 

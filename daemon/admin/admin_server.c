@@ -5,7 +5,7 @@
 #include "daemon/admin/admin_client.h"
 
 #include "daemon/config/config_file.h"
-#include "daemon/config/option.h"
+#include "daemon/config/groups.h"
 #include "daemon/fetch/fetch.h"
 #include "lib/log.h"
 #include "lib/msgpack.h"
@@ -75,18 +75,44 @@ void admin_status(struct admin_call *call)
     buf_done(&data);
 }
 
-static void config_add_row(struct json_writer *json, const struct config *config, const struct config_option *option)
+static void config_add_row(struct json_writer *json, const char *path, const void *base, const struct config_option *option,
+                           const char *origin)
 {
     struct buf value = {0};
-    option_print(config, option, &value);
+    option_print(base, option, &value);
     json_begin_array(json);
-    json_add_text(json, option->path);
+    json_add_text(json, path);
     json_add_string(json, buf_bytes(&value));
-    json_add_text(json, option->fallback);
-    json_add_text(json, option_origin(config, option));
+    json_add_text(json, option->fallback ? option->fallback : "");
+    json_add_text(json, origin);
     json_add_text(json, option_reload_name(option->reload));
     json_end_array(json);
     buf_done(&value);
+}
+
+/* Is it the path that was asked for, or below it? */
+static bool config_is_wanted(const char *path, struct bytes wanted)
+{
+    return wanted.length == 0 || (strlen(path) >= wanted.length && memcmp(path, wanted.data, wanted.length) == 0
+                                  && (path[wanted.length] == '\0' || path[wanted.length] == '.'));
+}
+
+/* The rules, each under its number: groups.1.match. */
+static size_t config_add_groups(struct json_writer *json, const struct config *config, struct bytes wanted)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config->group_count; i++) {
+        for (size_t k = 0; k < group_option_table.count; k++) {
+            const struct config_option *option = &group_option_table.rows[k];
+            char path[80];
+            snprintf(path, sizeof(path), "groups.%zu%s", i + 1, strchr(option->path, '.'));
+            if (!config_is_wanted(path, wanted))
+                continue;
+            config_add_row(json, path, &config->groups[i], option, config->groups[i].origin);
+            count++;
+        }
+    }
+    return count;
 }
 
 void admin_show_config(struct admin_call *call)
@@ -102,18 +128,16 @@ void admin_show_config(struct admin_call *call)
     json_key(&json, "rows");
     json_begin_array(&json);
     for (size_t i = 0; i < option_count; i++) {
-        size_t length = strlen(options[i].path);
-        bool is_wanted = wanted.length <= length && memcmp(options[i].path, wanted.data ? wanted.data : (void *)"", wanted.length) == 0
-            && (wanted.length == 0 || wanted.length == length || options[i].path[wanted.length] == '.');
-        if (!is_wanted)
+        if (!config_is_wanted(options[i].path, wanted))
             continue;
-        config_add_row(&json, config, &options[i]);
+        config_add_row(&json, options[i].path, config, &options[i], option_origin(config, &options[i]));
         count++;
     }
+    count += config_add_groups(&json, config, wanted);
     json_end_array(&json);
     json_end_object(&json);
     if (count == 0)
-        admin_refuse(&call->back, FAULT_NOT_FOUND, "there is no such option");
+        admin_refuse(&call->back, FAULT_NOT_FOUND, bytes_is(wanted, "groups") ? "there are no rules for groups" : "there is no such option");
     else
         admin_reply(&call->back, buf_bytes(&data));
     buf_done(&data);

@@ -2,6 +2,7 @@
  * Config: the life of a snapshot. Made with all defaults; freed row by row.
  */
 #include "daemon/config/config_file.h"
+#include "daemon/config/groups.h"
 #include "daemon/config/option.h"
 
 #include <stdlib.h>
@@ -22,6 +23,7 @@ void config_unref(struct config *config)
         option_clear(config, &options[i]);
         free(config->origins[i]);
     }
+    config_clear_groups(config);
     free(config);
 }
 
@@ -34,7 +36,7 @@ struct config *config_clone(const struct config *config)
     for (size_t i = 0; i < option_count; i++)
         if (option_copy(clone, config, &options[i]) < 0)
             return NULL;
-    return STEAL(clone);
+    return config_copy_groups(clone, config) == 0 ? STEAL(clone) : NULL;
 }
 
 enum { SAMPLE_WIDTH = 100 };
@@ -56,15 +58,24 @@ static void sample_add_text(struct buf *out, const char *indent, const char *tex
     }
 }
 
-static void sample_add_option(struct buf *out, const struct config_option *option)
+/* `dash` begins an item of a list. */
+static void sample_add_option(struct buf *out, const struct config_option *option, const char *margin, const char *dash)
 {
-    const char *dot = strchr(option->path, '.'), *indent = dot ? "  " : "";
-    bool is_list = option->kind == OPTION_LIST, is_quoted = option->kind == OPTION_TEXT || (is_list && option->fallback[0]);
+    const char *dot = strchr(option->path, '.'), *value = option->fallback ? option->fallback : "room.*";
+    bool is_list = option->kind == OPTION_LIST, is_quoted = option->kind == OPTION_TEXT || (is_list && value[0]);
     size_t column = 0;
-    sample_add_text(out, indent, option->summary, &column);
-    sample_add_text(out, indent, option->details, &column);
-    buf_add_format(out, "\n#%s%s: %s%s%s%s%s\n", indent, dot ? dot + 1 : option->path, is_list ? "[" : "",
-                   is_quoted ? "\"" : "", option->fallback, is_quoted ? "\"" : "", is_list ? "]" : "");
+    sample_add_text(out, margin, option->summary, &column);
+    sample_add_text(out, margin, option->details, &column);
+    buf_add_format(out, "\n#%s%s%s: %s%s%s%s%s\n", margin, dash, dot ? dot + 1 : option->path, is_list ? "[" : "",
+                   is_quoted ? "\"" : "", value, is_quoted ? "\"" : "", is_list ? "]" : "");
+}
+
+/* An example, since there are none by default. */
+static void sample_add_groups(struct buf *out)
+{
+    buf_add_text(out, "\n# Rules for groups. There are none by default.\n#groups:\n");
+    for (size_t i = 0; i < group_option_table.count; i++)
+        sample_add_option(out, &group_option_table.rows[i], "  ", i ? "  " : "- ");
 }
 
 void config_print_sample(struct buf *out)
@@ -80,6 +91,7 @@ void config_print_sample(struct buf *out)
         else if (!dot)
             buf_add_text(out, "\n");
         section = dot ? option->path : "";
-        sample_add_option(out, option);
+        sample_add_option(out, option, dot ? "  " : "", "");
     }
+    sample_add_groups(out);
 }

@@ -24,10 +24,22 @@ enum config_certificate_user { CERTIFICATE_USER_NONE, CERTIFICATE_USER_COMMON_NA
                                CERTIFICATE_USER_URI };
 enum config_tls_version { TLS_1_2, TLS_1_3 };
 enum config_plain { PLAIN_REFUSE, PLAIN_REDIRECT };            /* HTTP without TLS where TLS is spoken */
-enum config_who { WHO_NOBODY, WHO_MEMBERS, WHO_ANYONE };      /* who may publish to a group */
+
+/* What clients ask of a group, and who may: each includes those before it. WHO_DEFAULT stands in rules only. */
+enum group_action { GROUP_JOIN, GROUP_PUBLISH, GROUP_PRESENCE, GROUP_HISTORY, GROUP_ACTION_COUNT };
+enum config_who { WHO_NOBODY, WHO_TOKEN, WHO_MEMBERS, WHO_ANYONE, WHO_DEFAULT };
+
+/* One item of `groups`: what holds for the groups that match. The rows are in group_options.c. */
+struct group_rule {
+    char *match;
+    enum config_who may[GROUP_ACTION_COUNT];
+    char *origin;                       /* "file:line" */
+};
+enum { GROUP_RULES_MAX = 128 };
 
 struct config {
     atomic_uint reference_count;
+    uint32_t generation;                /* of the snapshots published so far; whoever keeps what this one says compares it */
 
     uint64_t workers;                   /* 0: one per core */
     struct text_list listen;            /* "127.0.0.1:8000" "[::1]:8000" "unix:/path" "systemd:NAME", "tls:" in front of any */
@@ -109,9 +121,11 @@ struct config {
         uint64_t fanout_slice;          /* deliveries in one loop turn before others are served */
     } limits;
     struct {
-        enum config_who to_group;       /* what clients may publish */
         bool to_user, to_connection, to_all;
-    } publish;
+    } publish;                          /* what clients may, beside groups */
+    enum config_who may[GROUP_ACTION_COUNT];    /* where no rule says */
+    struct group_rule *groups;          /* the first that matches holds */
+    size_t group_count;
     enum log_level log_levels[LOG_AREA_COUNT];
 
     struct keys *keys;                  /* what auth.keys names, as it was read; auth_load() puts it here. NULL: nothing was */

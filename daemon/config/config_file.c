@@ -1,10 +1,10 @@
 /*
  * Config file: see config_file.h. A walk over libyaml's events: nested mappings make dotted paths, scalars and lists of
- * scalars set options. Whatever YAML can do beyond that (aliases, tags, several documents) is refused.
+ * scalars set options, and `groups` is a list of mappings, each with options of its own. Whatever YAML can do beyond that (aliases, tags, several documents) is refused.
  */
 #include "daemon/config/config_file.h"
 
-#include "daemon/config/option.h"
+#include "daemon/config/groups.h"
 #include "lib/text.h"
 
 #include <stdio.h>
@@ -20,9 +20,13 @@ struct reading {
     const char *file;
     yaml_parser_t parser;
     struct buf text;
-    bool seen[OPTIONS_MAX];             /* by option */
+    struct scope {                      /* whose options are being read: the config's, or those of a rule of `groups` */
+        const struct option_table *table;
+        struct group_rule *rule;        /* NULL: the config's */
+        bool seen[OPTIONS_MAX];         /* by option */
+    } *scope;
     bool opened[OPTIONS_MAX];           /* by the first option of a section */
-    bool has_failed;
+    bool has_groups, has_failed;
 };
 
 static void reading_problem(struct reading *reading, size_t line, const char *path, const char *reason)
@@ -80,17 +84,16 @@ static bool scalar_is_text(const yaml_event_t *event)
 }
 
 /* A section with a similar name; false: none is near. */
-static bool section_nearest(const char *path, char ret[static PATH_MAX_BYTES])
+static bool section_nearest(const struct option_table *table, const char *path, unsigned *best, char ret[static PATH_MAX_BYTES])
 {
-    unsigned best = 1 + (unsigned)strlen(path) / 3;
     bool is_found = false;
-    for (size_t i = 0; i < option_count; i++) {
+    for (size_t i = 0; i < table->count; i++) {
         char section[PATH_MAX_BYTES];
-        int length = (int)strcspn(options[i].path, ".");
-        snprintf(section, sizeof(section), "%.*s", length, options[i].path);
-        unsigned distance = text_distance(path, section, best);
-        if (distance < best || (distance == best && !is_found)) {
-            best = distance;
+        int length = (int)strcspn(table->rows[i].path, ".");
+        snprintf(section, sizeof(section), "%.*s", length, table->rows[i].path);
+        unsigned distance = text_distance(path, section, *best);
+        if (distance < *best || (distance == *best && !is_found)) {
+            *best = distance;
             is_found = true;
             memcpy(ret, section, sizeof(section));
         }
@@ -101,8 +104,11 @@ static bool section_nearest(const char *path, char ret[static PATH_MAX_BYTES])
 static void reading_unknown(struct reading *reading, size_t line, const char *path)
 {
     char reason[200], section[PATH_MAX_BYTES];
-    const struct config_option *near = option_nearest(path);
-    if (near || section_nearest(path, section))
+    unsigned best = 1 + (unsigned)strlen(path) / 3;
+    const struct config_option *near = option_nearest_in(reading->scope->table, path);
+    bool has_section = section_nearest(&option_table, path, &best, section);
+    has_section = section_nearest(&group_option_table, path, &best, section) || has_section;
+    if (near || has_section)
         snprintf(reason, sizeof(reason), "there is no such option; did you mean %s?", near ? near->path : section);
     else
         snprintf(reason, sizeof(reason), "there is no such option; rtcd.yaml(5) lists them");
@@ -110,12 +116,12 @@ static void reading_unknown(struct reading *reading, size_t line, const char *pa
 }
 
 /* The first option below this path; NULL: it is no section. */
-static const struct config_option *section_find(const char *path)
+static const struct config_option *section_find(const struct option_table *table, const char *path)
 {
     size_t length = strlen(path);
-    for (size_t i = 0; i < option_count; i++)
-        if (strncmp(options[i].path, path, length) == 0 && options[i].path[length] == '.')
-            return &options[i];
+    for (size_t i = 0; i < table->count; i++)
+        if (strncmp(table->rows[i].path, path, length) == 0 && table->rows[i].path[length] == '.')
+            return &table->rows[i];
     return NULL;
 }
 
@@ -130,8 +136,9 @@ static void reading_set(struct reading *reading, const struct config_option *opt
         return;
     }
     snprintf(origin, sizeof(origin), "%s:%zu", reading->file, line);
-    int r = adds ? option_add(reading->config, option, text, origin, &reason)
-                 : option_set(reading->config, option, text, origin, &reason);
+    int r = reading->scope->rule ? option_fill(reading->scope->rule, option, text, &reason)
+        : adds ? option_add(reading->config, option, text, origin, &reason)
+               : option_set(reading->config, option, text, origin, &reason);
     if (r < 0)
         reading_problem(reading, line, option->path, r == -ENOMEM ? "out of memory" : buf_text(&reason));
     buf_done(&reason);
@@ -179,7 +186,7 @@ static bool reading_mapping(struct reading *reading, const char *prefix);
 static bool reading_option(struct reading *reading, const struct config_option *option, const yaml_event_t *event)
 {
     size_t line = event->start_mark.line + 1;
-    bool *seen = &reading->seen[option - options];
+    bool *seen = &reading->scope->seen[option - reading->scope->table->rows];
     if (*seen)
         reading_problem(reading, line, option->path, "it is given twice");
     *seen = true;
@@ -205,25 +212,84 @@ static bool reading_section(struct reading *reading, const struct config_option 
     return reading_mapping(reading, path);
 }
 
+/* One rule; its mapping has begun. */
+static bool reading_group(struct reading *reading, size_t line)
+{
+    char origin[300];
+    struct scope rules = {.table = &group_option_table}, *before = reading->scope;
+    snprintf(origin, sizeof(origin), "%s:%zu", reading->file, line);
+    rules.rule = config_add_group(reading->config, origin);
+    if (!rules.rule) {
+        reading_problem(reading, line, "groups", "out of memory");
+        return false;
+    }
+    reading->scope = &rules;
+    bool goes_on = reading_mapping(reading, "groups");
+    for (size_t i = 0; i < group_option_table.count && goes_on; i++)
+        if (!group_option_table.rows[i].fallback && !rules.seen[i])
+            reading_problem(reading, line, group_option_table.rows[i].path, "each rule needs it");
+    reading->scope = before;
+    return goes_on;
+}
+
+/* The list of rules; its first event is at hand. */
+static bool reading_groups(struct reading *reading, const yaml_event_t *first)
+{
+    size_t line = first->start_mark.line + 1;
+    bool is_list = first->type == YAML_SEQUENCE_START_EVENT && !event_is_fancy(first), goes_on = true;
+    if (reading->has_groups)
+        reading_problem(reading, line, "groups", "it is given twice; put its rules together");
+    reading->has_groups = true;
+    if (!is_list) {
+        reading_problem(reading, line, "groups", "a list of rules is expected, each with match and more");
+        return reading_skip(reading, first->type);
+    }
+    while (goes_on) {
+        yaml_event_t event;
+        if (!reading_next(reading, &event))
+            return false;
+        yaml_event_type_t type = event.type;
+        bool is_rule = type == YAML_MAPPING_START_EVENT && !event_is_fancy(&event);
+        line = event.start_mark.line + 1;
+        yaml_event_delete(&event);
+        if (type == YAML_SEQUENCE_END_EVENT)
+            break;
+        if (is_rule && reading->config->group_count == GROUP_RULES_MAX) {
+            _Static_assert(GROUP_RULES_MAX == 128, "as the sentence says");
+            reading_problem(reading, line, "groups", "there are more than 128 rules");
+            is_rule = false;
+        } else if (!is_rule) {
+            reading_problem(reading, line, "groups", "each rule is a mapping, as match: \"room.*\"");
+        }
+        goes_on = is_rule ? reading_group(reading, line) : reading_skip(reading, type);
+    }
+    return goes_on;
+}
+
+/* A value that is none of an option's. */
+static bool reading_other(struct reading *reading, const char *path, size_t line, const yaml_event_t *event)
+{
+    bool is_config = !reading->scope->rule;
+    bool is_empty = event->type == YAML_SCALAR_EVENT && event->data.scalar.length == 0 && event->data.scalar.plain_implicit;
+    const struct config_option *first = is_config ? section_find(&option_table, path) : NULL;
+    if (is_config && strcmp(path, "groups") == 0 && !is_empty)
+        return reading_groups(reading, event);
+    if (first && event->type == YAML_MAPPING_START_EVENT && !event_is_fancy(event))
+        return reading_section(reading, first, path, line);
+    if (!first && !(is_config && strcmp(path, "groups") == 0))
+        reading_unknown(reading, line, path);
+    else if (!is_empty)
+        reading_problem(reading, line, path, "options are expected below it");
+    return reading_skip(reading, event->type);
+}
+
 static bool reading_member(struct reading *reading, const char *path, size_t line)
 {
     yaml_event_t event;
     if (!reading_next(reading, &event))
         return false;
-    const struct config_option *option = option_find(path), *first = section_find(path);
-    bool is_empty = event.type == YAML_SCALAR_EVENT && event.data.scalar.length == 0 && event.data.scalar.plain_implicit;
-    bool goes_on;
-    if (option) {
-        goes_on = reading_option(reading, option, &event);
-    } else if (first && event.type == YAML_MAPPING_START_EVENT && !event_is_fancy(&event)) {
-        goes_on = reading_section(reading, first, path, line);
-    } else {
-        if (!first)
-            reading_unknown(reading, line, path);
-        else if (!is_empty)
-            reading_problem(reading, line, path, "options are expected below it");
-        goes_on = reading_skip(reading, event.type);
-    }
+    const struct config_option *option = option_find_in(reading->scope->table, path);
+    bool goes_on = option ? reading_option(reading, option, &event) : reading_other(reading, path, line, &event);
     yaml_event_delete(&event);
     return goes_on;
 }
@@ -317,7 +383,8 @@ static int config_slurp(const char *path, struct buf *ret)
 
 static int config_read_file(struct config *config, const char *path, struct buf *problems)
 {
-    struct reading reading = {.config = config, .problems = problems, .file = path};
+    struct scope scope = {.table = &option_table};
+    struct reading reading = {.config = config, .problems = problems, .file = path, .scope = &scope};
     int r = config_slurp(path, &reading.text);
     if (r < 0)
         buf_add_format(problems, "%s: cannot be read: %s\n", path, strerror(-r));
@@ -343,6 +410,8 @@ static int config_override(struct config *config, const char *text, struct buf *
     const struct config_option *option = option_find(path), *near = option_nearest(path);
     if (!equals)
         buf_add_format(problems, "--set %s: option=value is expected\n", path);
+    else if (strcmp(path, "groups") == 0 || strncmp(path, "groups.", 7) == 0)
+        buf_add_format(problems, "--set %s: rules for groups are taken from the file alone\n", path);
     else if (!option)
         buf_add_format(problems, "--set %s: there is no such option%s%s%s\n", path, near ? "; did you mean " : "",
                        near ? near->path : "", near ? "?" : "");

@@ -3,52 +3,63 @@
  */
 #include "daemon/config/option.h"
 
+#include "daemon/config/groups.h"
 #include "lib/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-const struct config_option *option_find(const char *path)
+const struct config_option *option_find_in(const struct option_table *table, const char *path)
 {
-    for (size_t i = 0; i < option_count; i++)
-        if (strcmp(options[i].path, path) == 0)
-            return &options[i];
+    for (size_t i = 0; i < table->count; i++)
+        if (strcmp(table->rows[i].path, path) == 0)
+            return &table->rows[i];
     return NULL;
 }
 
+const struct config_option *option_find(const char *path)
+{
+    return option_find_in(&option_table, path);
+}
+
 /* "keep-alive" without its section, or with a wrong one. */
-static const struct config_option *option_by_last_part(const char *path)
+static const struct config_option *option_by_last_part(const struct option_table *table, const char *path)
 {
     const struct config_option *found = NULL;
     const char *dot = strrchr(path, '.'), *last = dot ? dot + 1 : path;
-    for (size_t i = 0; i < option_count; i++) {
-        const char *own = strrchr(options[i].path, '.');
+    for (size_t i = 0; i < table->count; i++) {
+        const char *own = strrchr(table->rows[i].path, '.');
         if (!own || strcmp(own + 1, last) != 0)
             continue;
         if (found)
             return NULL;
-        found = &options[i];
+        found = &table->rows[i];
     }
     return found;
 }
 
-const struct config_option *option_nearest(const char *path)
+const struct config_option *option_nearest_in(const struct option_table *table, const char *path)
 {
     const struct config_option *nearest = NULL;
     unsigned best = 1 + (unsigned)strlen(path) / 3;
-    for (size_t i = 0; i < option_count; i++) {
-        unsigned distance = text_distance(path, options[i].path, best);
+    for (size_t i = 0; i < table->count; i++) {
+        unsigned distance = text_distance(path, table->rows[i].path, best);
         if (distance < best || (distance == best && !nearest)) {
             best = distance;
-            nearest = &options[i];
+            nearest = &table->rows[i];
         }
     }
-    return nearest ? nearest : option_by_last_part(path);
+    return nearest ? nearest : option_by_last_part(table, path);
 }
 
-static void *option_member(const struct config *config, const struct config_option *option)
+const struct config_option *option_nearest(const char *path)
 {
-    return (char *)config + option->offset;
+    return option_nearest_in(&option_table, path);
+}
+
+static void *option_member(const void *base, const struct config_option *option)
+{
+    return (char *)base + option->offset;
 }
 
 static size_t option_index(const struct config_option *option)
@@ -108,7 +119,7 @@ static int option_read_octal(const char *text, uint64_t *ret)
     return 0;
 }
 
-static int option_set_amount(struct config *config, const struct config_option *option, const char *text, struct buf *reason)
+static int option_set_amount(void *base, const struct config_option *option, const char *text, struct buf *reason)
 {
     uint64_t value = 0;
     struct bytes bytes = bytes_text(text);
@@ -125,18 +136,18 @@ static int option_set_amount(struct config *config, const struct config_option *
     bool is_in_range = is_special || (value >= option->min && (!option->max || value <= option->max));
     if (r < 0 || !is_in_range)
         return option_refuse_amount(option, reason, text);
-    *(uint64_t *)option_member(config, option) = value;
+    *(uint64_t *)option_member(base, option) = value;
     return 0;
 }
 
-static int option_set_flag(struct config *config, const struct config_option *option, const char *text, struct buf *reason)
+static int option_set_flag(void *base, const struct config_option *option, const char *text, struct buf *reason)
 {
     static const struct { const char *word; bool value; } words[] = {
         {"true", true}, {"yes", true}, {"on", true}, {"false", false}, {"no", false}, {"off", false},
     };
     for (size_t i = 0; i < COUNT_OF(words); i++) {
         if (strcmp(words[i].word, text) == 0) {
-            *(bool *)option_member(config, option) = words[i].value;
+            *(bool *)option_member(base, option) = words[i].value;
             return 0;
         }
     }
@@ -155,13 +166,13 @@ static size_t choice_word(const struct config_option *option, unsigned index, co
     return strcspn(at, " ");
 }
 
-static int option_set_choice(struct config *config, const struct config_option *option, const char *text, struct buf *reason)
+static int option_set_choice(void *base, const struct config_option *option, const char *text, struct buf *reason)
 {
     const char *word;
     size_t length;
     for (unsigned i = 0; (length = choice_word(option, i, &word)) > 0; i++) {
         if (strlen(text) == length && memcmp(word, text, length) == 0) {
-            *(unsigned *)option_member(config, option) = i;
+            *(unsigned *)option_member(base, option) = i;
             return 0;
         }
     }
@@ -170,7 +181,7 @@ static int option_set_choice(struct config *config, const struct config_option *
     return option_refuse(reason, text, allowed);
 }
 
-static int option_set_text(struct config *config, const struct config_option *option, const char *text, struct buf *reason)
+static int option_set_text(void *base, const struct config_option *option, const char *text, struct buf *reason)
 {
     const char *allowed = option->check ? option->check(text) : NULL;
     if (allowed)
@@ -178,21 +189,37 @@ static int option_set_text(struct config *config, const struct config_option *op
     char *copy = strdup(text);
     if (!copy)
         return -ENOMEM;
-    char **member = option_member(config, option);
+    char **member = option_member(base, option);
     free(*member);
     *member = copy;
     return 0;
 }
 
-static int option_set_list(struct config *config, const struct config_option *option, const char *text,
-                           const char *origin, struct buf *reason)
+static int option_append(void *base, const struct config_option *option, const char *item, struct buf *reason)
 {
-    option_clear(config, option);
+    const char *allowed = option->check ? option->check(item) : NULL;
+    if (allowed)
+        return option_refuse(reason, item, allowed);
+    struct text_list *list = option_member(base, option);
+    char **items = realloc(list->items, (list->count + 1) * sizeof(*items));
+    if (!items)
+        return -ENOMEM;
+    list->items = items;
+    items[list->count] = strdup(item);
+    if (!items[list->count])
+        return -ENOMEM;
+    list->count++;
+    return 0;
+}
+
+static int option_set_list(void *base, const struct config_option *option, const char *text, struct buf *reason)
+{
+    option_clear(base, option);
     int r = 0;
     while (r == 0 && *text) {
         size_t length = strcspn(text, ",");
         char *item = strndup(text, length);
-        r = item ? option_add(config, option, item, origin, reason) : -ENOMEM;
+        r = item ? option_append(base, option, item, reason) : -ENOMEM;
         free(item);
         text += length;
         text += strspn(text, ", ");
@@ -208,38 +235,37 @@ static int option_note(struct config *config, const struct config_option *option
     return origin && !*slot ? -ENOMEM : 0;
 }
 
+int option_fill(void *base, const struct config_option *option, const char *text, struct buf *reason)
+{
+    switch (option->kind) {
+    case OPTION_FLAG:
+        return option_set_flag(base, option, text, reason);
+    case OPTION_TEXT:
+        return option_set_text(base, option, text, reason);
+    case OPTION_LIST:
+        return option_set_list(base, option, text, reason);
+    case OPTION_CHOICE:
+        return option_set_choice(base, option, text, reason);
+    default:
+        return option_set_amount(base, option, text, reason);
+    }
+}
+
 int option_set(struct config *config, const struct config_option *option, const char *text, const char *origin,
                struct buf *reason)
 {
-    int r;
-    switch (option->kind) {
-    case OPTION_FLAG:
-        r = option_set_flag(config, option, text, reason);
-        break;
-    case OPTION_TEXT:
-        r = option_set_text(config, option, text, reason);
-        break;
-    case OPTION_LIST:
-        r = option_set_list(config, option, text, origin, reason);
-        break;
-    case OPTION_CHOICE:
-        r = option_set_choice(config, option, text, reason);
-        break;
-    default:
-        r = option_set_amount(config, option, text, reason);
-        break;
-    }
+    int r = option_fill(config, option, text, reason);
     return r < 0 ? r : option_note(config, option, origin);
 }
 
-void option_clear(struct config *config, const struct config_option *option)
+void option_clear(void *base, const struct config_option *option)
 {
     if (option->kind == OPTION_TEXT) {
-        char **text = option_member(config, option);
+        char **text = option_member(base, option);
         free(*text);
         *text = NULL;
     } else if (option->kind == OPTION_LIST) {
-        struct text_list *list = option_member(config, option);
+        struct text_list *list = option_member(base, option);
         for (size_t i = 0; i < list->count; i++)
             free(list->items[i]);
         free(list->items);
@@ -250,24 +276,13 @@ void option_clear(struct config *config, const struct config_option *option)
 int option_add(struct config *config, const struct config_option *option, const char *item, const char *origin,
                struct buf *reason)
 {
-    const char *allowed = option->check ? option->check(item) : NULL;
-    if (allowed)
-        return option_refuse(reason, item, allowed);
-    struct text_list *list = option_member(config, option);
-    char **items = realloc(list->items, (list->count + 1) * sizeof(*items));
-    if (!items)
-        return -ENOMEM;
-    list->items = items;
-    items[list->count] = strdup(item);
-    if (!items[list->count])
-        return -ENOMEM;
-    list->count++;
-    return option_note(config, option, origin);
+    int r = option_append(config, option, item, reason);
+    return r < 0 ? r : option_note(config, option, origin);
 }
 
-void option_print(const struct config *config, const struct config_option *option, struct buf *out)
+void option_print(const void *base, const struct config_option *option, struct buf *out)
 {
-    const void *member = option_member(config, option);
+    const void *member = option_member(base, option);
     const struct text_list *list = member;
     const char *word;
     switch (option->kind) {
@@ -322,7 +337,7 @@ int option_copy(struct config *to, const struct config *from, const struct confi
     return r;
 }
 
-bool option_is_same(const struct config *a, const struct config *b, const struct config_option *option)
+bool option_is_same(const void *a, const void *b, const struct config_option *option)
 {
     struct buf text_a = {0}, text_b = {0};
     option_print(a, option, &text_a);
@@ -342,6 +357,10 @@ void options_report_changes(const struct config *old, const struct config *new, 
         changed++;
         buf_add_format(report, "%s changed%s\n", options[i].path,
                        options[i].reload == RELOAD_RESTART ? "; restart rtcd to take it up" : "");
+    }
+    if (!config_has_same_groups(old, new)) {
+        changed++;
+        buf_add_text(report, "groups changed\n");
     }
     if (!changed)
         buf_add_text(report, "nothing changed\n");

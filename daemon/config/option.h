@@ -1,6 +1,6 @@
 /*
- * Option: the engine over the rows of options.c. Sets, prints, checks, copies and compares a config row by row, so no
- * list of options exists but the table.
+ * Option: the engine over the rows of options.c, and over those of a rule of groups (groups.h). Sets, prints, checks, copies and
+ * compares row by row, so no list of options exists but the tables. What has a `base` is for the structs of either table.
  */
 #pragma once
 
@@ -18,8 +18,8 @@ enum option_reload {
 struct config_option {
     const char *path;       /* "resume.window" */
     enum option_kind kind;
-    size_t offset;          /* of the member in struct config */
-    const char *fallback;   /* the default, as one would write it */
+    size_t offset;          /* of the member in its struct */
+    const char *fallback;   /* the default, as one would write it; NULL: it must be given (in a rule of groups only) */
     uint64_t min, max;      /* NUMBER, SIZE, SPAN; max 0: no limit */
     const char *choices;    /* CHOICE: the words, separated by blanks, in the order of the enum */
     const char *special;    /* NUMBER: a word that means 0, or NULL */
@@ -34,8 +34,17 @@ struct config_option {
 extern const struct config_option options[];
 extern const size_t option_count;
 
+/* The same for another table. */
+struct option_table {
+    const struct config_option *rows;
+    size_t count;
+};
+extern const struct option_table option_table;      /* all of options[] */
+
 /* NULL when there is none. */
 const struct config_option *option_find(const char *path);
+const struct config_option *option_find_in(const struct option_table *table, const char *path);
+const struct config_option *option_nearest_in(const struct option_table *table, const char *path);
 /* The option with the most similar path, else the only one whose last part is the same; NULL when none is near. */
 const struct config_option *option_nearest(const char *path);
 
@@ -43,18 +52,20 @@ const struct config_option *option_nearest(const char *path);
  * what is wrong and what is allowed. */
 MUST_CHECK int option_set(struct config *config, const struct config_option *option, const char *text,
                           const char *origin, struct buf *reason);
+/* The same without a note where it comes from. */
+MUST_CHECK int option_fill(void *base, const struct config_option *option, const char *text, struct buf *reason);
 /* Empties a list, and adds one item. */
-void option_clear(struct config *config, const struct config_option *option);
+void option_clear(void *base, const struct config_option *option);
 MUST_CHECK int option_add(struct config *config, const struct config_option *option, const char *item,
                           const char *origin, struct buf *reason);
 
 /* As one would write it; text_parse and option_set take it back. */
-void option_print(const struct config *config, const struct config_option *option, struct buf *out);
+void option_print(const void *base, const struct config_option *option, struct buf *out);
 const char *option_origin(const struct config *config, const struct config_option *option);     /* "default" */
 const char *option_reload_name(enum option_reload reload);      /* "now", "new connections", "restart" */
 /* Value and origin. 0 or -ENOMEM. */
 MUST_CHECK int option_copy(struct config *to, const struct config *from, const struct config_option *option);
-bool option_is_same(const struct config *a, const struct config *b, const struct config_option *option);
+bool option_is_same(const void *a, const void *b, const struct config_option *option);
 
 /* Names what changed, a line each, and what of that only a restart takes up. */
 void options_report_changes(const struct config *old, const struct config *new, struct buf *report);

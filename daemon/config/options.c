@@ -1,32 +1,22 @@
 /*
  * Options: the table. Pure data: parsing, checking, `--check`, `--set`, `rtcctl show config`, reload, the sample config and
- * rtcd.yaml(5) are made from these rows. A row's macro checks that its member has the type that its kind needs.
+ * rtcd.yaml(5) are made from these rows. What a rule of `groups` may say is in group_options.c.
  */
+#define ROW_STRUCT struct config
 #include "daemon/config/listen.h"
-#include "daemon/config/option.h"
+#include "daemon/config/option_rows.h"
 #include "lib/key_source.h"
 
 #include <string.h>
 
-#define MEMBER(member, type) \
-    .offset = offsetof(struct config, member) + 0 * sizeof(char[_Generic(((struct config *)0)->member, type: 1)])
-#define FLAG(member) .kind = OPTION_FLAG, MEMBER(member, bool)
-#define NUMBER(member) .kind = OPTION_NUMBER, MEMBER(member, uint64_t)
-#define SIZE(member) .kind = OPTION_SIZE, MEMBER(member, uint64_t)
-#define SPAN(member) .kind = OPTION_SPAN, MEMBER(member, uint64_t)
-#define TEXT(member) .kind = OPTION_TEXT, MEMBER(member, char *)
-#define LIST(member) .kind = OPTION_LIST, MEMBER(member, struct text_list)
-#define LEVEL(member) .kind = OPTION_CHOICE, MEMBER(member, enum log_level), .choices = "error warning info debug"
-#define FLUSH(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_flush), .choices = "write uring"
-#define CERTIFICATE(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_certificate), .choices = "none request require"
-#define CERTIFICATE_USER(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_certificate_user), \
-    .choices = "none common-name dns-name email uri"
-#define TLS_VERSION(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_tls_version), .choices = "1.2 1.3"
-#define PLAIN(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_plain), .choices = "refuse redirect"
+#define LEVEL(member) CHOICE(member, log_level, "error warning info debug")
+#define FLUSH(member) CHOICE(member, config_flush, "write uring")
+#define CERTIFICATE(member) CHOICE(member, config_certificate, "none request require")
+#define CERTIFICATE_USER(member) CHOICE(member, config_certificate_user, "none common-name dns-name email uri")
+#define TLS_VERSION(member) CHOICE(member, config_tls_version, "1.2 1.3")
+#define PLAIN(member) CHOICE(member, config_plain, "refuse redirect")
 #define RATE(member) NUMBER(member), .fallback = "unlimited", .max = 1000000, .special = "unlimited", .reload = RELOAD_NOW
-#define WHO(member) .kind = OPTION_CHOICE, MEMBER(member, enum config_who), .choices = "nobody members anyone"
-
-enum { KIB = 1024, MIB = 1024 * 1024, SECOND = 1000, MINUTE = 60 * 1000, HOUR = 3600 * 1000 };
+#define WHO(action) CHOICE(may[action], config_who, WHO_WORDS), .reload = RELOAD_NOW
 
 static const char *check_listen(const char *text)
 {
@@ -313,8 +303,18 @@ const struct config_option options[] = {
     { .path = "limits.fanout-slice", NUMBER(limits.fanout_slice), .fallback = "4096", .min = 16, .max = 1000000,
       .reload = RELOAD_NOW, .summary = "How many members are served before other clients have their turn.", .details = "" },
 
-    { .path = "publish.to-group", WHO(publish.to_group), .fallback = "members", .reload = RELOAD_NOW,
-      .summary = "Which clients may publish to a group.", .details = "" },
+    { .path = "groups-default.join", WHO(GROUP_JOIN), .fallback = "anyone",
+      .summary = "Which clients may join a group.",
+      .details = "Where no rule of groups says. Each word includes those before it: nobody; token, those whose access token allows "
+                 "it; members, those who are in the group already; anyone." },
+    { .path = "groups-default.presence", WHO(GROUP_PRESENCE), .fallback = "members",
+      .summary = "Which clients may ask who is in a group.", .details = "In the words of groups-default.join, where no rule of groups says." },
+    { .path = "groups-default.history", WHO(GROUP_HISTORY), .fallback = "members",
+      .summary = "Which clients may ask what was published to a group.",
+      .details = "In the words of groups-default.join, where no rule of groups says." },
+    { .path = "publish.to-group", WHO(GROUP_PUBLISH), .fallback = "members",
+      .summary = "Which clients may publish to a group.",
+      .details = "In the words of groups-default.join, where no rule of groups says." },
     { .path = "publish.to-user", FLAG(publish.to_user), .fallback = "false", .reload = RELOAD_NOW,
       .summary = "Let clients publish to users.", .details = "" },
     { .path = "publish.to-connection", FLAG(publish.to_connection), .fallback = "false", .reload = RELOAD_NOW,
@@ -335,4 +335,5 @@ const struct config_option options[] = {
 };
 
 const size_t option_count = COUNT_OF(options);
+const struct option_table option_table = {options, COUNT_OF(options)};
 _Static_assert(COUNT_OF(options) <= OPTIONS_MAX, "raise OPTIONS_MAX in config.h");

@@ -152,5 +152,7 @@ void connection_token_raw(const struct connection *connection, unsigned char ret
 MUST_CHECK int connection_join(struct connection *connection, struct bytes group);
 MUST_CHECK int connection_leave(struct connection *connection, struct bytes group);
 void connection_leave_last(struct connection *connection);
+/* NULL: it is not in this group. */
+const struct membership *connection_membership(const struct connection *connection, struct bytes group);
 bool connection_is_member(const struct connection *connection, struct bytes group);
 struct bytes connection_user(const struct connection *connection);       /* empty: anonymous */

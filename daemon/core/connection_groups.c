@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-static struct membership *connection_membership(const struct connection *connection, struct bytes group)
+static struct membership *connection_find(const struct connection *connection, struct bytes group)
 {
     struct membership *memberships = connection_memberships(connection);
     for (unsigned i = 0; i < connection->membership_count; i++)
@@ -19,9 +19,14 @@ static struct membership *connection_membership(const struct connection *connect
     return NULL;
 }
 
+const struct membership *connection_membership(const struct connection *connection, struct bytes group)
+{
+    return connection_find(connection, group);
+}
+
 bool connection_is_member(const struct connection *connection, struct bytes group)
 {
-    return connection_membership(connection, group) != NULL;
+    return connection_find(connection, group) != NULL;
 }
 
 static int connection_grow_memberships(struct connection *connection)
@@ -80,7 +85,7 @@ static void connection_leave_at(struct connection *connection, unsigned position
 
 int connection_leave(struct connection *connection, struct bytes group)
 {
-    struct membership *membership = connection_membership(connection, group);
+    struct membership *membership = connection_find(connection, group);
     if (!membership)
         return -ENOENT;
     connection_leave_at(connection, (unsigned)(membership - connection_memberships(connection)));

@@ -1,12 +1,14 @@
 /*
- * Policy: see policy.h. Today's rules are the options under publish.* and connection.anonymous.
+ * Policy: see policy.h. What decides are the rules under groups, else the options groups-default.* and publish.*.
  */
 #include "daemon/core/policy.h"
 
-#include "daemon/config/config.h"
+#include "daemon/config/groups.h"
 #include "daemon/core/connection.h"
 #include "daemon/core/hub.h"
 #include "daemon/core/limits.h"
+
+#include <stdio.h>
 
 static enum fault_id policy_refuse(struct fault *fault, const char *detail)
 {
@@ -19,18 +21,47 @@ enum fault_id policy_may_send(struct connection *connection, struct fault *fault
     return limits_take(connection, LIMITED_MESSAGES, fault);
 }
 
+/* What decides where no rule does, and what is asked, for sentences. */
+static const struct { const char *option, *what; } actions[GROUP_ACTION_COUNT] = {
+    [GROUP_JOIN] = {"groups-default.join", "join this group"},
+    [GROUP_PUBLISH] = {"publish.to-group", "publish to this group"},
+    [GROUP_PRESENCE] = {"groups-default.presence", "ask who is in this group"},
+    [GROUP_HISTORY] = {"groups-default.history", "ask what was published to this group"},
+};
+
+static enum fault_id policy_refuse_action(const struct group_rule *rule, enum group_action action, enum config_who who, struct fault *fault)
+{
+    enum { PATTERN_SHOWN_MAX = 40 };
+    static const char *const sentences[] = {
+        [WHO_NOBODY] = "clients may not %s (%s%s)",
+        [WHO_TOKEN] = "only clients whose access token allows it may %s (%s%s)",
+        [WHO_MEMBERS] = "only members may %s (%s%s)",
+    };
+    bool is_default = !rule || rule->may[action] == WHO_DEFAULT, is_shown = rule && strlen(rule->match) <= PATTERN_SHOWN_MAX;
+    char text[sizeof(fault->detail)];
+    snprintf(text, sizeof(text), sentences[who], actions[action].what, is_default ? actions[action].option : "groups: ",
+             is_default ? "" : is_shown ? rule->match : "one of its rules");
+    return policy_refuse(fault, text);
+}
+
+/* Its group is found among the connection's own first: there the rule is known. */
+static enum fault_id policy_may(const struct connection *connection, enum group_action action, struct bytes group, struct fault *fault)
+{
+    const struct hub *hub = connection->hub;
+    const struct membership *membership = connection_membership(connection, group);
+    const struct group_rule *rule = membership ? roster_rule(hub, membership->roster) : config_group_rule(hub->config, group);
+    enum config_who who = config_who_may(hub->config, rule, action);
+    if (who == WHO_ANYONE || (who == WHO_MEMBERS && membership))
+        return FAULT_NONE;
+    return policy_refuse_action(rule, action, who, fault);
+}
+
 static enum fault_id policy_may_publish_to(const struct connection *connection, const struct target *to, struct fault *fault)
 {
     const struct config *config = connection->hub->config;
     switch (to->kind) {
     case TARGET_GROUP:
-        if (config->publish.to_group == WHO_ANYONE)
-            return FAULT_NONE;
-        if (config->publish.to_group == WHO_NOBODY)
-            return policy_refuse(fault, "clients may not publish to groups here (publish.to-group)");
-        if (!connection_is_member(connection, to->name))
-            return policy_refuse(fault, "only members may publish to this group; join it first (publish.to-group)");
-        return FAULT_NONE;
+        return policy_may(connection, GROUP_PUBLISH, to->name, fault);
     case TARGET_USER:
         return config->publish.to_user ? FAULT_NONE
             : policy_refuse(fault, "clients may not publish to users here (publish.to-user)");
@@ -64,7 +95,14 @@ enum fault_id policy_may_join(struct connection *connection, struct bytes group,
                   (unsigned)connection->hub->config->connection.groups);
         return FAULT_TOO_MANY_GROUPS;
     }
+    if (policy_may(connection, GROUP_JOIN, group, fault) != FAULT_NONE)
+        return fault->id;
     return limits_take(connection, LIMITED_JOINS, fault);
+}
+
+enum fault_id policy_may_ask(const struct connection *connection, enum group_action action, struct bytes group, struct fault *fault)
+{
+    return policy_may(connection, action, group, fault);
 }
 
 enum fault_id policy_may_connect_anonymously(const struct config *config, struct fault *fault)

@@ -1,9 +1,9 @@
 /*
- * Policy: what a connection may do. The one place that is asked, so that tokens and group patterns have one place to
- * be looked at later.
+ * Policy: what a connection may do. The one place that is asked.
  */
 #pragma once
 
+#include "daemon/config/config.h"
 #include "lib/envelope.h"
 
 struct connection;
@@ -14,6 +14,7 @@ enum fault_id policy_may_send(struct connection *connection, struct fault *fault
 enum fault_id policy_may_publish(struct connection *connection, const struct target *to, struct fault *fault);
 /* May it join this group by itself? */
 enum fault_id policy_may_join(struct connection *connection, struct bytes group, struct fault *fault);
+/* May it ask about this group (GROUP_PRESENCE, GROUP_HISTORY)? */
+enum fault_id policy_may_ask(const struct connection *connection, enum group_action action, struct bytes group, struct fault *fault);
 /* Who a client without credentials is, if it may connect at all: FAULT_NONE or UNAUTHORIZED. */
-struct config;
 enum fault_id policy_may_connect_anonymously(const struct config *config, struct fault *fault);

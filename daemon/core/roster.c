@@ -3,12 +3,29 @@
  */
 #include "daemon/core/roster.h"
 
+#include "daemon/config/groups.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
 
 #include <stdlib.h>
 
-enum { SMALLEST_ROSTER = 4, SHRINK_ABOVE = 64 };
+enum { SMALLEST_ROSTER = 4, SHRINK_ABOVE = 64, GENERATION_MASK = 0xffffff };
+_Static_assert(GROUP_RULES_MAX <= 255, "a roster has 8 bits for its rule");
+
+static void roster_find_rule(const struct hub *hub, struct roster *roster)
+{
+    const struct config *config = hub->config;
+    const struct group_rule *rule = config_group_rule(config, place_name(roster->place));
+    roster->rule = rule ? (uint8_t)(rule - config->groups + 1) : 0;
+    roster->rule_generation = config->generation & GENERATION_MASK;
+}
+
+const struct group_rule *roster_rule(const struct hub *hub, struct roster *roster)
+{
+    if (roster->rule_generation != (hub->config->generation & GENERATION_MASK))
+        roster_find_rule(hub, roster);
+    return roster->rule ? &hub->config->groups[roster->rule - 1] : NULL;
+}
 
 static void roster_close(struct hub *hub, struct roster *roster)
 {
@@ -45,6 +62,8 @@ static struct roster *roster_open(struct hub *hub, struct place *place)
         return NULL;
     }
     roster->place = place;
+    if (place->space == SPACE_GROUP)
+        roster_find_rule(hub, roster);
     place->rosters[hub->worker] = roster;
     return roster;
 }

@@ -6,6 +6,7 @@
 
 #include "daemon/core/directory.h"
 
+struct group_rule;
 struct hub;
 
 struct member {
@@ -21,6 +22,8 @@ struct roster {
     } members;
     uint32_t count, capacity;
     uint32_t cursor;                    /* members before it had their copy of the fan-out under way */
+    uint32_t rule : 8;                  /* of a group: which of the config's rules holds, from 1; 0: none. Of that generation: */
+    uint32_t rule_generation : 24;
     uint64_t newest_join;               /* the place's sequence at the latest join: older letters need a look */
 };
 
@@ -40,6 +43,10 @@ struct roster *roster_add(struct hub *hub, enum space space, struct bytes name, 
  * with its last member. */
 typedef void roster_moved_fn(struct hub *hub, struct roster *roster, uint32_t index);
 void roster_remove(struct hub *hub, struct roster *roster, uint32_t index, roster_moved_fn *on_moved);
+
+/* The rule that holds for this group, by the hub's config; NULL: none does. Looked up when the group is entered and once after
+ * each reload. */
+const struct group_rule *roster_rule(const struct hub *hub, struct roster *roster);
 
 /* What a connection holds for each group it is in. */
 struct membership {

@@ -106,7 +106,7 @@ static int native_take_close(const struct call *call, struct fault *fault)
     return -ECONNRESET;
 }
 
-/* The group that rtc.join and rtc.leave name. */
+/* The group that is named. */
 static int native_read_group(const struct call *call, struct buf *scratch, struct bytes *ret, struct fault *fault)
 {
     struct bytes value = json_member(call->json, "group");
@@ -178,11 +178,26 @@ static int native_take_refresh(const struct call *call, struct fault *fault)
     return 0;
 }
 
-static int native_take_unsupported(const struct call *call, struct fault *fault)
+/* Who may not ask is told that, whether there is an answer or not. */
+static int native_take_question(const struct call *call, enum group_action action, struct fault *fault)
 {
-    fault_set(fault, FAULT_UNSUPPORTED, "%.*s is not offered by this daemon", (int)call->envelope->event_name.length,
-              (const char *)call->envelope->event_name.data);
+    struct buf scratch = {0};
+    struct bytes group;
+    if (native_read_group(call, &scratch, &group, fault) == 0 && policy_may_ask(call->connection, action, group, fault) == FAULT_NONE)
+        fault_set(fault, FAULT_UNSUPPORTED, "%.*s is not offered by this daemon", (int)call->envelope->event_name.length,
+                  (const char *)call->envelope->event_name.data);
+    buf_done(&scratch);
     return 0;
+}
+
+static int native_take_presence(const struct call *call, struct fault *fault)
+{
+    return native_take_question(call, GROUP_PRESENCE, fault);
+}
+
+static int native_take_history(const struct call *call, struct fault *fault)
+{
+    return native_take_question(call, GROUP_HISTORY, fault);
 }
 
 static const struct protocol_event {
@@ -196,8 +211,8 @@ static const struct protocol_event {
     {"rtc.close", false, native_take_close},
     {"rtc.join", true, native_take_join},
     {"rtc.leave", true, native_take_leave},
-    {"rtc.history", true, native_take_unsupported},
-    {"rtc.presence", true, native_take_unsupported},
+    {"rtc.history", true, native_take_history},
+    {"rtc.presence", true, native_take_presence},
     {"rtc.refresh", true, native_take_refresh},
 };
 

@@ -1,6 +1,7 @@
 #include "tests/unit/test.h"
 
 #include "daemon/config/config_file.h"
+#include "daemon/config/groups.h"
 #include "daemon/config/listen.h"
 #include "daemon/config/option.h"
 
@@ -229,7 +230,7 @@ static void the_sample_is_a_config_of_comments(void **state)
     struct buf plain = {0};
     for (char *line = strtok((char *)sample.data, "\n"); line; line = strtok(NULL, "\n")) {
         bool is_option = line[0] == '#' && line[1] != ' ' ;
-        bool is_member = line[0] == '#' && line[1] == ' ' && line[2] == ' ' && line[3] != ' ';
+        bool is_member = line[0] == '#' && line[1] == ' ' && line[2] == ' ';
         if (is_option || is_member)
             buf_add_format(&plain, "%s\n", line + 1);
     }
@@ -241,6 +242,92 @@ static void the_sample_is_a_config_of_comments(void **state)
     buf_done(&problems);
 }
 
+static const char *const rules = "groups:\n  - match: \"room.*.staff\"\n    join: nobody\n"
+                                 "  - {match: \"room.**\", join: token, publish: anyone}\n  - match: news\n";
+
+static void the_first_rule_that_matches_holds_alone(void **state)
+{
+    struct config *config;
+    struct buf problems = {0};
+    assert_int_equal(load(rules, NULL, 0, &config, &problems), 0);
+    const struct group_rule *first = config_group_rule(config, BYTES("room.7.staff")), *second = config_group_rule(config, BYTES("room.7")),
+        *third = config_group_rule(config, BYTES("news"));
+    assert_ptr_equal(first, &config->groups[0]);
+    assert_ptr_equal(second, &config->groups[1]);
+    assert_ptr_equal(third, &config->groups[2]);
+    assert_null(config_group_rule(config, BYTES("newsx")));
+    assert_int_equal(config_who_may(config, first, GROUP_JOIN), WHO_NOBODY);
+    assert_int_equal(config_who_may(config, first, GROUP_PUBLISH), config->may[GROUP_PUBLISH]);
+    assert_int_equal(config_who_may(config, second, GROUP_PUBLISH), WHO_ANYONE);
+    assert_int_equal(config_who_may(config, third, GROUP_JOIN), config->may[GROUP_JOIN]);
+    assert_int_equal(config_who_may(config, NULL, GROUP_JOIN), WHO_ANYONE);
+    assert_non_null(strstr(second->origin, ":4"));
+    config_unref(config);
+    buf_done(&problems);
+}
+
+static void rules_are_cloned_and_compared(void **state)
+{
+    struct config *config, *other;
+    struct buf problems = {0};
+    assert_int_equal(load(rules, NULL, 0, &config, &problems), 0);
+    struct config *clone = config_clone(config);
+    assert_true(clone && config_has_same_groups(config, clone));
+    assert_string_equal(clone->groups[1].origin, config->groups[1].origin);
+    assert_int_equal(load("groups: [{match: x}]\n", NULL, 0, &other, &problems), 0);
+    assert_false(config_has_same_groups(config, other));
+    options_report_changes(config, other, &problems);
+    assert_non_null(strstr(buf_text(&problems), "groups changed"));
+    config_unref(config);
+    config_unref(clone);
+    config_unref(other);
+    buf_done(&problems);
+}
+
+static void mistakes_in_rules_are_told_with_their_lines(void **state)
+{
+    expect_problem("groups:\n  - match: a\n    publsh: nobody\n", ":3: groups.publsh: there is no such option; did you mean groups.publish?");
+    expect_problem("groups:\n  - match: a\n    publish: memebrs\n",
+                   ":3: groups.publish: \"memebrs\" is not right: one of these is expected: nobody token members anyone default");
+    expect_problem("groups:\n  - match: a\n  - join: nobody\n", ":3: groups.match: each rule needs it");
+    expect_problem("groups:\n  - match: \"a***\"\n", ":2: groups.match: \"a***\" is not right: a pattern");
+    expect_problem("groups:\n  - match: a\n    match: b\n", ":3: groups.match: it is given twice");
+    expect_problem("groups:\n  - match: [a]\n", ":2: groups.match: one value is expected");
+    expect_problem("groups: {match: a}\n", ":1: groups: a list of rules is expected");
+    expect_problem("groups: nobody\n", ":1: groups: a list of rules is expected");
+    expect_problem("groups:\n  - room\nworkers: 0\n", ":2: groups: each rule is a mapping");
+    expect_problem("groups:\n  - room\nworkers: 0\n", ":3: workers");
+    expect_problem("groups:\n  - {match: a, x: {y: [z]}}\nworkers: 0\n", ":2: groups.x: there is no such option");
+    expect_problem("groups:\n  - {match: a, x: {y: [z]}}\nworkers: 0\n", ":3: workers");
+    expect_problem("groups: []\ngroups: []\n", ":2: groups: it is given twice");
+    expect_problem("gruops: []\n", "did you mean groups?");
+    expect_problem("groups:\n  - &a {match: a}\n", ":2: groups: each rule is a mapping");
+    struct config *config;
+    struct buf problems = {0};
+    static const char *const override[] = {"groups=x"};
+    assert_int_equal(load("groups:\n", NULL, 0, &config, &problems), 0);
+    config_unref(config);
+    assert_int_equal(load("", override, 1, &config, &problems), -EINVAL);
+    assert_non_null(strstr(buf_text(&problems), "from the file alone"));
+    buf_done(&problems);
+}
+
+static void there_may_be_so_many_rules_and_no_more(void **state)
+{
+    struct config *config;
+    struct buf problems = {0}, text = {0};
+    buf_add_text(&text, "groups:\n");
+    for (unsigned i = 0; i < GROUP_RULES_MAX; i++)
+        buf_add_format(&text, "  - match: a%u\n", i);
+    assert_int_equal(load(buf_text(&text), NULL, 0, &config, &problems), 0);
+    assert_int_equal(config->group_count, GROUP_RULES_MAX);
+    config_unref(config);
+    buf_add_text(&text, "  - match: more\n");
+    expect_problem(buf_text(&text), ":130: groups: there are more than 128 rules");
+    buf_done(&text);
+    buf_done(&problems);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +336,8 @@ int main(void)
         TEST(the_sample_is_a_config_of_comments),
         TEST(no_mistake_hides_those_behind_it), TEST(text_that_is_none_is_refused_where_it_stands),
         TEST(a_file_beyond_its_limit_is_not_read), TEST(each_option_can_be_compared_and_copied), TEST(listen_addresses),
+        TEST(the_first_rule_that_matches_holds_alone), TEST(rules_are_cloned_and_compared),
+        TEST(mistakes_in_rules_are_told_with_their_lines), TEST(there_may_be_so_many_rules_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

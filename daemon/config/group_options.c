@@ -1,0 +1,38 @@
+/*
+ * Group options: the table of what a rule of `groups` may say. Pure data, as options.c. Rows without a fallback must be given;
+ * "default" means: as the option of the whole config that is named in the details.
+ */
+#define ROW_STRUCT struct group_rule
+#include "daemon/config/groups.h"
+#include "daemon/config/option_rows.h"
+#include "lib/pattern.h"
+
+#define WHO(action) CHOICE(may[action], config_who, WHO_WORDS " default"), .fallback = "default", .reload = RELOAD_NOW
+
+static const char *check_pattern(const char *text)
+{
+    return pattern_problem(bytes_text(text));
+}
+
+static const struct config_option group_options[] = {
+    { .path = "groups.match", TEXT(match), .check = check_pattern, .reload = RELOAD_NOW,
+      .summary = "The groups that this rule is for.",
+      .details = "A pattern: * is any run of bytes within a segment of the name, none as well, and ** any run at all; the segments have ., : "
+                 "or / between them. room.* matches room.7, but not room.7.staff, which room.** does. The first rule that matches a group "
+                 "holds for it, alone." },
+    { .path = "groups.join", WHO(GROUP_JOIN),
+      .summary = "Which clients may join.",
+      .details = "As groups-default.join, which is the default. Whom rtcctl join puts into a group needs no leave." },
+    { .path = "groups.publish", WHO(GROUP_PUBLISH),
+      .summary = "Which clients may publish.",
+      .details = "As publish.to-group, which is the default." },
+    { .path = "groups.presence", WHO(GROUP_PRESENCE),
+      .summary = "Which clients may ask who is there.",
+      .details = "As groups-default.presence, which is the default." },
+    { .path = "groups.history", WHO(GROUP_HISTORY),
+      .summary = "Which clients may ask what was published.",
+      .details = "As groups-default.history, which is the default." },
+};
+
+const struct option_table group_option_table = {group_options, COUNT_OF(group_options)};
+_Static_assert(COUNT_OF(group_options) <= OPTIONS_MAX, "config_file.c notes which were seen");
