@@ -14,7 +14,7 @@
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(string, first) __attribute__((format(printf, string, first)))
-/* A large array on a hot path that is written before it is read: the compiler is not to zero it (-ftrivial-auto-var-init). */
+/* Something large on a hot path that is written before it is read: the compiler is not to zero it (-ftrivial-auto-var-init). */
 #if defined(__has_attribute) && __has_attribute(uninitialized)
 #define UNINITIALIZED __attribute__((uninitialized))
 #else

@@ -49,11 +49,6 @@ void buf_add_grown(struct buf *buf, const void *data, size_t length)
     buf->length += length;
 }
 
-void buf_add_text(struct buf *buf, const char *text)
-{
-    buf_add(buf, text, strlen(text));
-}
-
 void buf_add_decimal(struct buf *buf, uint64_t value)
 {
     unsigned char digits[20], *at = digits + sizeof(digits);

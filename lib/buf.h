@@ -60,7 +60,8 @@ static inline void buf_add(struct buf *buf, const void *data, size_t length)
     memcpy(buf->data + buf->length, data, length);
     buf->length += length;
 }
-void buf_add_text(struct buf *buf, const char *text);
+/* Of a literal the length is known when compiling. */
+static inline void buf_add_text(struct buf *buf, const char *text) { buf_add(buf, text, strlen(text)); }
 void buf_add_decimal(struct buf *buf, uint64_t value);
 void buf_add_format(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_consume(struct buf *buf, size_t length);                 /* drops bytes from the front */

@@ -244,9 +244,12 @@ int json_take(struct json_scan *scan, unsigned depth_max, struct bytes *ret_valu
     json_skip_blanks(scan);
     const unsigned char *start = scan->at;
     int r;
-    do
-        r = json_step(scan, &walk, &token);
-    while (r > JSON_END);
+    if (json_is_at(scan, '"'))
+        r = json_skip_string(scan);         /* most values are strings: for them there is nothing to walk */
+    else
+        do
+            r = json_step(scan, &walk, &token);
+        while (r > JSON_END);
     if (r < 0)
         return r;
     *ret_value = bytes_of(start, (size_t)(scan->at - start));

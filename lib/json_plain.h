@@ -12,10 +12,14 @@
 #define JSON_EACH_BYTE UINT64_C(0x0101010101010101)
 #define JSON_HIGH_BITS (JSON_EACH_BYTE << 7)
 
-/* Bit 7 of each byte that is zero. Only the lowest one found is certain: a borrow may mark more above it. */
-static inline uint64_t json_zero_bytes(uint64_t word)
+/*
+ * Bit 7 of each byte that JSON treats specially: subtracting makes it 1 where a byte was too small, and bytes above 0x7f, where it was
+ * 1 before, are left out. Only the lowest one found is certain: a borrow may mark more above it.
+ */
+static inline uint64_t json_special_bytes(uint64_t word)
 {
-    return (word - JSON_EACH_BYTE) & ~word & JSON_HIGH_BITS;
+    uint64_t quotes = (word ^ (JSON_EACH_BYTE * '"')) - JSON_EACH_BYTE, backslashes = (word ^ (JSON_EACH_BYTE * '\\')) - JSON_EACH_BYTE;
+    return (quotes | backslashes | (word - JSON_EACH_BYTE * 0x20)) & ~word & JSON_HIGH_BITS;
 }
 
 /*
@@ -28,9 +32,7 @@ static inline const unsigned char *json_plain_end(const unsigned char *at, const
         uint64_t word;
         memcpy(&word, at, sizeof(word));
         word = le64toh(word);
-        uint64_t special = json_zero_bytes(word ^ (JSON_EACH_BYTE * '"')) |
-                           json_zero_bytes(word ^ (JSON_EACH_BYTE * '\\')) |
-                           ((word - JSON_EACH_BYTE * 0x20) & ~word & JSON_HIGH_BITS);
+        uint64_t special = json_special_bytes(word);
         if (special) {
             *high |= word & JSON_HIGH_BITS & ((special & -special) - 1);
             return at + __builtin_ctzll(special) / 8;

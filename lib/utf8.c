@@ -4,6 +4,8 @@
  */
 #include "lib/text.h"
 
+#define UTF8_HIGH_BITS UINT64_C(0x8080808080808080)
+
 enum {
     TAIL_1 = 1,             /* one more byte of 80..BF */
     TAIL_2 = 2,
@@ -49,9 +51,14 @@ uint32_t utf8_feed(uint32_t state, struct bytes piece)
             uint64_t words[2];
             while (end - at >= 16) {
                 memcpy(words, at, sizeof(words));
-                if ((words[0] | words[1]) & UINT64_C(0x8080808080808080))
+                if ((words[0] | words[1]) & UTF8_HIGH_BITS)
                     break;
                 at += 16;
+            }
+            if (end - at >= 8) {
+                memcpy(words, at, sizeof(words[0]));
+                if (!(words[0] & UTF8_HIGH_BITS))
+                    at += 8;
             }
             while (at < end && *at < 0x80)
                 at++;

@@ -59,20 +59,17 @@ int outbox_grow(struct outbox *outbox)
     return 0;
 }
 
-void outbox_mark_sent(struct outbox *outbox, uint32_t count, uint32_t partial)
+void outbox_mark_part_sent(struct outbox *outbox, uint32_t count, uint32_t partial)
 {
     struct owed *owed = outbox->owed;
     assert(count <= outbox_unsent_count(outbox) && (partial == 0 || (owed && count < owed->unsent_count)));
     if (!owed)
         return;
-    uint32_t bytes = owed->unsent_bytes;
-    if (count < owed->unsent_count) {
-        bytes = 0;
-        for (uint32_t i = 0; i < count; i++) {
-            const struct message *message = outbox_peek(outbox, i);
-            assert(message);
-            bytes += message->size;
-        }
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct message *message = outbox_peek(outbox, i);
+        assert(message);
+        bytes += message->size;
     }
     owed->unsent_count -= count;
     owed->unsent_bytes -= bytes;

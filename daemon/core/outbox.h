@@ -75,8 +75,19 @@ static inline struct message *outbox_peek(const struct outbox *outbox, uint32_t 
         return NULL;
     return owed->ring[(owed->head + owed->count - owed->unsent_count + index) & (owed->capacity - 1)];
 }
+void outbox_mark_part_sent(struct outbox *outbox, uint32_t count, uint32_t partial);     /* for outbox_mark_sent */
 /* The next `count` unsent ones have gone out, and `partial` bytes of the one behind them. */
-void outbox_mark_sent(struct outbox *outbox, uint32_t count, uint32_t partial);
+static inline void outbox_mark_sent(struct outbox *outbox, uint32_t count, uint32_t partial)
+{
+    struct owed *owed = outbox->owed;
+    if (!owed || count != owed->unsent_count) {
+        outbox_mark_part_sent(outbox, count, partial);
+        return;
+    }
+    assert(partial == 0);
+    owed->kept_bytes += owed->unsent_bytes;
+    owed->unsent_count = owed->unsent_bytes = owed->partial = 0;
+}
 
 /* The peer has everything up to `number`. -ERANGE: it was never sent. Numbers acknowledged before are fine, and so is what an
  * earlier link brought while this one was being made, although it is being sent again. */

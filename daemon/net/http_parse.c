@@ -9,11 +9,15 @@
 #include <string.h>
 #include <strings.h>
 
+static bool is_alphanumeric(unsigned char byte)
+{
+    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+}
+
 /* RFC 9110 section 5.6.2. */
 static bool is_token_byte(unsigned char byte)
 {
-    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z')
-        || (byte && strchr("!#$%&'*+-.^_`|~", byte));
+    return is_alphanumeric(byte) || byte == '-' || (byte && strchr("!#$%&'*+.^_`|~", byte));
 }
 
 static bool is_token(struct bytes text)
@@ -203,7 +207,7 @@ static bool is_host(struct bytes host)
         i++;
     } else {
         while (i < host.length && host.data[i] != ':' && host.data[i] > ' ' && host.data[i] < 0x7f
-               && !strchr("/?#@\\\"<>[]^`{|},", host.data[i]))
+               && (is_alphanumeric(host.data[i]) || host.data[i] == '.' || !strchr("/?#@\\\"<>[]^`{|},", host.data[i])))
             i++;
         if (i == 0)
             return false;

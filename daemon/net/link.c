@@ -328,9 +328,9 @@ ssize_t link_try(struct link *link, const struct iovec *pieces, size_t count)
 {
     if (link->is_tls)
         return tls_link_send(link, pieces, count);
-    struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = count};
     ssize_t sent = count == 1 ? send(link->source.descriptor, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
-        : sendmsg(link->source.descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        : sendmsg(link->source.descriptor, &(struct msghdr){.msg_iov = (struct iovec *)pieces, .msg_iovlen = count},
+                  MSG_NOSIGNAL | MSG_DONTWAIT);
     return sent < 0 ? -errno : sent;
 }
 

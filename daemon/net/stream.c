@@ -30,8 +30,8 @@ static size_t pieces_bytes(const struct iovec *pieces, int count)
 }
 
 /* The unsent envelope at `index` as it looks on the wire. How many pieces; -ENOMEM: it cannot be encoded. */
-static int stream_frame_one(const struct connection *connection, stream_frame_fn *frame, uint32_t index,
-                            struct iovec pieces[static STREAM_PIECES_MAX], char scratch[static STREAM_SCRATCH])
+static inline int stream_frame_one(const struct connection *connection, stream_frame_fn *frame, uint32_t index,
+                                   struct iovec pieces[static STREAM_PIECES_MAX], char scratch[static STREAM_SCRATCH])
 {
     struct message *message = outbox_peek(&connection->outbox, index);
     const struct encoding *encoding = message_encoding(message, connection->dialect, connection->codec);

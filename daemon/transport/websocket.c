@@ -238,6 +238,13 @@ static void websocket_take_control(struct link *link, const struct ws_piece *pie
         websocket_take_close(link, payload);
 }
 
+static void websocket_fail_type(struct link *link, bool is_binary)
+{
+    struct fault fault;
+    fault_set(&fault, FAULT_BAD_DATA_TYPE, "this connection's protocol takes %s messages", is_binary ? "text" : "binary");
+    websocket_fail(link, &fault);
+}
+
 static void websocket_fail_memory(struct link *link)
 {
     struct fault fault;
@@ -296,12 +303,9 @@ static void websocket_take_message(struct link *link, struct bytes message, cons
 static void websocket_take_piece(struct link *link, const struct ws_piece *piece)
 {
     struct websocket *ws = websocket_state(link);
-    struct fault fault;
     bool is_binary = piece->opcode == WS_BINARY;
     if (is_binary != codecs[link->connection->codec]->is_binary && !link->connection->dialect->mixes_types) {
-        fault_set(&fault, FAULT_BAD_DATA_TYPE, "this connection's protocol takes %s messages",
-                  is_binary ? "text" : "binary");
-        websocket_fail(link, &fault);
+        websocket_fail_type(link, is_binary);
         return;
     }
     if (piece->is_last && (!ws || ws->message.length == 0)) {
@@ -319,8 +323,8 @@ static void websocket_take_piece(struct link *link, const struct ws_piece *piece
 static size_t websocket_on_data(struct link *link, unsigned char *data, size_t length)
 {
     struct ws_reader reader = websocket_reader(link);
-    struct ws_piece piece;
-    struct fault fault = {0};
+    UNINITIALIZED struct ws_piece piece;
+    UNINITIALIZED struct fault fault;
     size_t used;
     link->connection->heard_ms = (uint32_t)link->worker->hub->now_ms;
     switch (ws_read(&reader, data, length, &used, &piece, &fault)) {
