@@ -74,6 +74,8 @@ static void help_one(const struct admin_command *command)
         printf("%s%s", is_first ? "\nColumns: " : ", ", column.name);
     if (command->columns[0])
         printf("\n");
+    if (command->access != ADMIN_VIEWER)
+        printf("\nNeeds the level %s.\n", admin_access_name(command->access));
 }
 
 int command_help(const struct invocation *invocation)

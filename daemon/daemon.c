@@ -146,6 +146,8 @@ static void daemon_publish_config(struct daemon *daemon, struct config *config)
     config_unref(daemon->config);
     daemon->config = config;
     daemon_apply_log_levels(daemon, config);
+    if (daemon->admin)
+        admin_take_config(daemon->admin);
     for (unsigned worker = 0; worker < daemon->worker_count; worker++) {
         struct letter letter = {.kind = LETTER_CONFIG, .config = config_ref(config)};
         if (on_post(daemon, worker, &letter) < 0)

@@ -14,6 +14,14 @@ const struct admin_command admin_commands[COMMAND_COUNT] = {
 #undef ADMIN_COMMAND
 };
 
+const char *admin_access_name(enum admin_access access)
+{
+    static const char *const names[ADMIN_ACCESS_COUNT] = {
+        [ADMIN_VIEWER] = "viewer", [ADMIN_OPERATOR] = "operator", [ADMIN_ADMIN] = "admin",
+    };
+    return names[access];
+}
+
 static bool event_is_words(struct bytes event_name, const char *words)
 {
     size_t i = 0;

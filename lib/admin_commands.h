@@ -7,7 +7,8 @@
 
 #include "lib/buf.h"
 
-enum admin_access { ADMIN_VIEWER, ADMIN_OPERATOR, ADMIN_ADMIN };
+enum admin_access { ADMIN_VIEWER, ADMIN_OPERATOR, ADMIN_ADMIN, ADMIN_ACCESS_COUNT };
+const char *admin_access_name(enum admin_access access);        /* "viewer", "operator", "admin" */
 
 enum admin_command_id {
 #define ADMIN_COMMAND(id, words, synopsis, access, columns, summary, details) ADMIN_##id,

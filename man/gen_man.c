@@ -211,6 +211,8 @@ static void print_command(const struct admin_command *command)
         buf_add_text(&list, ".");
     print_text(buf_text(&list));
     buf_done(&list);
+    if (command->access != ADMIN_VIEWER)
+        print_sentence("Needs the level %s.", admin_access_name(command->access));
 }
 
 static void print_commands(void)

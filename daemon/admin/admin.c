@@ -10,47 +10,12 @@
 #include "lib/unix_socket.h"
 
 #include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { ACCEPT_PAUSE_MS = 250 };
-
-static bool is_in_group(const struct ucred *peer, const char *group_name)
-{
-    struct group *group = group_name[0] ? getgrnam(group_name) : NULL;
-    if (!group)
-        return false;
-    if (peer->gid == group->gr_gid)
-        return true;
-    gid_t wanted = group->gr_gid;
-    struct passwd *user = getpwuid(peer->uid);
-    gid_t groups[256];
-    int count = COUNT_OF(groups);
-    if (!user || getgrouplist(user->pw_name, peer->gid, groups, &count) < 0)
-        return false;
-    for (int i = 0; i < count; i++)
-        if (groups[i] == wanted)
-            return true;
-    return false;
-}
-
-/* File mode and group let a peer in; who it is, is asked again here. */
-static bool peer_is_allowed(struct admin *admin, int descriptor)
-{
-    struct ucred peer;
-    socklen_t length = sizeof(peer);
-    const struct config *config = admin->host.config(admin->host.argument);
-    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
-        return false;
-    if (peer.uid == 0 || peer.uid == geteuid() || is_in_group(&peer, config->admin.group))
-        return true;
-    log_warning(LOG_AREA_ADMIN, NULL, "refused: pid %d with uid %u is neither root nor in the group %s", (int)peer.pid,
-                (unsigned)peer.uid, config->admin.group[0] ? config->admin.group : "(none: admin.group)");
-    return false;
-}
 
 static void refuse_peer(int descriptor, enum fault_id id, const char *detail)
 {
@@ -74,18 +39,40 @@ static void refuse_peer(int descriptor, enum fault_id id, const char *detail)
     close(descriptor);
 }
 
+/* File mode and group let a peer in; who it is, is asked again here. */
+static bool admin_lets_in(struct admin *admin, int descriptor, struct admin_peer *ret)
+{
+    const struct config *config = admin->host.config(admin->host.argument);
+    int r = admin_peer_judge(config, descriptor, ret);
+    if (r == -EACCES)
+        log_warning(LOG_AREA_ADMIN, NULL, "refused: pid %d with uid %u and gid %u is neither root, nor in the group %s, nor in admin.viewers, "
+                    "admin.operators or admin.admins", ret->pid, ret->uid, ret->gid,
+                    config->admin.group[0] ? config->admin.group : "(none: admin.group)");
+    else if (r < 0)
+        log_warning(LOG_AREA_ADMIN, NULL, "refused: the kernel does not say who it is: %s", strerror(-r));
+    return r == 0;
+}
+
 static void admin_welcome(struct admin *admin, int descriptor)
 {
     const struct config *config = admin->host.config(admin->host.argument);
-    if (!peer_is_allowed(admin, descriptor)) {
-        refuse_peer(descriptor, FAULT_FORBIDDEN, "only root, the daemon's own user and members of its admin group may use this socket");
-        return;
-    }
-    if (admin->client_count >= config->admin.max_connections) {
+    struct admin_peer peer;
+    if (!admin_lets_in(admin, descriptor, &peer))
+        refuse_peer(descriptor, FAULT_FORBIDDEN, "only root, the daemon's own user, members of its admin group (admin.group) and those whom "
+                    "admin.viewers, admin.operators or admin.admins name may use this socket");
+    else if (admin->client_count >= config->admin.max_connections)
         refuse_peer(descriptor, FAULT_NODE_FULL, "too many admin connections (admin.connections); try again");
-        return;
+    else
+        admin_client_new(admin, descriptor, &peer);
+}
+
+void admin_take_config(struct admin *admin)
+{
+    LIST_EACH(node, &admin->clients) {
+        struct admin_client *client = CONTAINER_OF(node, struct admin_client, node);
+        if (!admin_lets_in(admin, client->descriptor, &client->peer))
+            admin_client_bar(client);
     }
-    admin_client_new(admin, descriptor);
 }
 
 /* Out of descriptors or memory: the socket stays readable, and would be asked again without an end. */

@@ -33,6 +33,8 @@ struct admin_host {
 struct admin;
 MUST_CHECK int admin_new(const struct admin_host *host, int descriptor, const char *path, struct admin **ret);
 void admin_free(struct admin *admin);
+/* The config has changed: those who are connected may do what it says from now on. */
+void admin_take_config(struct admin *admin);
 const char *admin_path(const struct admin *admin);          /* "systemd" when inherited */
 
 /* A LETTER_NOTICE came to the main mailbox: hands it to those who listen. The notice is the admin's afterwards. */

@@ -163,8 +163,12 @@ static void call_dispatch(struct admin_call *call, const struct admin_client *cl
     if (!call->command) {
         admin_refuse(&call->back, FAULT_UNSUPPORTED, "there is no command %.*s; see rtcctl help", (int)MIN(event_name.length, (size_t)64),
                      (const char *)event_name.data);
-    } else if (client->access < call->command->access) {
-        admin_refuse(&call->back, FAULT_FORBIDDEN, "%s needs more rights than you have", call->command->words);
+    } else if (client->is_barred) {
+        admin_refuse(&call->back, FAULT_FORBIDDEN, "since the last reload you may not use this socket any more");
+    } else if (client->peer.access < call->command->access) {
+        admin_refuse(&call->back, FAULT_FORBIDDEN, "%s needs the level %s, and you (uid %u) have %s (by %s); %s grants it",
+                     call->command->words, admin_access_name(call->command->access), client->peer.uid,
+                     admin_access_name(client->peer.access), client->peer.by, admin_access_option(call->command->access));
     } else if (call->data.length && json_type(call->data) != JSON_OBJECT) {
         admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "data must be an object with the arguments");
     } else if (call_take_values(call, &call->back.admin->grammars[call->command - admin_commands])) {

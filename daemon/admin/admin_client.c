@@ -57,6 +57,12 @@ void admin_client_fail(struct admin_client *client)
     event_active(client->write_event, EV_WRITE, 0);
 }
 
+void admin_client_bar(struct admin_client *client)
+{
+    client->is_barred = client->is_over = true;
+    event_active(client->write_event, EV_WRITE, 0);
+}
+
 /* Asked each time: a request may have been a reload. */
 static const struct config *client_config(const struct admin_client *client)
 {
@@ -163,7 +169,7 @@ static void on_writable(evutil_socket_t descriptor, short what, void *argument)
     client_go_on(client);
 }
 
-void admin_client_new(struct admin *admin, int descriptor)
+void admin_client_new(struct admin *admin, int descriptor, const struct admin_peer *peer)
 {
     struct admin_client *client = calloc(1, sizeof(*client));
     if (!client) {
@@ -173,7 +179,7 @@ void admin_client_new(struct admin *admin, int descriptor)
     client->admin = admin;
     client->descriptor = descriptor;
     client->id = ++admin->next_id;
-    client->access = ADMIN_ADMIN;
+    client->peer = *peer;
     list_append(&admin->clients, &client->node);
     admin->client_count++;
     client->read_event = event_new(admin->host.base, descriptor, EV_READ | EV_PERSIST, on_readable, client);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "daemon/admin/admin.h"
+#include "daemon/admin/admin_peer.h"
 #include "lib/list.h"
 
 struct admin_client {
@@ -16,7 +17,8 @@ struct admin_client {
     bool is_over;                       /* nothing more is read; it ends once its answers are out */
     bool is_stalled;                    /* the first line in `in` waits for room in a mailbox; nothing is read meanwhile */
     uint64_t id;
-    enum admin_access access;
+    struct admin_peer peer;
+    bool is_barred;                     /* since a reload it may do nothing any more */
     bool is_listening;
     char *pattern;                      /* of event names it wants; NULL: all */
     uint64_t lost;                      /* notices it was too slow for, not yet told */
@@ -36,8 +38,10 @@ struct admin {
     struct buf scratch, decoded, line;  /* of the request being answered: its envelope, its arguments, the answer */
 };
 
-void admin_client_new(struct admin *admin, int descriptor);                 /* closes it when out of memory */
+void admin_client_new(struct admin *admin, int descriptor, const struct admin_peer *peer);     /* closes it when out of memory */
 void admin_client_free(struct admin_client *client);
+/* It may do nothing any more: it ends once its answers are out, that of the present request too. */
+void admin_client_bar(struct admin_client *client);
 struct admin_client *admin_find_client(struct admin *admin, uint64_t id);   /* NULL: it is gone */
 /* A newline is added. What is sent in one turn of the loop leaves in one write at its end. */
 void admin_client_send(struct admin_client *client, struct bytes line);

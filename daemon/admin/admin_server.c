@@ -1,5 +1,5 @@
 /*
- * The daemon itself: status, show config, reload, ping, version.
+ * The daemon itself, and who asks: status, show config, reload, ping, version, whoami.
  */
 #include "daemon/admin/admin_call.h"
 #include "daemon/admin/admin_client.h"
@@ -229,6 +229,27 @@ void admin_version(struct admin_call *call)
         json_key(&json, parts[i].name);
         json_add_text(&json, parts[i].version);
     }
+    json_end_object(&json);
+    admin_reply(&call->back, buf_bytes(&data));
+    buf_done(&data);
+}
+
+void admin_whoami(struct admin_call *call)
+{
+    const struct admin_client *client = admin_find_client(call->back.admin, call->back.client);
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    if (!client)
+        return;
+    json_begin_object(&json);
+    json_key(&json, "level");
+    json_add_text(&json, admin_access_name(client->peer.access));
+    json_key(&json, "by");
+    json_add_text(&json, client->peer.by);
+    json_key(&json, "uid");
+    json_add_uint(&json, client->peer.uid);
+    json_key(&json, "gid");
+    json_add_uint(&json, client->peer.gid);
     json_end_object(&json);
     admin_reply(&call->back, buf_bytes(&data));
     buf_done(&data);

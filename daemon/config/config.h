@@ -47,6 +47,7 @@ struct config {
         char *listen;                   /* path of the admin socket; "" picks $XDG_RUNTIME_DIR/rtcd or /run/rtcd */
         uint64_t mode;                  /* of the socket file, octal in the file */
         char *group;                    /* whose members may use it beside root and the daemon's own user; "" none */
+        struct text_list viewers, operators, admins;    /* "uid:N" "gid:N" "user:NAME" "group:NAME" */
         uint64_t max_connections;
         uint64_t max_request_bytes;
         uint64_t queue_bytes;           /* unsent answers of one admin connection */

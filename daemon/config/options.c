@@ -5,6 +5,7 @@
 #define ROW_STRUCT struct config
 #include "daemon/config/listen.h"
 #include "daemon/config/option_rows.h"
+#include "daemon/config/peer_rule.h"
 #include "lib/key_source.h"
 
 #include <string.h>
@@ -73,6 +74,12 @@ static const char *check_key_source(const char *text)
     return key_source_parse(text, &source, &problem) < 0 ? problem : NULL;
 }
 
+static const char *check_peer_rule(const char *text)
+{
+    struct peer_rule rule;
+    return peer_rule_parse(text, &rule) == 0 ? NULL : "uid:NUMBER, gid:NUMBER, user:NAME or group:NAME is expected";
+}
+
 static const char *check_claim(const char *text)
 {
     return text[0] ? NULL : "the name of a claim such as sub is expected";
@@ -96,7 +103,17 @@ const struct config_option options[] = {
       .summary = "The file mode of the admin socket, in octal.", .details = "" },
     { .path = "admin.group", TEXT(admin.group), .fallback = "", .reload = RELOAD_RESTART,
       .summary = "The group whose members may use the admin socket.",
-      .details = "Beside root and the daemon's own user. Empty: nobody else." },
+      .details = "Beside root and the daemon's own user, and whom admin.viewers, admin.operators and admin.admins name. Its members may "
+                 "do everything, but those whom one of these lists names only what that says. Empty: nobody else." },
+    { .path = "admin.viewers", LIST(admin.viewers), .fallback = "", .check = check_peer_rule, .reload = RELOAD_NOW,
+      .summary = "Who may look at everything on the admin socket, and change nothing.",
+      .details = "Each is uid:NUMBER, gid:NUMBER, user:NAME or group:NAME, where the kernel says who it is. The socket's file must let "
+                 "them in as well (admin.mode)." },
+    { .path = "admin.operators", LIST(admin.operators), .fallback = "", .check = check_peer_rule, .reload = RELOAD_NOW,
+      .summary = "Who may publish, join, disconnect and revoke on the admin socket, too.",
+      .details = "As in admin.viewers; of several levels the highest counts." },
+    { .path = "admin.admins", LIST(admin.admins), .fallback = "", .check = check_peer_rule, .reload = RELOAD_NOW,
+      .summary = "Who may do everything on the admin socket.", .details = "As in admin.viewers." },
     { .path = "admin.connections", NUMBER(admin.max_connections), .fallback = "64", .min = 1, .max = 1024, .reload = RELOAD_NOW,
       .summary = "How many admin connections there may be.", .details = "" },
     { .path = "admin.request-bytes", SIZE(admin.max_request_bytes), .fallback = "1MiB", .min = 1 * KIB, .max = 64 * MIB,
