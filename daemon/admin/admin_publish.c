@@ -6,6 +6,7 @@
 
 #include "daemon/config/config.h"
 #include "daemon/core/message.h"
+#include "daemon/core/policy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +68,8 @@ static void publish_send(struct admin_call *call, const struct envelope *envelop
 {
     struct admin *admin = call->back.admin;
     SCOPED(message) message = message_new(envelope);
+    if (message)
+        message->slow = (uint8_t)policy_slow(call->host->config(call->host->argument), to);
     unsigned recipients = 0;
     int r = message ? exchange_publish(call->host->exchange, message, to, 0, &recipients) : -ENOMEM;
     if (r == 0) {

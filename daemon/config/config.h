@@ -24,6 +24,7 @@ enum config_certificate_user { CERTIFICATE_USER_NONE, CERTIFICATE_USER_COMMON_NA
                                CERTIFICATE_USER_URI };
 enum config_tls_version { TLS_1_2, TLS_1_3 };
 enum config_plain { PLAIN_REFUSE, PLAIN_REDIRECT };            /* HTTP without TLS where TLS is spoken */
+enum config_slow { SLOW_CLOSE, SLOW_DROP_OLDEST, SLOW_LATEST };        /* a group's envelopes, where too much waits for a client */
 
 /* What clients ask of a group, and who may: each includes those before it. WHO_DEFAULT stands in rules only. */
 enum group_action { GROUP_JOIN, GROUP_PUBLISH, GROUP_PRESENCE, GROUP_HISTORY, GROUP_ACTION_COUNT };
@@ -33,6 +34,7 @@ enum config_who { WHO_NOBODY, WHO_TOKEN, WHO_MEMBERS, WHO_ANYONE, WHO_DEFAULT };
 struct group_rule {
     char *match;
     enum config_who may[GROUP_ACTION_COUNT];
+    enum config_slow slow;
     char *origin;                       /* "file:line" */
 };
 enum { GROUP_RULES_MAX = 128 };
@@ -109,6 +111,7 @@ struct config {
     } resume;
     struct {
         uint64_t bytes, envelopes, time_ms; /* unsent: the slow-consumer limits */
+        uint64_t soft_bytes, soft_time_ms;
     } queue;
     struct {
         uint64_t connections, connections_per_address, connections_per_user;

@@ -32,6 +32,12 @@ static const struct config_option group_options[] = {
     { .path = "groups.history", WHO(GROUP_HISTORY),
       .summary = "Which clients may ask what was published.",
       .details = "As groups-default.history, which is the default." },
+    { .path = "groups.slow", CHOICE(slow, config_slow, "close drop-oldest latest"), .fallback = "close", .reload = RELOAD_NOW,
+      .summary = "What becomes of envelopes for a client with whom too much waits.",
+      .details = "close: they are kept, and if it is too much (queue.bytes, queue.envelopes, queue.soft-bytes, queue.time) the connection "
+                 "is closed (slow-consumer). drop-oldest: those that have waited longest go, and the client is told how many "
+                 "(rtc.gap). latest: the same; and while the client takes nothing, or is between two polls, only the newest with each "
+                 "event name waits." },
 };
 
 const struct option_table group_option_table = {group_options, COUNT_OF(group_options)};

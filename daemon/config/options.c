@@ -204,9 +204,6 @@ const struct config_option options[] = {
       .details = "A message is compressed once for all who get it. Off unless asked for: where a message holds a secret beside text of "
                  "somebody else's choice, its compressed size tells of the secret; and clients that may compress compress all that they "
                  "send, however short." },
-    { .path = "compression.polls", FLAG(compression.polls), .fallback = "false", .reload = RELOAD_NOW,
-      .summary = "Compress the bodies of polls and sends for clients that do it (gzip).",
-      .details = "Answers to polls where Accept-Encoding has gzip, sends that have Content-Encoding: gzip. Unlike WebSocket messages, each answer is compressed for its client alone." },
     { .path = "compression.min-bytes", SIZE(compression.min_bytes), .fallback = "1KiB", .max = 64 * MIB, .reload = RELOAD_NOW,
       .summary = "The smallest message or body that is compressed.",
       .details = "A network packet holds as much in any case. What does not shrink goes out as it is." },
@@ -279,12 +276,20 @@ const struct config_option options[] = {
 
     { .path = "queue.bytes", SIZE(queue.bytes), .fallback = "1MiB", .min = 4 * KIB, .max = 1024 * MIB, .reload = RELOAD_NOW,
       .summary = "How many bytes may wait to be sent to a client.",
-      .details = "A client that leaves more is closed (slow-consumer)." },
+      .details = "With more, envelopes of groups whose slow is drop-oldest or latest are dropped, the oldest first, until an eighth is "
+                 "free again, and the client is told (rtc.gap). A client for whom that is not enough is closed (slow-consumer)." },
     { .path = "queue.envelopes", NUMBER(queue.envelopes), .fallback = "4096", .min = 16, .max = 10000000, .reload = RELOAD_NOW,
-      .summary = "How many envelopes may wait to be sent to a client.", .details = "" },
+      .summary = "How many envelopes may wait to be sent to a client.", .details = "As for queue.bytes." },
+    { .path = "queue.soft-bytes", SIZE(queue.soft_bytes), .fallback = "512KiB", .min = 4 * KIB, .max = 1024 * MIB, .reload = RELOAD_NOW,
+      .summary = "How many bytes may wait to be sent to a client for long.",
+      .details = "More than that for queue.soft-time without a break is as much as more than queue.bytes at once. With queue.bytes or "
+                 "more there is no such limit." },
+    { .path = "queue.soft-time", SPAN(queue.soft_time_ms), .fallback = "30s", .min = 100, .max = 1 * HOUR, .reload = RELOAD_NOW,
+      .summary = "For how long more than queue.soft-bytes may wait.", .details = "" },
     { .path = "queue.time", SPAN(queue.time_ms), .fallback = "10s", .min = 100, .max = 1 * HOUR, .reload = RELOAD_NOW,
       .summary = "How long an envelope may wait for a client's socket.",
-      .details = "Counted while a transport carries the connection." },
+      .details = "Counted while a transport carries the connection. A client with older ones is closed (slow-consumer), unless all "
+                 "those are of groups whose slow is drop-oldest or latest, and are dropped." },
 
     { .path = "limits.connections", NUMBER(limits.connections), .fallback = "100000", .min = 1, .max = 10000000,
       .reload = RELOAD_NOW, .summary = "How many connections there may be.",

@@ -119,8 +119,6 @@ void connection_welcome(struct connection *connection, bool is_resumed);
 
 /* Queues a message, taking the caller's reference over; marks the connection to be flushed at the end of the turn. */
 void connection_push(struct connection *connection, struct message *message);
-/* More waits to be sent than queue.bytes or queue.envelopes allow. */
-bool connection_is_over_limits(const struct connection *connection);
 
 /* Ends the connection: the client is told why and whether coming back makes sense. Freed at the end of the turn. */
 void connection_close(struct connection *connection, const struct fault *why, bool reconnect);

@@ -7,20 +7,10 @@
 #include "daemon/config/config.h"
 #include "daemon/core/hub.h"
 #include "daemon/core/message.h"
+#include "daemon/core/slow.h"
 
 /* rtc.ack is worth sending this often (rtc-protocol(7), "Stateful reconnect"). */
 enum { ACK_EVERY_ENVELOPES = 64 };
-
-/* What one look at config and outbox can tell. */
-static bool is_over(const struct config *config, const struct owed *owed)
-{
-    return owed && (owed->unsent_bytes > config->queue.bytes || owed->unsent_count > config->queue.envelopes);
-}
-
-bool connection_is_over_limits(const struct connection *connection)
-{
-    return is_over(connection->hub->config, connection->outbox.owed);
-}
 
 void connection_push(struct connection *connection, struct message *message)
 {
@@ -32,11 +22,9 @@ void connection_push(struct connection *connection, struct message *message)
         return;
     }
     metrics_add(&hub->metrics, METRIC_MESSAGES_DELIVERED, 1);
-    /* Whether it is too much shows only after the flush at the end of the turn, which therefore comes soon. */
-    bool is_pressed = is_over(hub->config, outbox->owed);
-    if (is_pressed)
-        hub->is_pressed = true;
-    if (!connection->is_dirty && (connection->link || is_pressed))
+    if (slow_is_due(hub->config, outbox->owed) || message->slow == SLOW_LATEST)
+        slow_look(connection);
+    if (!connection->is_dirty && connection->link)
         hub_mark_dirty(hub, connection);
 }
 
@@ -86,6 +74,7 @@ void connection_mark_sent(struct connection *connection, uint32_t count, uint32_
     struct hub *hub = connection->hub;
     uint32_t count_max = (uint32_t)hub->config->resume.envelopes, bytes_max = (uint32_t)hub->config->resume.bytes;
     outbox_mark_sent(&connection->outbox, count, partial);
+    slow_note_sent(connection);
     if (outbox_keeps_more(&connection->outbox, count_max, bytes_max))
         note_forgotten(connection, outbox_forget(&connection->outbox, count_max, bytes_max, 0));
 }

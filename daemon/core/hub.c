@@ -6,6 +6,7 @@
 #include "daemon/config/config.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/message.h"
+#include "daemon/core/slow.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
@@ -243,7 +244,8 @@ static void hub_flush_one(struct connection *connection)
 /* After the flush: who still has too much waiting, or was doomed on the way, is closed. */
 static void hub_judge_one(struct connection *connection)
 {
-    if (connection->doom == FAULT_NONE && connection_is_over_limits(connection))
+    const struct owed *owed = connection->outbox.owed;
+    if (owed && connection->doom == FAULT_NONE && slow_is_due(connection->hub->config, owed) && !slow_make_room(connection))
         connection->doom = FAULT_SLOW_CONSUMER;
     if (connection->doom != FAULT_NONE) {
         struct fault why = {.id = connection->doom};

@@ -4,6 +4,8 @@
  */
 #include "daemon/core/message.h"
 
+#include "daemon/config/config.h"
+#include "lib/json.h"
 #include "lib/packer.h"
 
 #include <stdlib.h>
@@ -28,6 +30,8 @@ struct message *message_new(const struct envelope *envelope)
     if (!message)
         return NULL;
     atomic_init(&message->references, 1);
+    message->lost = 0;
+    message->slow = SLOW_CLOSE;
     for (size_t dialect = 0; dialect < MESSAGE_DIALECTS_MAX; dialect++)
         for (size_t codec = 0; codec < CODEC_COUNT; codec++)
             atomic_init(&message->encodings[dialect][codec], NULL);
@@ -44,9 +48,26 @@ struct message *message_new(const struct envelope *envelope)
     return message;
 }
 
-void message_ref_many(struct message *message, unsigned count)
+enum { LOST_DIGITS = 10 };              /* room for a uint32_t */
+
+struct message *message_new_gap(struct bytes group)
 {
-    atomic_fetch_add_explicit(&message->references, count, memory_order_relaxed);
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    json_begin_object(&json);
+    json_key(&json, "group");
+    json_add_string(&json, group);
+    json_key(&json, "lost");
+    json_add_uint(&json, UINT32_MAX);
+    json_end_object(&json);
+    struct envelope envelope = {.event_name = BYTES("rtc.gap"), .data = buf_bytes(&data), .data_codec = CODEC_JSON, .group = group};
+    struct message *gap = buf_status(&data) == 0 ? message_new(&envelope) : NULL;
+    buf_done(&data);
+    if (gap) {
+        gap->slow = SLOW_DROP_OLDEST;
+        message_count_lost(gap, 0);
+    }
+    return gap;
 }
 
 static void encoding_free(struct encoding *encoding)
@@ -59,13 +80,40 @@ static void encoding_free(struct encoding *encoding)
     free(encoding);
 }
 
+static void message_drop_encodings(struct message *message)
+{
+    for (size_t dialect = 0; dialect < MESSAGE_DIALECTS_MAX; dialect++)
+        for (size_t codec = 0; codec < CODEC_COUNT; codec++)
+            encoding_free(atomic_exchange_explicit(&message->encodings[dialect][codec], NULL, memory_order_relaxed));
+}
+
+void message_count_lost(struct message *gap, uint32_t more)
+{
+    assert(atomic_load_explicit(&gap->references, memory_order_relaxed) == 1);
+    message_drop_encodings(gap);
+    gap->lost += MIN(more, UINT32_MAX - gap->lost);
+    /* The number is the last member, and has room for the largest. */
+    unsigned char *data = (unsigned char *)gap->envelope.data.data;
+    size_t at = gap->envelope.data.length;
+    while (data[at - 1] != ':')
+        at--;
+    struct buf digits = {.data = data + at, .capacity = LOST_DIGITS + 1};
+    buf_add_decimal(&digits, gap->lost);
+    buf_add_byte(&digits, '}');
+    assert(buf_status(&digits) == 0);
+    gap->envelope.data.length = at + digits.length;
+}
+
+void message_ref_many(struct message *message, unsigned count)
+{
+    atomic_fetch_add_explicit(&message->references, count, memory_order_relaxed);
+}
+
 void message_unref_many(struct message *message, unsigned count)
 {
     if (!message || atomic_fetch_sub_explicit(&message->references, count, memory_order_acq_rel) != count)
         return;
-    for (size_t dialect = 0; dialect < MESSAGE_DIALECTS_MAX; dialect++)
-        for (size_t codec = 0; codec < CODEC_COUNT; codec++)
-            encoding_free(atomic_load_explicit(&message->encodings[dialect][codec], memory_order_relaxed));
+    message_drop_encodings(message);
     free(message);
 }
 

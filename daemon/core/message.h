@@ -47,12 +47,18 @@ const struct encoding *encoding_pack(struct encoding *encoding, struct packer *p
 struct message {
     atomic_uint references;
     uint32_t size;                      /* what it is charged with in queues: name, data and a fixed part */
+    uint32_t lost;                      /* of a gap notice: how many it stands for; else 0 */
+    uint8_t slow;                       /* enum config_slow: what becomes of it where too much waits */
     struct encoding *_Atomic encodings[MESSAGE_DIALECTS_MAX][CODEC_COUNT];
     struct envelope envelope;           /* its slices point behind this struct */
 };
 
 /* Copies all that the envelope points at. One reference is the caller's. NULL: out of memory. */
 struct message *message_new(const struct envelope *envelope);
+/* A gap notice (rtc.gap) for a group, which has lost nothing yet. It belongs to one outbox, and may count on there until it is
+ * sent. NULL: out of memory. */
+struct message *message_new_gap(struct bytes group);
+void message_count_lost(struct message *gap, uint32_t more);
 void message_ref_many(struct message *message, unsigned count);
 void message_unref_many(struct message *message, unsigned count);
 static inline void message_unref(struct message *message) { message_unref_many(message, 1); }      /* NULL is fine */

@@ -59,6 +59,74 @@ int outbox_grow(struct outbox *outbox)
     return 0;
 }
 
+uint32_t outbox_fixed_count(const struct outbox *outbox)
+{
+    const struct owed *owed = outbox->owed;
+    if (!owed)
+        return 0;
+    uint64_t sent = outbox_sent(outbox);
+    return MAX((uint32_t)(owed->sent_before - MIN(sent, owed->sent_before)), (uint32_t)(owed->partial > 0));
+}
+
+static struct message **owed_unsent_slot(struct owed *owed, uint32_t index)
+{
+    return owed_slot(owed, owed->count - owed->unsent_count + index);
+}
+
+/* One is gone from there. The one that the clock of slow consumers waits for may have moved up. */
+static void owed_note_gone(struct owed *owed, uint64_t number, uint32_t bytes)
+{
+    owed->unsent_bytes -= bytes;
+    if (owed->stall_number >= number)
+        owed->stall_number--;
+}
+
+struct message *outbox_take(struct outbox *outbox, uint32_t index)
+{
+    struct owed *owed = outbox->owed;
+    assert(owed && index < owed->unsent_count && index >= outbox_fixed_count(outbox));
+    struct message *message = *owed_unsent_slot(owed, index);
+    uint64_t number = outbox_sent(outbox) + 1 + index;
+    for (uint32_t i = index; i + 1 < owed->unsent_count; i++)
+        *owed_unsent_slot(owed, i) = *owed_unsent_slot(owed, i + 1);
+    owed_note_gone(owed, number, message->size);
+    owed->unsent_count--;
+    owed->count--;
+    return message;
+}
+
+struct message *outbox_swap(struct outbox *outbox, uint32_t index, struct message *message)
+{
+    struct owed *owed = outbox->owed;
+    assert(owed && index < owed->unsent_count && index >= outbox_fixed_count(outbox));
+    struct message **slot = owed_unsent_slot(owed, index), *before = *slot;
+    owed->unsent_bytes += message->size - before->size;
+    *slot = message;
+    return before;
+}
+
+void outbox_sift(struct outbox *outbox, outbox_sift_fn *sift, void *argument)
+{
+    struct owed *owed = outbox->owed;
+    if (!owed)
+        return;
+    uint64_t sent = outbox_sent(outbox);
+    uint32_t left = outbox_fixed_count(outbox), count = owed->unsent_count;
+    for (uint32_t i = left; i < count; i++) {
+        struct message *message = *owed_unsent_slot(owed, i);
+        uint32_t bytes = message->size;
+        struct message *stays = sift(argument, message, sent + 1 + i);
+        if (stays) {
+            owed->unsent_bytes += stays->size - bytes;
+            *owed_unsent_slot(owed, left++) = stays;
+        } else {
+            owed_note_gone(owed, sent + 1 + left, bytes);
+        }
+    }
+    owed->count -= count - left;
+    owed->unsent_count = left;
+}
+
 void outbox_mark_part_sent(struct outbox *outbox, uint32_t count, uint32_t partial)
 {
     struct owed *owed = outbox->owed;
@@ -138,29 +206,46 @@ bool outbox_watch(struct outbox *outbox, uint64_t now_ms, uint64_t patience_ms)
     if (owed->stall_number && outbox_sent(outbox) < owed->stall_number)
         return false;
     owed->stall_number = outbox_last(outbox);
-    owed->stall_ms = now_ms + patience_ms;
+    owed->stall_ms = (uint32_t)(now_ms + patience_ms);
     return true;
+}
+
+static bool is_past(uint64_t now_ms, uint32_t then_ms)
+{
+    return (int32_t)((uint32_t)now_ms - then_ms) >= 0;
 }
 
 bool outbox_is_stalled(const struct outbox *outbox, uint64_t now_ms)
 {
     const struct owed *owed = outbox->owed;
-    return owed && owed->stall_number && outbox_sent(outbox) < owed->stall_number && now_ms >= owed->stall_ms;
+    return owed && owed->stall_number && outbox_sent(outbox) < owed->stall_number && is_past(now_ms, owed->stall_ms);
+}
+
+uint64_t outbox_stalls_in_ms(const struct outbox *outbox, uint64_t now_ms)
+{
+    const struct owed *owed = outbox->owed;
+    if (!owed || !owed->stall_number)
+        return UINT64_MAX;
+    return is_past(now_ms, owed->stall_ms) ? 1 : owed->stall_ms - (uint32_t)now_ms;
 }
 
 void outbox_restart(struct outbox *outbox)
 {
-    if (outbox->owed)
-        outbox->owed->stall_number = outbox->owed->partial = 0;
+    struct owed *owed = outbox->owed;
+    if (!owed)
+        return;
+    /* What is half sent may arrive whole all the same: a link's last bytes are not always known. */
+    owed->sent_before = MAX(owed->sent_before, outbox_sent(outbox) + (owed->partial > 0));
+    owed->stall_number = owed->partial = 0;
 }
 
 uint32_t outbox_forget_old(struct outbox *outbox, uint64_t now_ms, uint64_t age_ms)
 {
     struct owed *owed = outbox->owed;
-    if (!owed || now_ms < owed->forget_ms)
+    if (!owed || (owed->forget_number && !is_past(now_ms, owed->forget_ms)))
         return 0;
     uint64_t number = owed->forget_number;
     owed->forget_number = outbox_sent(outbox);
-    owed->forget_ms = now_ms + age_ms;
+    owed->forget_ms = (uint32_t)(now_ms + age_ms);
     return outbox_forget(outbox, UINT32_MAX, UINT32_MAX, number);
 }

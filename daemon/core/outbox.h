@@ -4,8 +4,9 @@
  *     first … sent | unsent … last
  *
  * The front part was sent and waits for its acknowledgement; it may be forgotten, which costs the ability to resume
- * from there. The back part waits to be sent; the slow-consumer limits apply to it. Holds references to
- * messages; an empty one holds no memory. Knows nothing of sockets: transports pull.
+ * from there. The back part waits to be sent; the slow-consumer limits apply to it (slow.h). A number is only promised once its
+ * envelope was sent, at least in part: the others of the back part are loose, may be taken out, and those behind them move up.
+ * Holds references to messages; an empty one holds no memory. Knows nothing of sockets: transports pull.
  */
 #pragma once
 
@@ -19,9 +20,11 @@ struct owed {
     uint32_t count, unsent_count;
     uint32_t kept_bytes, unsent_bytes;  /* of the front part, of the back part */
     uint32_t partial;                   /* bytes of the first unsent one that the socket has taken */
-    uint64_t stall_number, stall_ms;    /* slow consumers: this number must be sent by then; 0: nothing waits */
-    uint64_t forget_number, forget_ms;  /* sent before then and not acknowledged: forgotten */
-    uint64_t sent_before;               /* up to here it had been sent when a client came back who lacked some of it */
+    uint32_t soft_ms;                   /* over the soft limit since; 0: it is not */
+    uint64_t stall_number;              /* slow consumers: this one must be sent by stall_ms; 0: nothing waits */
+    uint64_t forget_number;             /* sent and not acknowledged by forget_ms: forgotten */
+    uint64_t sent_before;               /* up to here it had been sent, in part at least, when a client came back who lacked some of it */
+    uint32_t stall_ms, forget_ms;       /* of the hub's clock, and wrap: only their distance to now means something */
     struct message *ring[];
 };
 
@@ -75,6 +78,17 @@ static inline struct message *outbox_peek(const struct outbox *outbox, uint32_t 
         return NULL;
     return owed->ring[(owed->head + owed->count - owed->unsent_count + index) & (owed->capacity - 1)];
 }
+/* How many of the unsent ones are not loose. They are in front. */
+uint32_t outbox_fixed_count(const struct outbox *outbox);
+/* Takes the loose unsent one at that index out. The reference is the caller's. */
+struct message *outbox_take(struct outbox *outbox, uint32_t index);
+/* Puts another in its place; takes that reference over, and the other one is the caller's. */
+struct message *outbox_swap(struct outbox *outbox, uint32_t index, struct message *message);
+/* Goes over the loose ones, oldest first. `sift` says what stands in the message's place from now on: itself, another, or NULL:
+ * nothing does. Unless it says itself, the reference is its own. `number` is the message's before any was taken out. */
+typedef struct message *outbox_sift_fn(void *argument, struct message *message, uint64_t number);
+void outbox_sift(struct outbox *outbox, outbox_sift_fn *sift, void *argument);
+
 void outbox_mark_part_sent(struct outbox *outbox, uint32_t count, uint32_t partial);     /* for outbox_mark_sent */
 /* The next `count` unsent ones have gone out, and `partial` bytes of the one behind them. */
 static inline void outbox_mark_sent(struct outbox *outbox, uint32_t count, uint32_t partial)
@@ -93,8 +107,8 @@ static inline void outbox_mark_sent(struct outbox *outbox, uint32_t count, uint3
  * earlier link brought while this one was being made, although it is being sent again. */
 MUST_CHECK int outbox_acknowledge(struct outbox *outbox, uint64_t number);
 
-/* The peer came back having everything up to `number`: all later ones are unsent again. -ERANGE: forgotten or never
- * sent; nothing changes. */
+/* The peer came back having everything up to `number`, which may end with one that was half sent: all later ones are unsent
+ * again. -ERANGE: forgotten or never sent; nothing changes. */
 MUST_CHECK int outbox_rewind(struct outbox *outbox, uint64_t number);
 
 static inline bool outbox_keeps_more(const struct outbox *outbox, uint32_t count_max, uint32_t bytes_max)
@@ -109,6 +123,8 @@ uint32_t outbox_forget(struct outbox *outbox, uint32_t count_max, uint32_t bytes
  * began to run just now. */
 bool outbox_watch(struct outbox *outbox, uint64_t now_ms, uint64_t patience_ms);
 bool outbox_is_stalled(const struct outbox *outbox, uint64_t now_ms);
+/* How long until it is, if nothing goes; at least 1. */
+uint64_t outbox_stalls_in_ms(const struct outbox *outbox, uint64_t now_ms);
 /* A new link: the clock starts anew, and nothing is half sent. */
 void outbox_restart(struct outbox *outbox);
 /* Forgets what was sent more than `age_ms` ago; to be called now and then. Returns how many. */

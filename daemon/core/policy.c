@@ -82,6 +82,12 @@ enum fault_id policy_may_publish(struct connection *connection, const struct tar
     return refusal == FAULT_NONE ? limits_take(connection, LIMITED_PUBLISHES, fault) : refusal;
 }
 
+enum config_slow policy_slow(const struct config *config, const struct target *to)
+{
+    const struct group_rule *rule = to->kind == TARGET_GROUP ? config_group_rule(config, to->name) : NULL;
+    return rule ? rule->slow : SLOW_CLOSE;
+}
+
 enum fault_id policy_may_join(struct connection *connection, struct bytes group, struct fault *fault)
 {
     if (!name_is_valid(group, NAME_MAX_BYTES)) {

@@ -251,6 +251,8 @@ static int native_publish(struct connection *connection, const struct envelope *
     if (envelope->to.kind == TARGET_GROUP)
         outgoing.group = envelope->to.name;
     SCOPED(message) message = message_new(&outgoing);
+    if (message)
+        message->slow = (uint8_t)policy_slow(hub->config, &envelope->to);
     unsigned recipients;
     int r = message ? exchange_publish(hub->exchange, message, &envelope->to,
                                        envelope->to.except_self ? connection->handle : 0, &recipients) : -ENOMEM;

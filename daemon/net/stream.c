@@ -6,6 +6,7 @@
 
 #include "daemon/config/config.h"
 #include "daemon/core/hub.h"
+#include "daemon/core/slow.h"
 
 enum {
     QUEUE_BYTES_MAX = 64 * 1024,        /* unnumbered bytes a peer may leave unread before it is read no more */
@@ -257,7 +258,7 @@ void stream_finish(struct link *link, stream_frame_fn *frame, const struct fault
 uint64_t stream_tend(struct connection *connection, uint64_t now_ms)
 {
     const struct config *config = connection->hub->config;
-    if (outbox_is_stalled(&connection->outbox, now_ms)) {
+    if (!slow_tend(connection)) {
         struct fault why = {.id = FAULT_SLOW_CONSUMER};
         connection_close(connection, &why, true);
         return 0;
@@ -265,9 +266,5 @@ uint64_t stream_tend(struct connection *connection, uint64_t now_ms)
     connection_watch_stall(connection);
     connection_tell_received(connection);
     connection_forget_old(connection);
-    uint64_t next_ms = config->connection.keep_alive_ms;
-    const struct owed *owed = connection->outbox.owed;
-    if (owed && owed->stall_number)
-        next_ms = MIN(next_ms, owed->stall_ms > now_ms ? owed->stall_ms - now_ms : 1);
-    return next_ms;
+    return MIN(config->connection.keep_alive_ms, outbox_stalls_in_ms(&connection->outbox, now_ms));
 }

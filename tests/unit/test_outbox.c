@@ -88,12 +88,74 @@ static void the_oldest_are_forgotten_within_bounds(void **state)
     outbox_done(&outbox);
 }
 
+static void what_is_taken_out_lets_those_behind_it_move_up(void **state)
+{
+    struct outbox outbox;
+    outbox_init(&outbox);
+    push(&outbox, 10);
+    outbox_mark_sent(&outbox, 2, 0);
+    assert_int_equal(outbox_fixed_count(&outbox), 0);
+    assert_true(outbox_watch(&outbox, 1000, 500));
+    struct message *last = outbox_peek(&outbox, 7), *third = outbox_peek(&outbox, 3);
+    message_unref(outbox_take(&outbox, 2));
+    message_unref(outbox_take(&outbox, 0));
+    assert_ptr_equal(outbox_peek(&outbox, 1), third);
+    assert_ptr_equal(outbox_peek(&outbox, 5), last);
+    assert_int_equal(outbox_last(&outbox), 8);
+    assert_int_equal(outbox_sent(&outbox), 2);
+    assert_int_equal(outbox_unsent_bytes(&outbox), 6 * last->size);
+    /* All that was there when the clock began has gone then. */
+    outbox_mark_sent(&outbox, 6, 0);
+    assert_false(outbox_is_stalled(&outbox, 5000));
+    assert_int_equal(outbox_acknowledge(&outbox, 8), 0);
+    assert_null(outbox.owed);
+    outbox_done(&outbox);
+}
+
+static void what_was_sent_before_or_in_part_keeps_its_number(void **state)
+{
+    struct outbox outbox;
+    outbox_init(&outbox);
+    push(&outbox, 8);
+    outbox_mark_sent(&outbox, 5, 0);
+    assert_int_equal(outbox_fixed_count(&outbox), 0);
+    outbox_mark_sent(&outbox, 0, 7);
+    assert_int_equal(outbox_fixed_count(&outbox), 1);
+    outbox_mark_sent(&outbox, 1, 0);
+    assert_int_equal(outbox_rewind(&outbox, 3), 0);
+    assert_int_equal(outbox_fixed_count(&outbox), 3);
+    outbox_mark_sent(&outbox, 1, 3);
+    assert_int_equal(outbox_fixed_count(&outbox), 2);
+    message_unref(outbox_take(&outbox, 3));
+    assert_int_equal(outbox_rewind(&outbox, 3), 0);
+    assert_int_equal(outbox_fixed_count(&outbox), 3);
+    assert_int_equal(outbox_rewind(&outbox, 7), -ERANGE);
+    outbox_done(&outbox);
+}
+
+static void the_end_of_what_was_half_sent_may_have_arrived(void **state)
+{
+    struct outbox outbox;
+    outbox_init(&outbox);
+    push(&outbox, 4);
+    outbox_mark_sent(&outbox, 2, 9);
+    outbox_restart(&outbox);
+    assert_int_equal(outbox_fixed_count(&outbox), 1);
+    assert_int_equal(outbox_rewind(&outbox, 4), -ERANGE);
+    assert_int_equal(outbox_rewind(&outbox, 3), 0);
+    assert_int_equal(outbox.first, 4);
+    assert_int_equal(outbox_unsent_count(&outbox), 1);
+    assert_int_equal(outbox_kept_bytes(&outbox), 0);
+    outbox_done(&outbox);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(numbers_run_from_one_through_sending_and_acknowledging), TEST(coming_back_goes_on_behind_what_was_received),
         TEST(what_an_overtaken_link_brought_may_be_acknowledged),
-        TEST(the_oldest_are_forgotten_within_bounds),
+        TEST(the_oldest_are_forgotten_within_bounds), TEST(what_is_taken_out_lets_those_behind_it_move_up),
+        TEST(what_was_sent_before_or_in_part_keeps_its_number), TEST(the_end_of_what_was_half_sent_may_have_arrived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
