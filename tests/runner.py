@@ -275,6 +275,23 @@ def js_tests(count, name, tests):
     side_by_side(test, [file for file in sorted(os.listdir(folder)) if file.endswith(".test.mjs")])
 
 
+SOAK = ("/usr/bin/python3", "-W", "ignore::ResourceWarning", "tests/soak/soak.py")
+
+
+def part_soak(count, arguments):
+    """A crowd for a short while: nothing lost, memory and descriptors flat. --soak has it for longer."""
+    if build(count, "build-test"):
+        count.counting("soak", *SOAK, BUILD="build-test")
+
+
+def soak(seconds):
+    """What it says is shown as it goes."""
+    count = Count()
+    if not build(count, "build-test"):
+        return 1
+    return subprocess.run([*SOAK, str(seconds)], cwd=ROOT, env=dict(os.environ, BUILD="build-test"), check=False).returncode
+
+
 def part_js(count, arguments):
     """rtc.js against the daemon, in Node."""
     if build(count, "build-test") and js_packages(count, "lib/js/test", "build-js"):
@@ -313,18 +330,21 @@ def part_bench(count, arguments):
 
 PARTS = {"plain": part_plain, "analysis": part_analysis, "js": part_js, "clients": part_clients, "browser": part_browser,
          "quickstart": part_quickstart, "systemd": part_systemd, "asan": part_asan, "interop": part_interop, "faults": part_faults,
-         "valgrind": part_valgrind, "uring": part_uring, "tls": part_tls, "tsan": part_tsan,
+         "soak": part_soak, "valgrind": part_valgrind, "uring": part_uring, "tls": part_tls, "tsan": part_tsan,
          "fuzz": part_fuzz, "bench": part_bench}
 
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/run", description="Run the tests.")
     parser.add_argument("--fuzz", type=int, default=5, metavar="SECONDS", help="how long each fuzz target runs (default 5)")
+    parser.add_argument("--soak", type=int, metavar="SECONDS", help="only the soak, for so long; 600 for a release")
     parser.add_argument("--unittest", metavar="FILE", help=argparse.SUPPRESS)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
     arguments = parser.parse_args()
     if arguments.unittest:
         sys.exit(unittest_file(arguments.unittest))
+    if arguments.soak:
+        sys.exit(soak(arguments.soak))
     for part in arguments.parts:
         if part not in PARTS:
             parser.error(f"there is no part {part}")
