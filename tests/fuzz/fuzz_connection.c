@@ -12,6 +12,7 @@
 #include "daemon/net/link.h"
 #include "daemon/transport/transports.h"
 #include "lib/ws_frame.h"
+#include "tests/fuzz/fuzz_connection.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ struct world {
     struct bytes steps;
 };
 
+void (*fuzz_connection_on_steps)(bool begin);
 static struct world world;
 static uint64_t now_ms;
 static unsigned char random_byte;
@@ -153,8 +155,9 @@ static void peer_open(unsigned peer)
     setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
     world.peers[peer] = pair[1];
     struct link *link = link_new(world.worker, pair[0], &address, sizeof(struct link));
-    must(link != NULL);
-    http_start(link);
+    must(link || fuzz_connection_on_steps);
+    if (link)
+        http_start(link);
 }
 
 static void peer_close(unsigned peer)
@@ -189,7 +192,7 @@ static void peer_frame(unsigned peer, unsigned first, struct bytes payload)
     static const unsigned char mask[4] = {1, 2, 3, 4};
     struct buf out = {0};
     ws_add_masked_frame(&out, first & 15, payload, mask);
-    if (first & 16)
+    if (first & 16 && out.length)
         out.data[0] &= 0x7f;
     peer_send(peer, buf_bytes(&out));
     buf_done(&out);
@@ -249,9 +252,9 @@ static void publish(unsigned size)
     struct envelope envelope = {.event_name = BYTES("n"), .data = bytes_of(data, length), .group = to.name, .data_codec = CODEC_JSON};
     SCOPED(message) message = message_new(&envelope);
     unsigned recipients;
-    must(message != NULL);
-    int r = exchange_publish(world.exchange, message, &to, 0, &recipients);
-    must(r == 0 || r == -EAGAIN);
+    must(message || fuzz_connection_on_steps);
+    int r = message ? exchange_publish(world.exchange, message, &to, 0, &recipients) : -ENOMEM;
+    must(r == 0 || r == -EAGAIN || (r == -ENOMEM && fuzz_connection_on_steps));
 }
 
 static void step(void)
@@ -322,10 +325,14 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
         world_load_config();
     world_start();
     world.steps = bytes_of(data, size);
+    if (fuzz_connection_on_steps)
+        fuzz_connection_on_steps(true);
     for (unsigned i = 0; i < STEPS_MAX && world.steps.length; i++) {
         step();
         worker_turn(world.worker, 0);
     }
+    if (fuzz_connection_on_steps)
+        fuzz_connection_on_steps(false);
     check_nothing_is_left();
     world_stop();
     return 0;
