@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <yaml.h>
 
-enum { FILE_BYTES_MAX = 1024 * 1024, PATH_MAX_BYTES = 128 };
+enum { FILE_BYTES_MAX = 1024 * 1024, PATH_MAX_BYTES = 128, NESTING_MAX = 32 };
 
 struct reading {
     struct config *config;
@@ -144,7 +144,7 @@ static void reading_set(struct reading *reading, const struct config_option *opt
     buf_done(&reason);
 }
 
-/* Passes over a whole value that is of no use. */
+/* Passes over a whole value that is of no use. What is nested without end would cost libyaml the square of its length. */
 static bool reading_skip(struct reading *reading, yaml_event_type_t first)
 {
     int depth = first == YAML_MAPPING_START_EVENT || first == YAML_SEQUENCE_START_EVENT;
@@ -154,7 +154,12 @@ static bool reading_skip(struct reading *reading, yaml_event_type_t first)
             return false;
         depth += event.type == YAML_MAPPING_START_EVENT || event.type == YAML_SEQUENCE_START_EVENT;
         depth -= event.type == YAML_MAPPING_END_EVENT || event.type == YAML_SEQUENCE_END_EVENT;
+        size_t line = event.start_mark.line + 1;
         yaml_event_delete(&event);
+        if (depth > NESTING_MAX) {
+            reading_problem(reading, line, "", "nested too deep; no option is");
+            return false;
+        }
     }
     return true;
 }

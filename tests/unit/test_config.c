@@ -115,6 +115,13 @@ static void no_mistake_hides_those_behind_it(void **state)
     expect_problem("listen:\n  - 127.0.0.1:1\n  - {a: b}\n  - 127.0.0.1:x\nlog: {net: 3}\n", ":5: log.net: \"3\"");
 }
 
+static void nesting_without_end_is_refused_where_it_begins(void **state)
+{
+    char text[20001] = "listen: ";
+    memset(text + strlen(text), '[', sizeof(text) - 1 - strlen(text));
+    expect_problem(text, ":1: nested too deep");
+}
+
 static void text_that_is_none_is_refused_where_it_stands(void **state)
 {
     expect_problem("listen: \"127.0.0.1:8000\\0x\"\n", ":1: listen: the value has a NUL byte");
@@ -334,7 +341,7 @@ int main(void)
         TEST(every_option_has_a_right_default_that_reads_back_and_one_short_sentence), TEST(all_mistakes_are_told_at_once_with_their_lines),
         TEST(what_is_not_a_mapping_of_options_is_refused), TEST(values_origins_and_overrides), TEST(rules_between_options),
         TEST(the_sample_is_a_config_of_comments),
-        TEST(no_mistake_hides_those_behind_it), TEST(text_that_is_none_is_refused_where_it_stands),
+        TEST(no_mistake_hides_those_behind_it), TEST(nesting_without_end_is_refused_where_it_begins), TEST(text_that_is_none_is_refused_where_it_stands),
         TEST(a_file_beyond_its_limit_is_not_read), TEST(each_option_can_be_compared_and_copied), TEST(listen_addresses),
         TEST(the_first_rule_that_matches_holds_alone), TEST(rules_are_cloned_and_compared),
         TEST(mistakes_in_rules_are_told_with_their_lines), TEST(there_may_be_so_many_rules_and_no_more),
