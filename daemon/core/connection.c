@@ -10,7 +10,6 @@
 #include "daemon/core/notice.h"
 #include "lib/log.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -36,20 +35,6 @@ static void connection_enter(struct connection *connection, enum connection_stat
     assert(states[connection->state].next & (1u << next));
     hub_count_state(connection->hub, connection->state, next);
     connection->state = next;
-}
-
-void peer_address_print(const struct peer_address *address, char ret_text[static PEER_TEXT_MAX])
-{
-    char ip[INET6_ADDRSTRLEN] = "";
-    if (address->family == AF_INET) {
-        inet_ntop(AF_INET, &address->ip.s6_addr[12], ip, sizeof(ip));
-        snprintf(ret_text, PEER_TEXT_MAX, "%s:%u", ip, address->port);
-    } else if (address->family == AF_INET6) {
-        inet_ntop(AF_INET6, &address->ip, ip, sizeof(ip));
-        snprintf(ret_text, PEER_TEXT_MAX, "[%s]:%u", ip, address->port);
-    } else {
-        snprintf(ret_text, PEER_TEXT_MAX, "unix");
-    }
 }
 
 static void connection_log(const struct connection *connection, const char *text, const struct fault *why)

@@ -8,12 +8,11 @@
 
 #include "daemon/core/grant.h"
 #include "daemon/core/outbox.h"
+#include "daemon/core/peer_address.h"
 #include "daemon/core/ports.h"
 #include "daemon/core/roster.h"
 #include "daemon/core/wheel.h"
 #include "lib/text.h"
-
-#include <netinet/in.h>
 
 enum connection_state {
     CONNECTION_NEGOTIATED,      /* made, no transport yet */
@@ -25,14 +24,6 @@ enum connection_state {
 const char *connection_state_name(enum connection_state state);
 
 enum { TOKEN_SECRET_BYTES = 18, TOKEN_BYTES = 24, TOKEN_TEXT = 32 };
-
-struct peer_address {           /* family AF_INET, AF_INET6 or AF_UNIX; IPv4 as ::ffff:a.b.c.d */
-    struct in6_addr ip;
-    uint16_t port;
-    uint16_t family;
-};
-enum { PEER_TEXT_MAX = 64 };
-void peer_address_print(const struct peer_address *address, char ret_text[static PEER_TEXT_MAX]);
 
 /*
  * Small, since an idle daemon is mostly these: what only matters while something is owed is in the outbox, what only
