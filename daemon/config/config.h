@@ -9,7 +9,7 @@
 
 #include <stdatomic.h>
 
-enum { OPTIONS_MAX = 96 };
+enum { OPTIONS_MAX = 128 };
 
 struct keys;
 
@@ -57,6 +57,8 @@ struct config {
     struct {
         char *base_path;                /* "/rtc" */
         struct text_list origins;       /* allowed Origin values for browsers; "*" any */
+        struct text_list hosts;         /* that a request may name, "example.org" or "example.org:8000"; empty: any */
+        struct text_list trusted_proxies;   /* networks whose word on where clients come from is taken, see network.h */
         uint64_t head_bytes, header_count, target_bytes, body_bytes;
         uint64_t head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
         uint64_t backlog;

@@ -53,7 +53,9 @@ static int listen_parse_tcp(const char *text, struct listen_address *ret)
 
 int listen_parse(const char *text, struct listen_address *ret)
 {
-    *ret = (struct listen_address){.is_tls = strncmp(text, "tls:", 4) == 0};
+    *ret = (struct listen_address){.is_proxied = strncmp(text, "proxy:", 6) == 0};
+    text += ret->is_proxied ? 6 : 0;
+    ret->is_tls = strncmp(text, "tls:", 4) == 0;
     text += ret->is_tls ? 4 : 0;
     if (strncmp(text, "unix:", 5) == 0)
         return listen_parse_unix(text + 5, ret);

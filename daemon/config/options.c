@@ -4,6 +4,7 @@
  */
 #define ROW_STRUCT struct config
 #include "daemon/config/listen.h"
+#include "daemon/config/network.h"
 #include "daemon/config/option_rows.h"
 #include "daemon/config/peer_rule.h"
 #include "lib/key_source.h"
@@ -25,7 +26,7 @@ static const char *check_listen(const char *text)
     if (listen_parse(text, &address) == 0)
         return NULL;
     return "an address such as 127.0.0.1:8000, [::1]:8000, unix:/run/rtcd/clients.sock or systemd:NAME, with tls: in front where "
-        "clients speak TLS, is expected";
+        "clients speak TLS, and proxy: before that where proxies say first whose the connection is, is expected";
 }
 
 static const char *check_certificate(const char *text)
@@ -61,6 +62,21 @@ static const char *check_origin(const char *text)
     return is_origin ? NULL : "an origin such as https://example.org:8443 in lower case, without a path, or * is expected";
 }
 
+static const char *check_host(const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-._:[]");
+    bool is_host = length > 0 && text[length] == '\0' && text[0] != ':' && (text[0] == '[' || strchr(text, ':') == strrchr(text, ':'))
+        && (text[0] != '[' || strchr(text, ']'));
+    return is_host ? NULL : "a host such as example.org, [2001:db8::1] or localhost:8000 in lower case is expected";
+}
+
+static const char *check_network(const char *text)
+{
+    struct network network;
+    return network_parse(text, &network) == 0 ? NULL : "an address such as 192.0.2.1 or 2001:db8::1, a network such as 10.0.0.0/8 with "
+        "no bits set behind its prefix, or unix is expected";
+}
+
 static const char *check_socket_path(const char *text)
 {
     return text[0] == '\0' || (text[0] == '/' && strlen(text) < 108) ? NULL
@@ -93,7 +109,9 @@ const struct config_option options[] = {
       .summary = "Where clients connect.",
       .details = "Any number of host:port (numeric IPv4), [host]:port (IPv6), unix:PATH and systemd:NAME (a socket unit's "
                  "FileDescriptorName). With tls: in front, as in tls:0.0.0.0:8443, clients speak TLS there. Sockets that systemd "
-                 "hands over under the names rtcd and rtcd-tls replace this option; on the latter clients speak TLS." },
+                 "hands over under the names rtcd and rtcd-tls replace this option; on the latter clients speak TLS. With proxy: in "
+                 "front of all, as in proxy:tls:0.0.0.0:8443, only http.trusted-proxies are taken, and each connection must begin with "
+                 "a header of the PROXY protocol, version 2, which says whose it is; it is closed otherwise." },
 
     { .path = "admin.listen", TEXT(admin.listen), .fallback = "", .check = check_socket_path, .reload = RELOAD_RESTART,
       .summary = "The path of the admin socket.",
@@ -128,6 +146,16 @@ const struct config_option options[] = {
       .summary = "The origins whose pages may connect.",
       .details = "Exact origins (scheme, host, port), or * for all. Pages that the same host serves may always connect. "
                  "Requests without an Origin header, as from programs, are not concerned." },
+    { .path = "http.hosts", LIST(http.hosts), .fallback = "", .check = check_host, .reload = RELOAD_NOW,
+      .summary = "The hosts that requests may name.",
+      .details = "Each as host, with any port, or host:port. A request whose Host header names another is refused (421): so a page "
+                 "whose owner lets its name point here (DNS rebinding) does not count as the daemon's own. Empty: any." },
+    { .path = "http.trusted-proxies", LIST(http.trusted_proxies), .fallback = "", .check = check_network, .reload = RELOAD_NOW,
+      .summary = "The proxies whose word on where clients come from is taken.",
+      .details = "Addresses, networks such as 10.0.0.0/8, and unix for peers on Unix sockets. From these, X-Forwarded-For says whose "
+                 "a request is: the last address in it that is no trusted proxy's, or the one behind what is no address; and "
+                 "X-Forwarded-Proto whether it came by https. From others these headers are ignored. What is found counts for limits, "
+                 "in logs and in rtcctl." },
     { .path = "http.head-bytes", SIZE(http.head_bytes), .fallback = "16KiB", .min = 1 * KIB, .max = 1 * MIB, .reload = RELOAD_NOW,
       .summary = "The largest head of a request.", .details = "" },
     { .path = "http.headers", NUMBER(http.header_count), .fallback = "100", .min = 8, .max = 100, .reload = RELOAD_NOW,

@@ -53,6 +53,15 @@ static bool tls_has_certificates(const struct config *c)
     return !has_tls || c->tls.certificates.count > 0;
 }
 
+static bool proxies_are_trusted(const struct config *c)
+{
+    struct listen_address address;
+    bool is_proxied = false;
+    for (size_t i = 0; i < c->listen.count; i++)
+        is_proxied = is_proxied || (listen_parse(c->listen.items[i], &address) == 0 && address.is_proxied);
+    return !is_proxied || c->http.trusted_proxies.count > 0;
+}
+
 static bool client_certificates_have_ca(const struct config *c)
 {
     return c->tls.client_certificate == CERTIFICATE_NONE || c->tls.client_ca[0];
@@ -73,6 +82,7 @@ const struct config_rule config_rules[] = {
     {queue_holds_message, "queue.bytes", "it must be at least connection.message-bytes"},
     {head_holds_target, "http.head-bytes", "it must be larger than http.target-bytes"},
     {tls_has_certificates, "tls.certificates", "there must be one at least where an address of listen begins with tls:"},
+    {proxies_are_trusted, "http.trusted-proxies", "there must be one at least where an address of listen begins with proxy:"},
     {client_certificates_have_ca, "tls.client-ca", "it must be set unless tls.client-certificate is none"},
     {client_users_have_certificates, "tls.client-user", "it needs tls.client-certificate: request or require"},
 };

@@ -4,7 +4,9 @@
 #include "daemon/net/http.h"
 
 #include "daemon/config/config.h"
+#include "daemon/net/forwarded.h"
 #include "daemon/net/http_answer.h"
+#include "daemon/net/origin.h"
 #include "daemon/net/router.h"
 
 #include <stdlib.h>
@@ -127,13 +129,12 @@ static int http_note(struct link *link, const struct http_head *head)
     link->keeps_alive = head->keeps_alive && !link->worker->is_stopping;
     link->is_head_request = head->method == HTTP_HEAD;
     link->minor_version = head->minor_version;
-    free(link->work->origin);
-    link->work->origin = NULL;
+    free(STEAL(link->work->origin));
     struct bytes origin = http_header(head, "origin");
     if (origin.data == NULL)
-        return 0;
+        return forwarded_note(link, head);
     link->work->origin = strndup((const char *)origin.data, origin.length);
-    return link->work->origin ? 0 : -ENOMEM;
+    return link->work->origin ? forwarded_note(link, head) : -ENOMEM;
 }
 
 static size_t http_begin_upload(struct link *link, const struct request *request, const unsigned char *data, size_t length)
@@ -152,6 +153,16 @@ static size_t http_begin_upload(struct link *link, const struct request *request
     return head_bytes;
 }
 
+/* No page's business: where it comes from is not looked at. */
+static void http_refuse_host(struct link *link)
+{
+    struct fault fault;
+    free(STEAL(link->work->origin));
+    metrics_add(&link->worker->hub->metrics, METRIC_HOSTS_REFUSED, 1);
+    fault_set(&fault, FAULT_UNKNOWN_HOST, "the Host header does not name one of http.hosts");
+    http_refuse(link, &fault, true, NULL);
+}
+
 static size_t http_take_request(struct link *link, unsigned char *data, size_t length)
 {
     struct worker *worker = link->worker;
@@ -161,6 +172,10 @@ static size_t http_take_request(struct link *link, unsigned char *data, size_t l
     if (http_note(link, request.head) < 0) {
         fault_set(&fault, FAULT_INTERNAL, "out of memory");
         http_refuse(link, &fault, true, NULL);
+        return length;
+    }
+    if (!origin_host_is_allowed(link, request.head)) {
+        http_refuse_host(link);
         return length;
     }
     if (link->is_misplaced) {

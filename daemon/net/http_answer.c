@@ -20,7 +20,7 @@ static const char *http_phrase(unsigned status)
         {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
         {406, "Not Acceptable"}, {408, "Request Timeout"},
         {409, "Conflict"}, {413, "Content Too Large"}, {414, "URI Too Long"}, {415, "Unsupported Media Type"},
-        {417, "Expectation Failed"}, {426, "Upgrade Required"}, {429, "Too Many Requests"},
+        {417, "Expectation Failed"}, {421, "Misdirected Request"}, {426, "Upgrade Required"}, {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
         {503, "Service Unavailable"}, {505, "HTTP Version Not Supported"},
     };
@@ -66,11 +66,10 @@ static void http_add_head(struct link *link, struct buf *out, const struct respo
         http_add_field(out, BYTES("Content-Type: "), response->content_type);
         buf_add_bytes(out, BYTES("X-Content-Type-Options: nosniff\r\n"));
     }
+    /* A cache must know of it too where nobody named an origin, or one was refused. */
+    buf_add_bytes(out, BYTES("Vary: Origin\r\n"));
     if (link->work->origin)
         http_add_field(out, BYTES("Access-Control-Allow-Origin: "), link->work->origin);
-    /* A cache must know of it too where nobody named an origin this time. */
-    if (link->work->origin || response->cache)
-        buf_add_bytes(out, BYTES("Vary: Origin\r\n"));
     if (!link->keeps_alive)
         buf_add_bytes(out, BYTES("Connection: close\r\n"));
     else if (link->minor_version == 0)
@@ -82,6 +81,7 @@ static void http_add_head(struct link *link, struct buf *out, const struct respo
 /* The answer is queued: now the next request, or the end. */
 static void http_finish(struct link *link)
 {
+    free(STEAL(link->work->origin));
     link->is_listening = false;
     if (!link->keeps_alive) {
         link_set_deadline(link, 0);

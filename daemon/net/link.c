@@ -50,6 +50,7 @@ static void link_work_free(struct link_work *work)
     if (work->state)
         work->free_state(work->state);
     free(work->origin);
+    free(work->proxy);
     free(work);
 }
 

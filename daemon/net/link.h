@@ -41,7 +41,8 @@ struct link_work {
     void (*free_state)(void *state);
     struct upload *upload;              /* HTTP: a request whose body is still coming */
     char *origin;                       /* CORS: the allowed Origin to name in the answer; NULL: none */
-    struct peer_address address;
+    struct peer_address address;        /* the client's */
+    struct peer_address *proxy;         /* HTTP: the peer, where it is a proxy that said whose the request is; else NULL */
     uint32_t head_resume;               /* HTTP: how far the search for the head's end has come */
     uint32_t drained_bytes;             /* while lingering */
 };

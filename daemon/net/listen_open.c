@@ -15,7 +15,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-static int listen_keep(struct listen_sockets *sockets, int descriptor, int worker, bool is_tls)
+static int listen_keep(struct listen_sockets *sockets, int descriptor, int worker, const struct listen_address *address)
 {
     struct listen_socket *items = realloc(sockets->items, (sockets->count + 1) * sizeof(*items));
     if (!items) {
@@ -23,8 +23,9 @@ static int listen_keep(struct listen_sockets *sockets, int descriptor, int worke
         return -ENOMEM;
     }
     sockets->items = items;
-    items[sockets->count++] = (struct listen_socket){.descriptor = descriptor, .worker = worker, .is_tls = is_tls};
-    sockets->has_tls = sockets->has_tls || is_tls;
+    items[sockets->count++] = (struct listen_socket){.descriptor = descriptor, .worker = worker, .is_tls = address->is_tls,
+                                                            .is_proxied = address->is_proxied};
+    sockets->has_tls = sockets->has_tls || address->is_tls;
     return 0;
 }
 
@@ -58,7 +59,7 @@ static int listen_tcp(struct listen_sockets *sockets, const struct listen_addres
     close(probe);
     for (unsigned worker = 0; worker < worker_count; worker++) {
         int descriptor = listen_bind(name, address->socket_length, true, backlog);
-        int r = descriptor < 0 ? descriptor : listen_keep(sockets, descriptor, (int)worker, address->is_tls);
+        int r = descriptor < 0 ? descriptor : listen_keep(sockets, descriptor, (int)worker, address);
         if (r < 0)
             return r;
     }
@@ -74,23 +75,23 @@ static int listen_unix(struct listen_sockets *sockets, const struct listen_addre
     int descriptor = listen_bind((const struct sockaddr *)name, address->socket_length, false, backlog);
     if (descriptor < 0)
         return descriptor;
-    return listen_keep(sockets, descriptor, -1, address->is_tls);
+    return listen_keep(sockets, descriptor, -1, address);
 }
 
-/* Sockets of a .socket unit with this FileDescriptorName; their kind is verified. */
-static int listen_inherit(struct listen_sockets *sockets, const struct inherited *inherited, const char *name, bool is_tls)
+/* Sockets of a .socket unit with the FileDescriptorName that the address has; their kind is verified. */
+static int listen_inherit(struct listen_sockets *sockets, const struct inherited *inherited, const struct listen_address *address)
 {
     int found = 0;
     for (int i = 0; i < inherited->count; i++) {
         int descriptor = SD_LISTEN_FDS_START + i;
-        if (strcmp(inherited->names[i], name) != 0)
+        if (strcmp(inherited->names[i], address->name) != 0)
             continue;
         if (sd_is_socket(descriptor, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
             return -ENOTSOCK;
         /* Several workers wake up for one client: all but one must come away empty-handed. */
         if (fcntl(descriptor, F_SETFL, O_NONBLOCK) < 0)
             return -errno;
-        int r = listen_keep(sockets, descriptor, -1, is_tls);
+        int r = listen_keep(sockets, descriptor, -1, address);
         if (r < 0)
             return r;
         found++;
@@ -111,7 +112,7 @@ static int listen_one(struct listen_sockets *sockets, const char *text, const st
     case LISTEN_UNIX:
         return listen_unix(sockets, &address, (int)config->http.backlog);
     default:
-        r = listen_inherit(sockets, inherited, address.name, address.is_tls);
+        r = listen_inherit(sockets, inherited, &address);
         return r == 0 ? -ENOENT : MIN(r, 0);
     }
 }
@@ -121,8 +122,8 @@ int listen_open(const struct config *config, const struct inherited *inherited, 
 {
     *ret = (struct listen_sockets){.inherited_count = inherited->count};
     /* What systemd hands over replaces the option: the unit's socket is where clients come in. */
-    int r = listen_inherit(ret, inherited, "rtcd", false);
-    int r_tls = r >= 0 ? listen_inherit(ret, inherited, "rtcd-tls", true) : r;
+    int r = listen_inherit(ret, inherited, &(struct listen_address){.name = "rtcd"});
+    int r_tls = r >= 0 ? listen_inherit(ret, inherited, &(struct listen_address){.name = "rtcd-tls", .is_tls = true}) : r;
     if (r_tls >= 0 && r + r_tls > 0)
         return 0;
     r = MIN(r_tls, 0);

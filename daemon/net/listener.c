@@ -5,6 +5,7 @@
 
 #include "daemon/config/config.h"
 #include "daemon/net/http.h"
+#include "daemon/net/proxy_link.h"
 #include "daemon/net/reserve.h"
 #include "daemon/net/tls_link.h"
 #include "lib/log.h"
@@ -26,36 +27,21 @@ struct listener {
     struct poll_source source;
     struct timer pause;
     int reserve;                        /* clients' descriptors are below it */
-    bool is_tls;
+    bool is_tls, is_proxied;
 };
-
-static void listener_read_address(const struct sockaddr_storage *from, struct peer_address *ret)
-{
-    *ret = (struct peer_address){.family = AF_UNIX};
-    if (from->ss_family == AF_INET) {
-        const struct sockaddr_in *ip4 = (const struct sockaddr_in *)from;
-        ret->family = AF_INET;
-        ret->port = ntohs(ip4->sin_port);
-        ret->ip.s6_addr[10] = ret->ip.s6_addr[11] = 0xff;
-        memcpy(&ret->ip.s6_addr[12], &ip4->sin_addr, 4);
-    } else if (from->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *ip6 = (const struct sockaddr_in6 *)from;
-        ret->family = AF_INET6;
-        ret->port = ntohs(ip6->sin6_port);
-        ret->ip = ip6->sin6_addr;
-    }
-}
 
 static void listener_welcome(struct listener *listener, int descriptor, const struct sockaddr_storage *from)
 {
-    struct peer_address address;
-    listener_read_address(from, &address);
-    if (listener->is_tls) {
-        tls_link_start(listener->worker, descriptor, &address);
+    struct peer_address address = peer_address_of_socket(from);
+    struct link *link = listener->is_tls ? tls_link_new(listener->worker, descriptor, &address)
+        : link_new(listener->worker, descriptor, &address, sizeof(struct link));
+    if (!link)
         return;
-    }
-    struct link *link = link_new(listener->worker, descriptor, &address, sizeof(struct link));
-    if (link)
+    if (listener->is_proxied)
+        proxy_link_start(link);
+    else if (listener->is_tls)
+        tls_link_begin_handshake(link);
+    else
         http_start(link);
 }
 
@@ -133,6 +119,7 @@ static int listener_add(struct worker *worker, const struct listen_socket *socke
     listener->worker = worker;
     listener->is_tls = socket->is_tls;
     listener->reserve = reserve_start(worker->hub->config);
+    listener->is_proxied = socket->is_proxied;
     listener->source = (struct poll_source){.on_ready = on_acceptable, .descriptor = socket->descriptor};
     timer_init(&listener->pause, on_pause_over);
     list_append(&worker->listeners, &listener->node);

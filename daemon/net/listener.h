@@ -21,7 +21,7 @@ void inherited_done(struct inherited *inherited);
 struct listen_socket {
     int descriptor;
     int worker;                         /* -1: every worker accepts from it */
-    bool is_tls;
+    bool is_tls, is_proxied;
 };
 
 struct listen_sockets {

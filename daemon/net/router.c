@@ -6,10 +6,10 @@
 #include "daemon/config/config.h"
 #include "daemon/core/hub.h"
 #include "daemon/net/credentials.h"
+#include "daemon/net/origin.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 /* A body that nobody is going to read would be taken for the next request. */
 static void route_skip_body(struct link *link, const struct request *request)
@@ -26,25 +26,6 @@ static enum route route_refuse(struct link *link, const struct request *request,
     route_skip_body(link, request);
     http_refuse(link, &fault, false, extra);
     return ROUTE_ANSWERED;
-}
-
-static bool origin_is_own(const struct http_head *head, const char *origin)
-{
-    const char *host = strstr(origin, "://");
-    struct bytes own = http_header(head, "host");
-    return host && strlen(host + 3) == own.length && strncasecmp(host + 3, (const char *)own.data, own.length) == 0;
-}
-
-/* A page from elsewhere may come in only by the list: browsers apply no rule of their own to WebSockets. */
-static bool origin_is_allowed(const struct link *link, const struct http_head *head)
-{
-    const struct text_list *allowed = &link->worker->hub->config->http.origins;
-    if (origin_is_own(head, link->work->origin))
-        return true;
-    for (size_t i = 0; i < allowed->count; i++)
-        if (strcmp(allowed->items[i], "*") == 0 || strcmp(allowed->items[i], link->work->origin) == 0)
-            return true;
-    return false;
 }
 
 static const struct transport_front *transport_find(const struct router *router, const char *name)
@@ -186,10 +167,10 @@ enum route router_route(struct link *link, struct request *request)
 {
     const struct http_head *head = request->head;
     if (link->work->origin && !origin_is_allowed(link, head)) {
-        free(link->work->origin);
-        link->work->origin = NULL;
-        return route_refuse(link, request, FAULT_FORBIDDEN,
-                            "pages from this origin may not connect; allow it in http.origins", NULL);
+        free(STEAL(link->work->origin));
+        metrics_add(&link->worker->hub->metrics, METRIC_ORIGINS_REFUSED, 1);
+        return route_refuse(link, request, FAULT_FORBIDDEN, "pages from this origin may not connect; allow it in http.origins, or, if "
+                            "this host serves it through a proxy that speaks TLS, name that in http.trusted-proxies", NULL);
     }
     if (bytes_is(head->path, "*"))
         return route_options(link, request, METHOD(GET) | METHOD(POST) | METHOD(DELETE));

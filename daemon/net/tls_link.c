@@ -209,15 +209,20 @@ static const struct link_handler handshake_handler = {
     .on_retry = link_resume,
 };
 
-void tls_link_start(struct worker *worker, int descriptor, const struct peer_address *address)
+struct link *tls_link_new(struct worker *worker, int descriptor, const struct peer_address *address)
 {
     struct link *link = link_new(worker, descriptor, address, sizeof(struct tls_link));
     if (!link)
-        return;
+        return NULL;
     link->is_tls = true;
     list_init(&tls_link_of(link)->node);
+    return link;
+}
+
+void tls_link_begin_handshake(struct link *link)
+{
     link_set_handler(link, &handshake_handler);
-    link_set_deadline(link, worker->hub->config->tls.handshake_timeout_ms);
+    link_set_deadline(link, link->worker->hub->config->tls.handshake_timeout_ms);
 }
 
 bool tls_link_stop(struct link *link)

@@ -15,8 +15,10 @@ void tls_worker_free(struct tls_worker *tls);                       /* NULL is f
 void tls_worker_turn(struct tls_worker *tls);
 bool tls_worker_is_busy(const struct tls_worker *tls);              /* some still wait */
 
-/* A client has connected where TLS is spoken. Takes the descriptor over; once the handshake is done the link is HTTP's. */
-void tls_link_start(struct worker *worker, int descriptor, const struct peer_address *address);
+/* A client has connected where TLS is spoken. As link_new(). */
+struct link *tls_link_new(struct worker *worker, int descriptor, const struct peer_address *address);
+/* Waits for the handshake; once that is done the link is HTTP's. */
+void tls_link_begin_handshake(struct link *link);
 /* The daemon stops: true if the link was in its handshake, and is closed. */
 bool tls_link_stop(struct link *link);
 

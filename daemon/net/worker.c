@@ -11,6 +11,7 @@
 #include "daemon/net/link.h"
 #include "daemon/net/listener.h"
 #include "daemon/net/stream.h"
+#include "daemon/net/proxy_link.h"
 #include "daemon/net/tls_link.h"
 #include "lib/log.h"
 #include "lib/packer.h"
@@ -163,7 +164,7 @@ static void worker_stop(struct worker *worker)
     hub_close_all(worker->hub, FAULT_SHUTDOWN);
     LIST_EACH(node, &worker->links) {
         struct link *link = CONTAINER_OF(node, struct link, node);
-        if (!tls_link_stop(link))
+        if (!tls_link_stop(link) && !proxy_link_stop(link))
             http_stop(link);
     }
 }

@@ -71,7 +71,8 @@ class Reader:
             if not line:
                 return status, headers
             name, value = line.split(":", 1)
-            headers[name.lower()] = value.strip()
+            name, value = name.lower(), value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
 
     def response(self, is_head=False):
         status, headers = self.head()

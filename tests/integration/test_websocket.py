@@ -5,7 +5,7 @@ import struct
 import unittest
 
 from client import BINARY, CLOSE, PING, PONG, TEXT, Closed, WebSocket, frame, head_of, connect, Reader
-from harness import DaemonTest, wait_until
+from harness import CONTEXTS, DaemonTest, wait_until
 
 
 class Handshake(DaemonTest):
@@ -43,7 +43,8 @@ class Handshake(DaemonTest):
     def test_pages_from_elsewhere_are_refused_and_own_pages_are_not(self):
         for origin in ("http://evil.example", "null", "http://localhost.evil.example", "http://localhost:1"):
             self.assertEqual(WebSocket(self.daemon.port, headers={"Origin": origin}).response.status, 403, origin)
-        with WebSocket(self.daemon.port, headers={"Origin": "http://localhost"}) as ws:
+        scheme = "https" if self.daemon.port in CONTEXTS else "http"
+        with WebSocket(self.daemon.port, headers={"Origin": f"{scheme}://localhost"}) as ws:
             self.assertEqual(ws.response.status, 101)
 
 
