@@ -232,6 +232,9 @@ const struct config_option options[] = {
       .details = "A message is compressed once for all who get it. Off unless asked for: where a message holds a secret beside text of "
                  "somebody else's choice, its compressed size tells of the secret; and clients that may compress compress all that they "
                  "send, however short." },
+    { .path = "compression.polls", FLAG(compression.polls), .fallback = "false", .reload = RELOAD_NOW,
+      .summary = "Compress the bodies of polls and sends for clients that do it (gzip).",
+      .details = "Answers to polls where Accept-Encoding has gzip, sends that have Content-Encoding: gzip. Unlike WebSocket messages, each answer is compressed for its client alone." },
     { .path = "compression.min-bytes", SIZE(compression.min_bytes), .fallback = "1KiB", .max = 64 * MIB, .reload = RELOAD_NOW,
       .summary = "The smallest message or body that is compressed.",
       .details = "A network packet holds as much in any case. What does not shrink goes out as it is." },

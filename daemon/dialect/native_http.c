@@ -6,6 +6,7 @@
 #include "daemon/core/hub.h"
 #include "daemon/dialect/native.h"
 #include "daemon/net/admission.h"
+#include "daemon/net/http_coding.h"
 #include "lib/json.h"
 #include "lib/msgpack.h"
 
@@ -172,7 +173,7 @@ static void native_negotiate(struct link *link, const struct request *request)
     struct json_writer list = json_writer(&lists);
     struct connection *connection = NULL;
 
-    if (offer_read(request->body, &offer, &fault) == 0) {
+    if (coding_refuse(request->head, &fault) == FAULT_NONE && offer_read(request->body, &offer, &fault) == 0) {
         const struct transport *choice = negotiate_transports(&list, link, &offer, &codec);
         if (!choice)
             fault_set(&fault, FAULT_NO_TRANSPORT, "%s", "");
@@ -203,7 +204,7 @@ static void native_negotiate(struct link *link, const struct request *request)
     if (connection)
         native_answer(link, "application/json", &body);
     else
-        http_refuse(link, &fault, false, NULL);
+        http_refuse(link, &fault, false, coding_headers(link, &fault));
     buf_done(&lists);
     buf_done(&body);
 }
@@ -268,14 +269,16 @@ static enum fault_id send_check(const struct request *request, struct sending *s
 
 static void native_send(struct link *link, const struct request *request)
 {
-    struct buf scratch = {0};
+    struct buf scratch = {0}, unpacked = {0};
+    struct bytes body;
     struct fault fault = {0};
     struct sending sending = {.connection = request_connection(request, link->worker->hub)};
     int r = -EBADMSG;
     if (!sending.connection)
         fault_set(&fault, FAULT_UNKNOWN_TOKEN, "no connection has this token; negotiate again");
-    else if (send_check(request, &sending, &scratch, &fault) == FAULT_NONE)
-        r = sending.codec->each(request->body, NULL, send_one, &sending, &fault);
+    else if (send_check(request, &sending, &scratch, &fault) == FAULT_NONE
+             && coding_read(link, request, &unpacked, &body, &fault) == FAULT_NONE)
+        r = sending.codec->each(body, NULL, send_one, &sending, &fault);
     if (r == -EAGAIN)
         fault_set(&fault, FAULT_BACK_PRESSURE, "the daemon is busy: %llu envelopes were received; send the rest again",
                   (unsigned long long)sending.connection->received);
@@ -283,9 +286,10 @@ static void native_send(struct link *link, const struct request *request)
         sending.connection->received_untold = 0;
         send_answer(link, request, sending.connection->received);
     } else {
-        http_refuse(link, &fault, false, r == -EAGAIN ? "Retry-After: 1\r\n" : NULL);
+        http_refuse(link, &fault, false, r == -EAGAIN ? "Retry-After: 1\r\n" : coding_headers(link, &fault));
     }
     buf_done(&scratch);
+    buf_done(&unpacked);
 }
 
 static void native_end(struct link *link, const struct request *request)

@@ -7,6 +7,7 @@
 #include "daemon/core/hub.h"
 #include "daemon/core/message.h"
 #include "daemon/net/admission.h"
+#include "daemon/net/http_coding.h"
 
 #include <stdlib.h>
 
@@ -88,13 +89,16 @@ static void poll_answer(struct connection *connection)
     struct link *link = STEAL(connection->link);
     struct poll *poll = link->work->state;
     struct response response = {.status = 204};
-    struct buf body = {0};
+    struct buf body = {0}, packed = {0};
     uint32_t count = poll_count_envelopes(connection);
     if (poll || count) {
         poll_add_body(connection, poll, count, &body);
         response = (struct response){.status = 200, .body = buf_bytes(&body),
                                      .content_type = connection->dialect->poll_content_type(connection)};
     }
+    /* The unnumbered ones may have the connection's token among them, which is never compressed. */
+    if (count && !poll && buf_status(&body) == 0)
+        coding_pack(link, &response, &packed);
     link->connection = NULL;
     poll_free(link);
     if (buf_status(&body) == 0) {
@@ -107,6 +111,7 @@ static void poll_answer(struct connection *connection)
         link_free(link);
     }
     buf_done(&body);
+    buf_done(&packed);
 }
 
 void polling_flush(struct connection *connection)
@@ -206,6 +211,7 @@ void polling_open(struct link *link, const struct request *request, const struct
     struct connection *connection = admission.connection;
     bool is_first = !is_polling(connection->transport);
     connection_attach(connection, link, transport);
+    link->takes_gzip = link->worker->hub->config->compression.polls && coding_is_wanted(request->head);
     link->connection = connection;
     if (is_first)
         connection_welcome(connection, admission.is_resumed);

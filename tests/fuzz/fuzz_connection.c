@@ -79,7 +79,7 @@ static void world_load_config(void)
         "publish.to-user=true", "publish.to-connection=true", "connection.message-bytes=4KiB", "connection.message-fragments=8",
         "queue.bytes=16KiB", "queue.envelopes=32", "resume.envelopes=8", "resume.bytes=8KiB", "resume.parked=4",
         "resume.parked-per-user=2", "connection.groups=3", "limits.connections=8", "http.body-bytes=4KiB", "limits.mailbox=64",
-        "limits.fanout-slice=16",
+        "limits.fanout-slice=16", "compression.websocket=true", "compression.polls=true", "compression.min-bytes=64",
     };
     struct buf problems = {0};
     must(config_load(NULL, overrides, COUNT_OF(overrides), &world.config, &problems) == 0);
@@ -194,6 +194,8 @@ static void peer_frame(unsigned peer, unsigned first, struct bytes payload)
     ws_add_masked_frame(&out, first & 15, payload, mask);
     if (first & 16 && out.length)
         out.data[0] &= 0x7f;
+    if (first & 32)
+        out.data[0] |= WS_PACKED;
     peer_send(peer, buf_bytes(&out));
     buf_done(&out);
 }
@@ -217,14 +219,14 @@ static void peer_read(unsigned peer)
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 static const char *const requests[] = {
     "GET /rtc/websocket?group=g&user=u HTTP/1.1\r\n" HANDSHAKE "\r\n",
-    "GET /rtc/websocket?token=$&received=0 HTTP/1.1\r\n" HANDSHAKE "\r\n",
+    "GET /rtc/websocket?token=$&received=0 HTTP/1.1\r\n" HANDSHAKE "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
     "GET /rtc/websocket?token=$&received=3 HTTP/1.1\r\n" HANDSHAKE "Sec-WebSocket-Protocol: rtc.v1.msgpack\r\n\r\n",
-    "GET /rtc/websocket?group=g HTTP/1.1\r\n" HANDSHAKE "Sec-WebSocket-Protocol: rtc.v1.msgpack\r\n\r\n",
+    "GET /rtc/websocket?group=g HTTP/1.1\r\n" HANDSHAKE "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10\r\nSec-WebSocket-Protocol: rtc.v1.msgpack\r\n\r\n",
     "GET /rtc/sse?group=g HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /rtc/sse?token=$ HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 1\r\n\r\n",
     "GET /rtc/poll?group=g&wait=0 HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET /rtc/poll?token=$&received=0&wait=1000 HTTP/1.1\r\nHost: a\r\n\r\n",
-    "GET /rtc/poll?token=$&received=2 HTTP/1.1\r\nHost: a\r\nAccept: application/msgpack\r\n\r\n",
+    "GET /rtc/poll?token=$&received=2 HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\nAccept: application/msgpack\r\n\r\n",
     "POST /rtc/negotiate HTTP/1.1\r\nHost: a\r\nContent-Length: 29\r\n\r\n{\"transports\":[\"websocket\"]}\n",
     "POST /rtc/send?token=$ HTTP/1.1\r\nHost: a\r\nContent-Length: 58\r\n\r\n"
         "[{\"eventName\":\"e\",\"data\":1,\"to\":{\"group\":\"g\"},\"id\":1}]    ",

@@ -1,5 +1,6 @@
 """Compression: permessage-deflate on WebSocket (RFC 7692), and Content-Encoding of polls and sends."""
 
+import gzip
 import json
 import os
 import random
@@ -8,7 +9,7 @@ import struct
 import unittest
 import zlib
 
-from client import BINARY, CLOSE, DEFLATE, PING, PONG, TEXT, WebSocket, frame, packed
+from client import BINARY, CLOSE, DEFLATE, PING, PONG, TEXT, Poller, Sse, WebSocket, frame, negotiate, packed, request
 from harness import DaemonTest, wait_until
 
 ANSWER = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
@@ -265,6 +266,115 @@ class Upwards(DaemonTest):
                     other.send_raw(b"".join(message(json.dumps({"eventName": "n", "data": number, "to": {"group": "up"}}))
                                             for number in range(at, at + 100)))
             self.assertEqual([ws.expect("n")["data"] for _ in range(count)], list(range(count)))
+
+
+class Polls(DaemonTest):
+    options = {"compression.polls": "true", "compression.min-bytes": "512", "http.body-bytes": "64KiB", "publish.to-group": "anyone"}
+
+    def poll(self, accepted, data, codec="json"):
+        """The answer to a poll of one who has been welcomed already."""
+        headers = {**({"Accept-Encoding": accepted} if accepted is not None else {}),
+                   **({"Accept": "application/msgpack"} if codec == "msgpack" else {})}
+        with Poller(self.daemon.port, group="polls", codec=codec, wait=0) as poller:
+            self.daemon.publish("n", data, group="polls")
+            response = poller.http.request("GET", "/rtc/poll", headers=headers, token=poller.token, received=0, wait=20000)
+            self.assertEqual((response.status, response.headers["vary"]), (200, "Accept-Encoding"))
+            is_packed = response.headers.get("content-encoding") == "gzip"
+            if is_packed:
+                self.assertLess(len(response.body), len(gzip.decompress(response.body)))
+                response.body = gzip.decompress(response.body)
+            body = response.msgpack() if codec == "msgpack" else response.json()
+            self.assertEqual(body["messages"][0]["data"], data)
+            return is_packed
+
+    def test_answers_are_compressed_for_who_accepts_it(self):
+        for accepted in ("gzip", "GZIP", "x-gzip", "deflate, gzip;q=0.1, br", "*", "gzip;q=1.000", "*;q=0, gzip", "gzip ; q=0.5, identity;q=0.5",
+                         "br,\tgzip"):
+            self.assertTrue(self.poll(accepted, words(3000)), accepted)
+        self.assertTrue(self.poll("gzip", words(3000), "msgpack"))
+
+    def test_answers_are_not_compressed_for_who_does_not(self):
+        for accepted in (None, "", "identity", "gzip;q=0", "gzip;q=0.000", "*;q=1, gzip;q=0", "*;q=0", "br, deflate", "gzip;q=0.5, identity",
+                         "gzip;q=x", "gzip;q=2", "gzip;q=0.0001", "gzip;level=1", "gzi p", "gzipp", ";q=1"):
+            self.assertFalse(self.poll(accepted, words(3000)), accepted)
+
+    def test_short_answers_go_out_as_they_are(self):
+        self.assertFalse(self.poll("gzip", "short"))
+
+    def test_a_poll_that_waits_is_compressed_when_it_is_answered(self):
+        with Poller(self.daemon.port, group="held", wait=0) as poller:
+            poller.http.send("GET", "/rtc/poll", headers={"Accept-Encoding": "gzip"}, token=poller.token, received=0, wait=20000)
+            wait_until(lambda: any(c["id"] == poller.id and c["state"] == "open" for c in self.daemon.connections()), "a held poll")
+            self.daemon.publish("n", words(3000), group="held")
+            response = poller.http.reader.response()
+            self.assertEqual(response.headers["content-encoding"], "gzip")
+            self.assertEqual(json.loads(gzip.decompress(response.body))["messages"][0]["data"], words(3000))
+            # The next one on the same link may want something else.
+            self.daemon.publish("n", words(3000), group="held")
+            response = poller.http.request("GET", "/rtc/poll", token=poller.token, received=1, wait=0)
+            self.assertNotIn("content-encoding", response.headers)
+            self.assertEqual(response.json()["first"], 2)
+
+    def test_the_welcome_with_its_secret_is_never_compressed(self):
+        groups = [f"{words(50)}{number}" for number in range(60)]
+        response = request(self.daemon.port, "GET", "/rtc/poll", headers={"Accept-Encoding": "gzip"}, wait=0, group=groups)
+        self.assertNotIn("content-encoding", response.headers)
+        self.assertGreater(len(response.body), 2000)
+
+    def test_server_sent_events_are_not_compressed(self):
+        with Sse(self.daemon.port, headers={"Accept-Encoding": "gzip"}, group="events") as sse:
+            self.assertNotIn("content-encoding", sse.headers)
+            self.daemon.publish("n", words(3000), group="events")
+            self.assertEqual(sse.expect("n")["data"], words(3000))
+
+    def send(self, token, body, coding):
+        headers = {"Content-Type": "application/json", **({"Content-Encoding": coding} if coding is not None else {})}
+        return request(self.daemon.port, "POST", "/rtc/send", body, headers, token=token)
+
+    def test_compressed_sends_are_taken(self):
+        with WebSocket(self.daemon.port, group="sends") as ws:
+            token = negotiate(self.daemon.port, transports=["longpoll"])["connectionToken"]
+            for number, (coding, pack) in enumerate((("gzip", gzip.compress), ("X-GZip", gzip.compress), ("identity, gzip", gzip.compress),
+                                                     ("identity", bytes), (None, bytes), ("gzip", lambda b: gzip.compress(b[:9]) + gzip.compress(b[9:])))):
+                body = json.dumps([{"eventName": "n", "data": [number, words(2000)], "to": {"group": "sends"}}]).encode()
+                self.assertEqual(self.send(token, pack(body), coding).json(), {"received": number + 1})
+                self.assertEqual(ws.expect("n")["data"], [number, words(2000)])
+
+    def test_unknown_codings_are_refused_and_told_what_is_taken(self):
+        token = negotiate(self.daemon.port, transports=["longpoll"])["connectionToken"]
+        for coding in ("deflate", "br", "zstd", "gzip, gzip", "br, gzip", "gzip;q=1", "gzi"):
+            response = self.send(token, b"[]", coding)
+            self.assertEqual((response.status, response.json()["code"]), (415, "unsupported"), coding)
+            self.assertEqual(response.headers["accept-encoding"], "gzip")
+
+    def test_malformed_bodies_are_refused(self):
+        token = negotiate(self.daemon.port, transports=["longpoll"])["connectionToken"]
+        whole = gzip.compress(b"[]")
+        for body in (b"[]", whole[:-1], whole + b"x", whole[:-6] + b"\0\0" + whole[-4:], b"\x1f\x8b"):
+            response = self.send(token, body, "gzip")
+            self.assertEqual((response.status, response.json()["code"]), (400, "bad-envelope"))
+        self.assertEqual(self.send(token, whole, "gzip").status, 200)
+
+    def test_a_bomb_is_refused(self):
+        token = negotiate(self.daemon.port, transports=["longpoll"])["connectionToken"]
+        response = self.send(token, gzip.compress(b" " * (8 << 20)), "gzip")
+        self.assertEqual((response.status, response.json()["code"]), (413, "too-large"))
+
+    def test_nothing_is_taken_apart_for_who_has_not_proved_anything(self):
+        response = request(self.daemon.port, "POST", "/rtc/negotiate", gzip.compress(b"{}"), {"Content-Encoding": "gzip"})
+        self.assertEqual((response.status, response.headers["accept-encoding"]), (415, "gzip"))
+        self.assertEqual(self.send("A" * 32, gzip.compress(b"[]"), "gzip").status, 404)
+
+
+class PollsOff(DaemonTest):
+    def test_nothing_is_compressed_unless_asked_for(self):
+        with Poller(self.daemon.port, group="off", wait=0) as poller:
+            self.daemon.publish("n", words(3000), group="off")
+            response = poller.http.request("GET", "/rtc/poll", headers={"Accept-Encoding": "gzip"}, token=poller.token, received=0, wait=0)
+            self.assertNotIn("content-encoding", response.headers)
+            self.assertNotIn("vary", response.headers)
+            response = request(self.daemon.port, "POST", "/rtc/send", gzip.compress(b"[]"), {"Content-Encoding": "gzip"}, token=poller.token)
+            self.assertEqual((response.status, response.headers["accept-encoding"]), (415, "identity"))
 
 
 class Bombs(DaemonTest):
