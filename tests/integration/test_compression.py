@@ -10,7 +10,7 @@ import unittest
 import zlib
 
 from client import BINARY, CLOSE, DEFLATE, PING, PONG, TEXT, Poller, Sse, WebSocket, frame, negotiate, packed, request
-from harness import DaemonTest, wait_until
+from harness import Daemon, DaemonTest, wait_until
 
 ANSWER = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 RSV1 = 4
@@ -382,6 +382,13 @@ class Bombs(DaemonTest):
     BOUND = 4 << 20
     options = {"compression.websocket": "true", "connection.message-bytes": str(BOUND), "http.body-bytes": str(BOUND),
                "queue.bytes": str(BOUND)}
+
+    @classmethod
+    def setUpClass(cls):
+        # Freed memory that AddressSanitizer holds back is no memory of the daemon's.
+        sanitizer = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "quarantine_size_mb=1:thread_local_quarantine_size_kb=64"]))
+        cls.daemon = Daemon(cls.options, workers=cls.workers, environment={"ASAN_OPTIONS": sanitizer})
+        cls.daemon.start()
 
     def resident_peak(self):
         with open(f"/proc/{self.daemon.process.pid}/status", encoding="ascii") as file:
