@@ -16,6 +16,8 @@ static void websocket_begin(struct load *load, struct client *client)
                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n", load->port);
     if (client->speech->subprotocol)
         buf_add_format(&head, "Sec-WebSocket-Protocol: %s\r\n", client->speech->subprotocol);
+    if (client->speech->is_packed)
+        buf_add_text(&head, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n");
     buf_add_text(&head, "\r\n");
     client_send_raw(client, buf_bytes(&head));
     buf_done(&head);
@@ -28,6 +30,8 @@ static size_t take_handshake(struct load *load, struct client *client, const uns
         return 0;
     if (memcmp(data, "HTTP/1.1 101", 12) != 0)
         errx(1, "the handshake was refused: %.*s", (int)length, (const char *)data);
+    if (client->speech->is_packed && http_field(bytes_of(data, (size_t)(end - data) + 2), "Sec-WebSocket-Extensions").length == 0)
+        errx(1, "the server does not compress: %.*s", (int)length, (const char *)data);
     client->is_answered = true;
     client_greet(load, client, bytes_of(NULL, 0));
     return (size_t)(end - data) + 4;
@@ -69,7 +73,8 @@ static size_t take_frame(struct load *load, struct client *client, const unsigne
     }
     enum ws_opcode opcode = data[0] & 0xf;
     bool is_stream = client->speech->stream_bytes != NULL;
-    client->is_counted = client->is_open && !is_stream && payload >= load->message_min;
+    bool is_delivery = client->speech->is_packed ? data[0] & WS_PACKED : payload >= load->message_min;
+    client->is_counted = client->is_open && !is_stream && is_delivery;
     if (opcode < WS_CLOSE && client->is_open && (is_stream || client->is_counted)) {
         client->skip = payload;
         return header;

@@ -100,6 +100,15 @@ def admin(clients, targets, is_default=True):
                     clients=clients)
 
 
+def deflate(size, window):
+    """With the same load as the fan-out that it is compared to."""
+    plain = fanout_name(1000, size, "", window)
+    arguments = [f"--bytes={size}", f"--messages={DELIVERIES[window] // (4 if size == 16384 else 1)}", f"--window={window}", LIMIT]
+    title = f"fan-out to 1,000 members, {SIZES[size]}, JSON, {window} in flight, compressed once for all (permessage-deflate)"
+    return f"deflate-{size}", Scenario(title, "deflate", arguments, [CPU, RATE], load="fanout", suffix="-deflate", servers=("rtcd",),
+                                       options={"compression.websocket": "true"}, targets=[Target("rtcd", "cpu_ns", 1.10, scenario=plain)])
+
+
 SCENARIOS = {
     "idle": idle("websocket", 10000, 512),
     "idle-sse": idle("sse", 10000, 768),
@@ -107,6 +116,7 @@ SCENARIOS = {
     "idle-100k": idle("websocket", 100000, 512, is_default=False),
     **dict(fanout(members, size, encoding, window) for members in (1000, 10000) for size in SIZES for encoding in ENCODINGS
            for window in WINDOWS),
+    **dict(deflate(size, 4) for size in (1024, 16384)),
     "fanout-slow-tenth": Scenario("fan-out to 1,000 members, 1 KiB, 4 in flight, and a tenth of them reads nothing", "fanout",
                                   ["--bytes=1024", "--messages=1000", "--window=4", "--deaf=10", LIMIT], [CPU, RATE], "floor-batched",
                                   has_peers=False),

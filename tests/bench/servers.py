@@ -6,7 +6,7 @@ import sys
 
 import harness
 
-KINDS = {"idle", "fanout", "echo", "connect", "sse", "longpoll", "resume", "admin", "comeback"}
+KINDS = {"idle", "fanout", "deflate", "echo", "connect", "sse", "longpoll", "resume", "admin", "comeback"}
 
 
 def program(name):

@@ -11,6 +11,7 @@ struct speech {
     const struct carrier *carrier;
     const char *publisher;              /* the speech of who publishes to such members; NULL: this one */
     const char *subprotocol;            /* NULL: none */
+    bool is_packed;                     /* offers permessage-deflate, and counts as a delivery what comes compressed */
     enum ws_opcode opcode;              /* of what the client says */
     bool is_pinged_until_acknowledged;  /* a ping that comes after a delivery shows that the server waits for its pong */
 

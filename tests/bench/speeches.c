@@ -312,6 +312,8 @@ static const struct speech speeches[] = {
      .add_publish = rtcd_add_publish},
     {.name = "rtcd", .carrier = &carrier_websocket, .subprotocol = "rtc.v1.json", .opcode = WS_TEXT,
      .is_pinged_until_acknowledged = true, .add_request = rtcd_add_websocket, .greet = rtcd_greet, .add_publish = rtcd_add_publish},
+    {.name = "rtcd-deflate", .carrier = &carrier_websocket, .publisher = "rtcd", .subprotocol = "rtc.v1.json", .opcode = WS_TEXT, .is_packed = true,
+     .is_pinged_until_acknowledged = true, .add_request = rtcd_add_websocket, .greet = rtcd_greet},
     {.name = "rtcd-msgpack", .carrier = &carrier_websocket, .subprotocol = "rtc.v1.msgpack", .opcode = WS_BINARY,
      .is_pinged_until_acknowledged = true, .add_request = rtcd_add_websocket, .greet = rtcd_greet_msgpack,
      .add_publish = rtcd_add_publish_msgpack},

@@ -1,4 +1,4 @@
-// Node's ws against an echo server: node ws_client.cjs URL. One line for each case, "ok NAME" or "not ok NAME: WHY".
+// Node's ws against an echo server: node ws_client.cjs URL [deflate]. With "deflate", the server compresses. One line for each case, "ok NAME" or "not ok NAME: WHY".
 "use strict";
 const assert = require("node:assert");
 const { once } = require("node:events");
@@ -106,8 +106,49 @@ const cases = {
     },
 };
 
+async function talkCompressed(perMessageDeflate) {
+    const ws = await connect({ perMessageDeflate: { threshold: 0, ...perMessageDeflate } });
+    assert.match(ws.extensions, /permessage-deflate/);
+    for (const length of [0, 1, 126, 1024, 65536, MAX]) {
+        await echo(ws, randomBytes(length));
+        await echo(ws, "all work and no play ".repeat(length / 21 + 1).slice(0, length));
+    }
+    const before = [ws._socket.bytesWritten, ws._socket.bytesRead];
+    await echo(ws, "x".repeat(MAX));
+    assert.ok(ws._socket.bytesWritten - before[0] < MAX / 100);
+    const allowed = perMessageDeflate.serverMaxWindowBits ?? 15;
+    assert.strictEqual(ws._socket.bytesRead - before[1] < MAX / 100, allowed === 15);   // a message longer than the window goes out as it is
+    for (const isText of [true, false]) {
+        const pieces = isText ? ["\u20ac ", "", "two"] : [Buffer.of(0, 255), Buffer.of(), randomBytes(70000)];
+        pieces.forEach((piece, index) => ws.send(piece, { fin: index === 2, binary: !isText }));
+        const [back] = await once(ws, "message");
+        assert.ok(back.equals(isText ? Buffer.from(pieces.join("")) : Buffer.concat(pieces)));
+    }
+    const got = [], done = new Promise((resolve) => ws.on("message", (data) => got.push(`${data}`) === 2000 && resolve()));
+    for (let number = 0; number < 2000; number++)
+        ws.send(`${number}`.repeat(100), { compress: number % 3 !== 0 });
+    await done;
+    assert.deepStrictEqual(got, Array.from({ length: 2000 }, (_, number) => `${number}`.repeat(100)));
+    assert.deepStrictEqual(await close(ws, 1000, "done"), [1000, "done"]);
+}
+
+const deflateCases = {
+    async "whatever ws offers by itself"() { await talkCompressed({}); },
+    async "no context takeover"() { await talkCompressed({ serverNoContextTakeover: true, clientNoContextTakeover: true }); },
+    async "a window for the client"() { await talkCompressed({ clientMaxWindowBits: 9 }); },
+    async "too large once it is taken apart"() {
+        const ws = await connect({ perMessageDeflate: { threshold: 0 } });
+        ws.on("error", () => {});
+        ws.send("x".repeat(MAX + 1));
+        const [code] = await once(ws, "close");
+        assert.strictEqual(code, 1009);
+    },
+};
+for (let bits = 8; bits <= 15; bits++)
+    deflateCases[`a window of ${bits} bits for the server`] = () => talkCompressed({ serverMaxWindowBits: bits });
+
 (async () => {
-    for (const [name, run] of Object.entries(cases))
+    for (const [name, run] of Object.entries(process.argv[3] === "deflate" ? deflateCases : cases))
         await run().then(() => console.log(`ok ${name}`), (error) => console.log(`not ok ${name}: ${error.stack}`));
     process.exit(0);
 })();
