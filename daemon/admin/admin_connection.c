@@ -193,10 +193,13 @@ void admin_show_connection(struct admin_call *call)
 static void act_join(struct errand *errand, struct hub *hub)
 {
     struct connection *connection = errand_connection(errand, hub);
-    if (!connection || policy_may_join(connection, buf_bytes(&errand->name), &errand->fault) != FAULT_NONE)
+    struct bytes group = buf_bytes(&errand->name);
+    if (!connection || policy_can_be_in(connection, group, &errand->fault) != FAULT_NONE)
         return;
-    if (connection_join(connection, buf_bytes(&errand->name)) == -ENOMEM)
+    if (connection_join(connection, group) == -ENOMEM)
         fault_set(&errand->fault, FAULT_INTERNAL, "out of memory");
+    else
+        connection_membership(connection, group)->is_by_token = false;      /* it stays, whatever its next token says */
 }
 
 static void act_leave(struct errand *errand, struct hub *hub)

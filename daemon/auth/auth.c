@@ -4,6 +4,7 @@
 #include "daemon/auth/auth.h"
 
 #include "lib/envelope.h"
+#include "lib/json.h"
 
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
@@ -91,6 +92,18 @@ static enum fault_id auth_judge(const struct config *config, struct auth_verdict
     return refusal;
 }
 
+static enum fault_id auth_read_rights(const struct config *config, struct auth_verdict *verdict, struct fault *fault)
+{
+    struct bytes claim = json_member(verdict->claims.all, config->auth.rights_claim);
+    struct buf *packed = &verdict->storage[2];
+    if (claim.length && rights_read(claim, config->auth.rights_claim, packed, fault) != DECODE_DONE)
+        return fault->id;
+    verdict->rights.packed = buf_bytes(packed);
+    if (buf_status(packed) < 0)
+        fault_set(fault, FAULT_INTERNAL, "out of memory");
+    return buf_status(packed) < 0 ? fault->id : FAULT_NONE;
+}
+
 enum fault_id auth_verify(const struct config *config, struct bytes token, uint64_t now_s, struct auth_verdict *ret,
                           struct fault *fault)
 {
@@ -104,13 +117,15 @@ enum fault_id auth_verify(const struct config *config, struct bytes token, uint6
         || auth_find_signer(config->keys, &jwt, &ret->key, fault) != FAULT_NONE
         || jwt_read_claims(&jwt, config->auth.user_claim, &ret->storage[1], &ret->claims, fault) != DECODE_DONE)
         return fault->id;
-    return auth_judge(config, ret, now_s, fault);
+    enum fault_id refusal = auth_judge(config, ret, now_s, fault);
+    return refusal == FAULT_NONE ? auth_read_rights(config, ret, fault) : refusal;
 }
 
 void auth_verdict_done(struct auth_verdict *verdict)
 {
     buf_done(&verdict->storage[0]);
     buf_done(&verdict->storage[1]);
+    buf_done(&verdict->storage[2]);
 }
 
 void auth_digest(struct bytes token, unsigned char ret[static AUTH_DIGEST_BYTES])

@@ -6,6 +6,7 @@
 
 #include "daemon/auth/jwt.h"
 #include "daemon/auth/keys.h"
+#include "daemon/config/rights.h"
 
 /* Reads the keys that the config names into it, from where config_unref() frees them; those of URLs come from `old` (NULL is
  * fine), if that had them. As keys_load. */
@@ -16,7 +17,8 @@ void auth_set_keys(struct config *config, struct keys *keys);
 struct auth_verdict {
     const struct trusted_key *key;      /* whose signature it is; NULL: nobody's here */
     struct jwt_claims claims;           /* believed only when all is well */
-    struct buf storage[2];              /* what the slices above live in */
+    struct rights rights;               /* by auth.rights-claim */
+    struct buf storage[3];              /* what the slices above live in */
 };
 
 /* FAULT_NONE, INVALID_TOKEN or EXPIRED, with a detail that is safe to show to anybody. auth_verdict_done() in any case. */

@@ -105,6 +105,7 @@ struct config {
         bool requires_exp;
         bool takes_query;               /* ?access_token= */
         char *user_claim;               /* "sub" */
+        char *rights_claim;             /* "rtc" */
     } auth;
     struct {
         uint64_t window_ms;

@@ -329,7 +329,7 @@ void connection_close(struct connection *connection, const struct fault *why, bo
     connection_enter(connection, CONNECTION_CLOSED);
     timer_stop(&hub->wheel, &connection->timer);
     while (connection->membership_count)
-        connection_leave_last(connection);
+        connection_leave_at(connection, connection->membership_count - 1u);
     connection_unset_user(connection);
     grants_drop(hub, connection);
     if (connection->membership_capacity)

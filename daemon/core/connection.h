@@ -140,8 +140,10 @@ void connection_token_raw(const struct connection *connection, unsigned char ret
 /* Groups. join: 0, -EALREADY, -ENOMEM, -E2BIG (connection.groups reached). leave: 0, -ENOENT. */
 MUST_CHECK int connection_join(struct connection *connection, struct bytes group);
 MUST_CHECK int connection_leave(struct connection *connection, struct bytes group);
-void connection_leave_last(struct connection *connection);
-/* NULL: it is not in this group. */
-const struct membership *connection_membership(const struct connection *connection, struct bytes group);
+void connection_leave_at(struct connection *connection, unsigned position);     /* of its memberships; the last takes its place */
+/* NULL: it is not in this group. Until it joins or leaves another. */
+struct membership *connection_membership(const struct connection *connection, struct bytes group);
+/* Leaves by no wish of the client's, which is told (rtc.left). */
+void connection_expel(struct connection *connection, unsigned position);
 bool connection_is_member(const struct connection *connection, struct bytes group);
 struct bytes connection_user(const struct connection *connection);       /* empty: anonymous */

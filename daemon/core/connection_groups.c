@@ -7,10 +7,12 @@
 #include "daemon/config/config.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
+#include "daemon/core/message.h"
+#include "lib/json.h"
 
 #include <stdlib.h>
 
-static struct membership *connection_find(const struct connection *connection, struct bytes group)
+struct membership *connection_membership(const struct connection *connection, struct bytes group)
 {
     struct membership *memberships = connection_memberships(connection);
     for (unsigned i = 0; i < connection->membership_count; i++)
@@ -19,14 +21,9 @@ static struct membership *connection_find(const struct connection *connection, s
     return NULL;
 }
 
-const struct membership *connection_membership(const struct connection *connection, struct bytes group)
-{
-    return connection_find(connection, group);
-}
-
 bool connection_is_member(const struct connection *connection, struct bytes group)
 {
-    return connection_find(connection, group) != NULL;
+    return connection_membership(connection, group) != NULL;
 }
 
 static int connection_grow_memberships(struct connection *connection)
@@ -59,6 +56,7 @@ int connection_join(struct connection *connection, struct bytes group)
     }
     struct membership *membership = &connection_memberships(connection)[connection->membership_count];
     struct member member = {.slot = connection_slot(connection), .membership = connection->membership_count};
+    membership->is_by_token = false;
     membership->roster = roster_add(hub, SPACE_GROUP, group, member, &membership->index, &membership->joined_at);
     if (!membership->roster)
         return -ENOMEM;
@@ -72,7 +70,7 @@ static void on_member_moved(struct hub *hub, struct roster *roster, uint32_t ind
     connection_memberships(hub->slots[member->slot])[member->membership].index = index;
 }
 
-static void connection_leave_at(struct connection *connection, unsigned position)
+void connection_leave_at(struct connection *connection, unsigned position)
 {
     struct membership *memberships = connection_memberships(connection), *membership = &memberships[position];
     roster_remove(connection->hub, membership->roster, membership->index, on_member_moved);
@@ -85,14 +83,38 @@ static void connection_leave_at(struct connection *connection, unsigned position
 
 int connection_leave(struct connection *connection, struct bytes group)
 {
-    struct membership *membership = connection_find(connection, group);
+    struct membership *membership = connection_membership(connection, group);
     if (!membership)
         return -ENOENT;
     connection_leave_at(connection, (unsigned)(membership - connection_memberships(connection)));
     return 0;
 }
 
-void connection_leave_last(struct connection *connection)
+void connection_expel(struct connection *connection, unsigned position)
 {
-    connection_leave_at(connection, connection->membership_count - 1u);
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    char id[UUID_TEXT + 1];
+    struct bytes user = connection_user(connection);
+    uuid_print(&connection->id, id);
+    json_begin_object(&json);
+    json_key(&json, "group");
+    json_add_string(&json, place_name(connection_memberships(connection)[position].roster->place));
+    json_key(&json, "connectionId");
+    json_add_text(&json, id);
+    json_key(&json, "userId");
+    if (user.length)
+        json_add_string(&json, user);
+    else
+        json_add_null(&json);
+    json_end_object(&json);
+    connection_leave_at(connection, position);
+    metrics_add(&connection->hub->metrics, METRIC_MEMBERSHIPS_ENDED, 1);
+    struct envelope envelope = {.event_name = BYTES("rtc.left"), .data = buf_bytes(&data), .data_codec = CODEC_JSON};
+    struct message *message = buf_status(&data) == 0 ? message_new(&envelope) : NULL;
+    if (message)
+        connection_push(connection, message);
+    else
+        connection_doom(connection, FAULT_INTERNAL);
+    buf_done(&data);
 }

@@ -129,6 +129,12 @@ const struct grant *grants_find(const struct hub *hub, const struct connection *
     return grants_get(hub, connection);
 }
 
+struct rights grants_rights(const struct hub *hub, const struct connection *connection)
+{
+    const struct grant *grant = grants_get(hub, connection);
+    return grant ? grant->terms.rights : (struct rights){0};
+}
+
 void grants_drop(struct hub *hub, struct connection *connection)
 {
     struct grant *grant = grants_get(hub, connection);
@@ -137,7 +143,7 @@ void grants_drop(struct hub *hub, struct connection *connection)
     connection->has_grant = false;
     heap_remove(&hub->grants, grant);
     table_remove(&hub->grants.by_connection, grant_key(grant));
-    free(grant->token_id);
+    free(grant->kept);
     free(grant);
     if (hub->grants.count == 0)
         timer_stop(&hub->wheel, &hub->grants.timer);
@@ -162,19 +168,23 @@ static struct grant *grants_add(struct hub *hub, struct connection *connection)
 int grants_set(struct hub *hub, struct connection *connection, const struct grant_terms *terms)
 {
     struct grant *grant = grants_get(hub, connection);
-    unsigned char *token_id = malloc(terms->token_id.length + 1);
-    if (token_id && !grant)
+    struct bytes id = terms->token_id, rights = terms->rights.packed;
+    unsigned char *kept = malloc(id.length + rights.length + 1);
+    if (kept && !grant)
         grant = grants_add(hub, connection);
-    if (!token_id || !grant) {
-        free(token_id);
+    if (!kept || !grant) {
+        free(kept);
         return -ENOMEM;
     }
-    if (terms->token_id.length)
-        memcpy(token_id, terms->token_id.data, terms->token_id.length);
-    free(grant->token_id);
-    grant->token_id = token_id;
+    if (id.length)
+        memcpy(kept, id.data, id.length);
+    if (rights.length)
+        memcpy(kept + id.length, rights.data, rights.length);
+    free(grant->kept);
+    grant->kept = kept;
     grant->terms = *terms;
-    grant->terms.token_id.data = token_id;
+    grant->terms.token_id.data = kept;
+    grant->terms.rights.packed.data = kept + id.length;
     heap_rise(&hub->grants, grant);
     heap_sink(&hub->grants, grant);
     grants_wait(hub);

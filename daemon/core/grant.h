@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "daemon/config/rights.h"
 #include "daemon/core/wheel.h"
 #include "lib/table.h"
 
@@ -15,11 +16,12 @@ struct hub;
 
 enum { GRANT_DIGEST_BYTES = 16 };
 
-/* What a token says, once it was verified. */
+/* What a token says, once it was verified. The slices are copied when it is set. */
 struct grant_terms {
     uint64_t expires_s;                 /* Unix time; or GRANT_NEVER_ENDS */
     uint64_t issued_s;                  /* 0: not said */
     struct bytes token_id;              /* jti; empty: it has none */
+    struct rights rights;
     unsigned char digest[GRANT_DIGEST_BYTES];   /* of the token itself, which is not kept */
 };
 
@@ -27,7 +29,7 @@ struct grant {
     uint64_t handle;                    /* of its connection: the key of the table */
     struct grant_terms terms;
     uint32_t place;                     /* in the heap */
-    unsigned char *token_id;
+    unsigned char *kept;                /* where the terms' own slices lie */
 };
 
 struct grants {
@@ -45,5 +47,7 @@ MUST_CHECK int grants_set(struct hub *hub, struct connection *connection, const 
 void grants_drop(struct hub *hub, struct connection *connection);
 /* NULL: it showed no token. */
 const struct grant *grants_find(const struct hub *hub, const struct connection *connection);
+/* What its token allows; nothing, if it showed none. */
+struct rights grants_rights(const struct hub *hub, const struct connection *connection);
 /* How long it may stay from now on, auth.leeway included; GRANT_NEVER_ENDS. */
 uint64_t grant_left_ms(const struct hub *hub, const struct grant *grant);

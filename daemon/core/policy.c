@@ -1,5 +1,6 @@
 /*
- * Policy: see policy.h. What decides are the rules under groups, else the options groups-default.* and publish.*.
+ * Policy: see policy.h. What decides are the rules under groups, else the options groups-default.* and publish.*, and the
+ * rights that an access token gives.
  */
 #include "daemon/core/policy.h"
 
@@ -7,8 +8,6 @@
 #include "daemon/core/connection.h"
 #include "daemon/core/hub.h"
 #include "daemon/core/limits.h"
-
-#include <stdio.h>
 
 static enum fault_id policy_refuse(struct fault *fault, const char *detail)
 {
@@ -29,48 +28,75 @@ static const struct { const char *option, *what; } actions[GROUP_ACTION_COUNT] =
     [GROUP_HISTORY] = {"groups-default.history", "ask what was published to this group"},
 };
 
-static enum fault_id policy_refuse_action(const struct group_rule *rule, enum group_action action, enum config_who who, struct fault *fault)
+void policy_judge(const struct config *config, const struct group_rule *rule, enum group_action action, struct bytes group,
+                  bool is_member, struct rights rights, struct judgement *ret)
+{
+    bool is_default = !rule || rule->may[action] == WHO_DEFAULT;
+    enum config_who who = config_who_may(config, rule, action);
+    *ret = (struct judgement){.action = action, .who = who, .rule = rule, .option = is_default ? actions[action].option : NULL};
+    if (who == WHO_ANYONE || (who == WHO_MEMBERS && is_member))
+        ret->is_allowed = true;
+    else if (who != WHO_NOBODY)
+        ret->is_allowed = ret->is_by_token = rights_allow(rights, action, group, &ret->pattern);
+}
+
+void policy_explain(const struct judgement *judgement, struct fault *fault)
 {
     enum { PATTERN_SHOWN_MAX = 40 };
     static const char *const sentences[] = {
         [WHO_NOBODY] = "clients may not %s (%s%s)",
         [WHO_TOKEN] = "only clients whose access token allows it may %s (%s%s)",
         [WHO_MEMBERS] = "only members may %s (%s%s)",
+        [WHO_ANYONE] = "all clients may %s (%s%s)",
     };
-    bool is_default = !rule || rule->may[action] == WHO_DEFAULT, is_shown = rule && strlen(rule->match) <= PATTERN_SHOWN_MAX;
-    char text[sizeof(fault->detail)];
-    snprintf(text, sizeof(text), sentences[who], actions[action].what, is_default ? actions[action].option : "groups: ",
-             is_default ? "" : is_shown ? rule->match : "one of its rules");
-    return policy_refuse(fault, text);
+    const struct group_rule *rule = judgement->option ? NULL : judgement->rule;
+    const char *pattern = !rule ? "" : strlen(rule->match) <= PATTERN_SHOWN_MAX ? rule->match : "one of its rules";
+    fault_set(fault, FAULT_FORBIDDEN, sentences[judgement->who], actions[judgement->action].what, rule ? "groups: " : judgement->option,
+              pattern);
 }
 
-/* Its group is found among the connection's own first: there the rule is known. */
-static enum fault_id policy_may(const struct connection *connection, enum group_action action, struct bytes group, struct fault *fault)
+/* Its group is found among the connection's own first: there the rule is known. What its token allows is only looked up where
+ * that may decide. */
+static enum fault_id policy_may(const struct connection *connection, enum group_action action, struct bytes group,
+                                struct judgement *judgement, struct fault *fault)
 {
     const struct hub *hub = connection->hub;
     const struct membership *membership = connection_membership(connection, group);
     const struct group_rule *rule = membership ? roster_rule(hub, membership->roster) : config_group_rule(hub->config, group);
-    enum config_who who = config_who_may(hub->config, rule, action);
-    if (who == WHO_ANYONE || (who == WHO_MEMBERS && membership))
+    policy_judge(hub->config, rule, action, group, membership, (struct rights){0}, judgement);
+    if (!judgement->is_allowed && connection->has_grant)
+        policy_judge(hub->config, rule, action, group, membership, grants_rights(hub, connection), judgement);
+    if (judgement->is_allowed)
         return FAULT_NONE;
-    return policy_refuse_action(rule, action, who, fault);
+    policy_explain(judgement, fault);
+    return fault->id;
+}
+
+/* Beside groups: the option, or its token's rights. */
+static enum fault_id policy_may_reach(const struct connection *connection, enum target_kind kind, bool is_on, const char *refusal,
+                                      struct fault *fault)
+{
+    if (is_on || (connection->has_grant && rights_allow_target(grants_rights(connection->hub, connection), kind)))
+        return FAULT_NONE;
+    return policy_refuse(fault, refusal);
 }
 
 static enum fault_id policy_may_publish_to(const struct connection *connection, const struct target *to, struct fault *fault)
 {
     const struct config *config = connection->hub->config;
+    struct judgement judgement;
     switch (to->kind) {
     case TARGET_GROUP:
-        return policy_may(connection, GROUP_PUBLISH, to->name, fault);
+        return policy_may(connection, GROUP_PUBLISH, to->name, &judgement, fault);
     case TARGET_USER:
-        return config->publish.to_user ? FAULT_NONE
-            : policy_refuse(fault, "clients may not publish to users here (publish.to-user)");
+        return policy_may_reach(connection, to->kind, config->publish.to_user, "clients may not publish to users here (publish.to-user)",
+                                fault);
     case TARGET_CONNECTION:
-        return config->publish.to_connection ? FAULT_NONE
-            : policy_refuse(fault, "clients may not publish to connections here (publish.to-connection)");
+        return policy_may_reach(connection, to->kind, config->publish.to_connection,
+                                "clients may not publish to connections here (publish.to-connection)", fault);
     case TARGET_ALL:
-        return config->publish.to_all ? FAULT_NONE
-            : policy_refuse(fault, "clients may not publish to everybody here (publish.to-all)");
+        return policy_may_reach(connection, to->kind, config->publish.to_all, "clients may not publish to everybody here (publish.to-all)",
+                                fault);
     default:
         return FAULT_NONE;
     }
@@ -88,7 +114,7 @@ enum config_slow policy_slow(const struct config *config, const struct target *t
     return rule ? rule->slow : SLOW_CLOSE;
 }
 
-enum fault_id policy_may_join(struct connection *connection, struct bytes group, struct fault *fault)
+enum fault_id policy_can_be_in(const struct connection *connection, struct bytes group, struct fault *fault)
 {
     if (!name_is_valid(group, NAME_MAX_BYTES)) {
         fault_set(fault, FAULT_BAD_ENVELOPE,
@@ -101,14 +127,47 @@ enum fault_id policy_may_join(struct connection *connection, struct bytes group,
                   (unsigned)connection->hub->config->connection.groups);
         return FAULT_TOO_MANY_GROUPS;
     }
-    if (policy_may(connection, GROUP_JOIN, group, fault) != FAULT_NONE)
+    return FAULT_NONE;
+}
+
+enum fault_id policy_join(struct connection *connection, struct bytes group, struct fault *fault)
+{
+    struct judgement judgement;
+    if (policy_can_be_in(connection, group, fault) != FAULT_NONE
+        || policy_may(connection, GROUP_JOIN, group, &judgement, fault) != FAULT_NONE
+        || limits_take(connection, LIMITED_JOINS, fault) != FAULT_NONE)
         return fault->id;
-    return limits_take(connection, LIMITED_JOINS, fault);
+    int r = connection_join(connection, group);
+    if (r == -ENOMEM) {
+        fault_set(fault, FAULT_INTERNAL, "out of memory");
+        return fault->id;
+    }
+    if (r == 0)
+        connection_membership(connection, group)->is_by_token = judgement.is_by_token;
+    return FAULT_NONE;
+}
+
+void policy_review(struct connection *connection)
+{
+    const struct hub *hub = connection->hub;
+    struct rights rights = grants_rights(hub, connection);
+    /* From behind: the last one takes the place of one that is left. */
+    for (unsigned left = connection->membership_count; left > 0; left--) {
+        const struct membership *membership = &connection_memberships(connection)[left - 1];
+        struct judgement judgement;
+        if (!membership->is_by_token)
+            continue;
+        policy_judge(hub->config, roster_rule(hub, membership->roster), GROUP_JOIN, place_name(membership->roster->place), false, rights,
+                     &judgement);
+        if (!judgement.is_allowed)
+            connection_expel(connection, left - 1);
+    }
 }
 
 enum fault_id policy_may_ask(const struct connection *connection, enum group_action action, struct bytes group, struct fault *fault)
 {
-    return policy_may(connection, action, group, fault);
+    struct judgement judgement;
+    return policy_may(connection, action, group, &judgement, fault);
 }
 
 enum fault_id policy_may_connect_anonymously(const struct config *config, struct fault *fault)

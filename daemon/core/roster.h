@@ -53,4 +53,5 @@ struct membership {
     struct roster *roster;
     uint64_t joined_at;                 /* the place's sequence: older messages are not its business */
     uint32_t index;                     /* among the roster's members */
+    bool is_by_token;                   /* it joined because its access token allows it, and stays no longer than that holds */
 };

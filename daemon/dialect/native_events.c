@@ -118,12 +118,8 @@ static int native_read_group(const struct call *call, struct buf *scratch, struc
 
 static void native_join(const struct call *call, struct bytes group, struct fault *fault)
 {
-    if (policy_may_join(call->connection, group, fault) != FAULT_NONE)
+    if (policy_join(call->connection, group, fault) != FAULT_NONE)
         return;
-    if (connection_join(call->connection, group) == -ENOMEM) {
-        fault_set(fault, FAULT_INTERNAL, "out of memory");
-        return;
-    }
     struct buf data = {0};
     struct json_writer json = json_writer(&data);
     json_begin_object(&json);

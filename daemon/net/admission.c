@@ -81,13 +81,9 @@ static enum fault_id admission_join(struct connection *connection, const struct 
         buf_clear(&group);
         if (text_url_decode(&group, value, true) < 0)
             buf_clear(&group);
-        refusal = policy_may_join(connection, buf_bytes(&group), fault);
+        refusal = policy_join(connection, buf_bytes(&group), fault);
         if (refusal == FAULT_BAD_ENVELOPE)
             refusal = fault->id = FAULT_BAD_REQUEST;
-        if (refusal == FAULT_NONE && connection_join(connection, buf_bytes(&group)) == -ENOMEM) {
-            fault_set(fault, FAULT_INTERNAL, "out of memory");
-            refusal = FAULT_INTERNAL;
-        }
     }
     buf_done(&group);
     return refusal;

@@ -5,6 +5,7 @@
 
 #include "daemon/auth/auth.h"
 #include "daemon/core/exchange.h"
+#include "daemon/core/policy.h"
 #include "daemon/net/router.h"
 #include "lib/log.h"
 
@@ -131,6 +132,7 @@ static struct grant_terms credentials_terms(struct bytes token, const struct aut
         .expires_s = verdict->claims.has_expiry ? verdict->claims.expires_s : GRANT_NEVER_ENDS,
         .issued_s = verdict->claims.has_issue ? verdict->claims.issued_s : 0,
         .token_id = verdict->claims.id,
+        .rights = verdict->rights,
     };
     auth_digest(token, terms.digest);
     return terms;
@@ -151,8 +153,10 @@ enum fault_id credentials_identify(struct link *link, const struct request *requ
         ret->terms = credentials_terms(token, &verdict);
         buf_add_bytes(storage, claims->user);
         buf_add_bytes(storage, claims->id);
+        buf_add_bytes(storage, verdict.rights.packed);
         ret->user = bytes_of(storage->data, claims->user.length);
         ret->terms.token_id = bytes_of(storage->data + claims->user.length, claims->id.length);
+        ret->terms.rights.packed = bytes_of(ret->terms.token_id.data + claims->id.length, verdict.rights.packed.length);
         if (buf_status(storage) < 0)
             refusal = credentials_refuse(fault, FAULT_INTERNAL, "out of memory");
     }
@@ -161,7 +165,15 @@ enum fault_id credentials_identify(struct link *link, const struct request *requ
     return refusal;
 }
 
-/* A token for a connection that is there: is it its user's? One that ends later takes the place of the one it has. */
+/* Requests overtake each other, so the token that comes last need not be the latest. */
+static bool credentials_are_newer(const struct grant_terms *terms, const struct grant_terms *than)
+{
+    if (terms->issued_s && than->issued_s && terms->issued_s != than->issued_s)
+        return terms->issued_s > than->issued_s;
+    return terms->expires_s >= than->expires_s;
+}
+
+/* A token for a connection that is there: is it its user's? A newer one takes the place of the one it has, with what it allows. */
 static enum fault_id credentials_take(struct connection *connection, struct bytes token, const struct peer_address *address,
                                       struct fault *fault)
 {
@@ -173,11 +185,13 @@ static enum fault_id credentials_take(struct connection *connection, struct byte
         refusal = credentials_refuse(fault, FAULT_FORBIDDEN, "this connection belongs to another user");
     if (refusal == FAULT_NONE && grant) {
         struct grant_terms terms = credentials_terms(token, &verdict);
-        bool ends_later = terms.expires_s > grant->terms.expires_s;
-        if (ends_later && grants_set(hub, connection, &terms) < 0)
-            refusal = credentials_refuse(fault, FAULT_INTERNAL, "out of memory");
-        else if (ends_later)
-            metrics_add(&hub->metrics, METRIC_TOKENS_REFRESHED, 1);
+        if (credentials_are_newer(&terms, &grant->terms)) {
+            if (grants_set(hub, connection, &terms) < 0)
+                refusal = credentials_refuse(fault, FAULT_INTERNAL, "out of memory");
+            else
+                metrics_add(&hub->metrics, METRIC_TOKENS_REFRESHED, 1);
+            policy_review(connection);
+        }
     }
     auth_verdict_done(&verdict);
     return refusal;

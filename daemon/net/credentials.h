@@ -13,9 +13,9 @@ bool credentials_are_shown(const struct request *request);
 enum fault_id credentials_identify(struct link *link, const struct request *request, struct buf *storage, struct identity *ret,
                                    struct fault *fault);
 
-/* A request with a connection's own secret that shows an access token, too: that must be of the same user, and lengthens the
- * connection if it ends later. FAULT_NONE, or the fault to refuse the request with; the connection stays as it was. */
+/* A request with a connection's own secret that shows an access token, too: that must be of the same user, and takes the
+ * place of the connection's own if it is newer. FAULT_NONE, or the fault to refuse the request with; the connection stays as it was. */
 enum fault_id credentials_check(struct link *link, const struct request *request, struct connection *connection, struct fault *fault);
 
-/* rtc.refresh. FAULT_NONE, or why the token does not lengthen the connection. */
+/* rtc.refresh. FAULT_NONE, or why the token does not count. */
 enum fault_id credentials_refresh(struct connection *connection, struct bytes access_token, struct fault *fault);

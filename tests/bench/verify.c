@@ -111,7 +111,7 @@ int main(int argc, char **argv)
     printf("algorithm\tper CPU second and thread\n");
     for (enum key_algorithm algorithm = 0; algorithm < KEY_ALGORITHM_COUNT; algorithm++) {
         struct keys keys = {.items = {{.key = make_key(algorithm), .source = ""}}, .count = 1};
-        struct subject subject = {.config = {.keys = &keys, .auth = {.user_claim = (char *)"sub", .requires_exp = true}}};
+        struct subject subject = {.config = {.keys = &keys, .auth = {.user_claim = (char *)"sub", .rights_claim = (char *)"rtc", .requires_exp = true}}};
         pthread_t started[THREADS_MAX];
         make_token(keys.items[0].key, &subject.token);
         pthread_barrier_init(&subject.barrier, NULL, threads);

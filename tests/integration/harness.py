@@ -68,6 +68,8 @@ class Daemon:
         }
         if TLS and not any(name in (options or {}) for name in ("listen", "tls.certificates")):
             settings.update(self._tls())
+        if config is None:
+            settings["publish.to-group"] = "members"
         settings.update(options or {})
         arguments = [os.path.join(BUILD, "daemon", "rtcd")]
         if config is None:

@@ -53,7 +53,7 @@ struct setting {
 
 static void setting_load(struct setting *setting, const char *const *sources, size_t count)
 {
-    *setting = (struct setting){.config.auth = {.requires_exp = true, .leeway_ms = 2000, .user_claim = (char *)"sub"}};
+    *setting = (struct setting){.config.auth = {.requires_exp = true, .leeway_ms = 2000, .user_claim = (char *)"sub", .rights_claim = (char *)"rtc"}};
     for (size_t i = 0; i < count; i++) {
         setting->items[i] = calloc(1, 300);
         snprintf(setting->items[i], 300, "%s%s%s", sources[i][0] == '!' ? "" : folder, sources[i][0] == '!' ? "" : "/",
