@@ -73,7 +73,7 @@ export class Daemon {
         daemon.port = await freePort();
         daemon.adminPath = path.join(daemon.directory, "admin.sock");
         const settings = { "listen": `127.0.0.1:${daemon.port}`, "admin.listen": daemon.adminPath, "workers": 2,
-            "connection.anonymous": true, "connection.claimed-users": true, "publish.to-user": true, "publish.to-connection": true,
+            "connection.anonymous": true, "connection.claimed-users": true, "publish.to-group": "members", "publish.to-user": true, "publish.to-connection": true,
             "log.core": "info", ...options };
         daemon.arguments = ["--no-config", ...Object.entries(settings).flatMap(([name, value]) => ["--set", `${name}=${value}`])];
         await daemon.run();
