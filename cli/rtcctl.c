@@ -94,6 +94,24 @@ static int run_object(const struct invocation *invocation, struct session *sessi
     return status;
 }
 
+/* A --token is read as explain token reads its own. */
+static int run_explain(const struct invocation *invocation, struct session *session)
+{
+    struct invocation read = *invocation;
+    struct buf token = {0};
+    int status = 0;
+    for (unsigned i = 0; i < read.argument_count && status == 0; i++) {
+        if (!read.values[i] || strcmp(read.arguments[i].name, "token") != 0)
+            continue;
+        status = command_read_token(read.values[i], &token);
+        read.values[i] = buf_text(&token);
+    }
+    if (status == 0)
+        status = run_listing(&read, session);
+    buf_done(&token);
+    return status;
+}
+
 static int run_reload(const struct invocation *invocation, struct session *session)
 {
     struct reply reply;
@@ -124,6 +142,10 @@ special[] = {
     {ADMIN_publish, run_publish},
     {ADMIN_listen, command_listen},
     {ADMIN_explain_token, command_explain_token},
+    {ADMIN_explain_join, run_explain},
+    {ADMIN_explain_publish, run_explain},
+    {ADMIN_explain_presence, run_explain},
+    {ADMIN_explain_history, run_explain},
     {ADMIN_reload, run_reload},
     {ADMIN_version, run_version},
 };

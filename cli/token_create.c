@@ -299,15 +299,21 @@ int command_token_create(const struct invocation *invocation)
     return status;
 }
 
+int command_read_token(const char *text, struct buf *ret)
+{
+    int status = input_read(text, ret);
+    while (status == 0 && ret->length && strchr(" \r\n", ret->data[ret->length - 1]))
+        ret->length--;
+    return status;
+}
+
 int command_explain_token(const struct invocation *invocation, struct session *session)
 {
     struct buf token = {0}, data = {0};
     struct json_writer json = json_writer(&data);
     struct reply reply;
-    int status = input_read(arguments_value(invocation, "token"), &token);
+    int status = command_read_token(arguments_value(invocation, "token"), &token);
     if (status == 0) {
-        while (token.length && strchr(" \r\n", token.data[token.length - 1]))
-            token.length--;
         json_begin_object(&json);
         json_key(&json, "token");
         json_add_string(&json, buf_bytes(&token));

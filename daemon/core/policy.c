@@ -57,15 +57,20 @@ void policy_explain(const struct judgement *judgement, struct fault *fault)
 
 /* Its group is found among the connection's own first: there the rule is known. What its token allows is only looked up where
  * that may decide. */
-static enum fault_id policy_may(const struct connection *connection, enum group_action action, struct bytes group,
-                                struct judgement *judgement, struct fault *fault)
+void policy_judge_connection(const struct connection *connection, enum group_action action, struct bytes group, struct judgement *ret)
 {
     const struct hub *hub = connection->hub;
     const struct membership *membership = connection_membership(connection, group);
     const struct group_rule *rule = membership ? roster_rule(hub, membership->roster) : config_group_rule(hub->config, group);
-    policy_judge(hub->config, rule, action, group, membership, (struct rights){0}, judgement);
-    if (!judgement->is_allowed && connection->has_grant)
-        policy_judge(hub->config, rule, action, group, membership, grants_rights(hub, connection), judgement);
+    policy_judge(hub->config, rule, action, group, membership, (struct rights){0}, ret);
+    if (!ret->is_allowed && connection->has_grant)
+        policy_judge(hub->config, rule, action, group, membership, grants_rights(hub, connection), ret);
+}
+
+static enum fault_id policy_may(const struct connection *connection, enum group_action action, struct bytes group,
+                                struct judgement *judgement, struct fault *fault)
+{
+    policy_judge_connection(connection, action, group, judgement);
     if (judgement->is_allowed)
         return FAULT_NONE;
     policy_explain(judgement, fault);

@@ -22,6 +22,8 @@ struct judgement {
 /* The decision itself: `rule` is the group's, `rights` are those of the token. */
 void policy_judge(const struct config *config, const struct group_rule *rule, enum group_action action, struct bytes group,
                   bool is_member, struct rights rights, struct judgement *ret);
+/* The same for a connection, by its groups and its token. */
+void policy_judge_connection(const struct connection *connection, enum group_action action, struct bytes group, struct judgement *ret);
 /* Who may and what says so, as a refusal. */
 void policy_explain(const struct judgement *judgement, struct fault *fault);
 

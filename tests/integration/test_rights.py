@@ -213,6 +213,46 @@ class Claims(RightsTest):
         self.allowed(answer["messages"][0])
         self.refused(answer["messages"][1], "access token allows it")
 
+    def explain(self, action, *arguments, input=None):
+        """The rows of rtcctl explain ACTION as dictionaries."""
+        out = self.daemon.rtcctl("--output", "json", "explain", action, *arguments, input=input).stdout
+        return json.loads(out)
+
+    def test_explain_says_what_decides_for_a_token(self):
+        token = issued("ann", time.time(), rtc={"join": ["x", "room.*"], "publish": ["closed.*"]})
+        row, = self.explain("join", "--user", "ann", "--group", "room.7", "--token", "-", input=token + "\n")
+        self.assertEqual((row["subject"], row["allowed"], row["who"], row["decided"], row["origin"]),
+                         ("token", True, "token", "claim rtc: room.*", "access token"))
+        row, = self.explain("join", "--group", "closed.7", "--token", token)
+        self.assertEqual((row["allowed"], row["who"], row["decided"]), (False, "nobody", "groups.1: closed.**"))
+        self.assertTrue(row["origin"].endswith("rtcd.yaml:1"))
+        self.assertIn("clients may not join", row["reason"])
+        row, = self.explain("publish", "--group", "elsewhere", "--token", token)
+        self.assertEqual((row["allowed"], row["who"], row["decided"], row["origin"]), (False, "token", "publish.to-group", "default"))
+        for arguments, words in ((("--user", "bob", "--token", token), "another user's"), (("--token", token[:-8] + "AAAAAAAA"), "signature")):
+            result = self.daemon.rtcctl("explain", "join", "--group", "g", *arguments, check=False)
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn(words, result.stderr)
+            self.assertNotIn(token, result.stderr + self.daemon.log())
+
+    def test_explain_says_the_same_as_a_connection_is_told(self):
+        with self.connect({"join": ["a"], "publish": ["b"]}) as one, self.connect({"history": ["**"]}) as two:
+            for group in "a", "b", "closed.x":
+                for action, ask in (("join", lambda ws, group, id: ws.call("rtc.join", {"group": group}, id=id)),
+                                    ("publish", lambda ws, group, id: ws.call("x", to={"group": group}, id=id)),
+                                    ("presence", lambda ws, group, id: ws.call("rtc.presence", {"group": group}, id=id)),
+                                    ("history", lambda ws, group, id: ws.call("rtc.history", {"group": group}, id=id))):
+                    rows = {row["subject"]: row for row in self.explain(action, "--user", "ann", "--group", group)}
+                    self.assertEqual(rows.keys(), {one.id, two.id})
+                    for id, ws in enumerate((one, two), 1):
+                        error = ask(ws, group, id).get("error", {})
+                        row = rows[ws.id]
+                        self.assertEqual(row["allowed"], error.get("code") != "forbidden", (action, group, row))
+                        if not row["allowed"]:
+                            self.assertEqual(row["reason"], error["message"])
+        row, = self.explain("history", "--user", "nobody-here", "--group", "a")
+        self.assertEqual((row["subject"], row["allowed"]), ("no token", False))
+
 
 if __name__ == "__main__":
     unittest.main()
