@@ -73,6 +73,11 @@ static uint64_t on_wall_ms(void *argument)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static uint64_t on_now_ms(void *argument)
+{
+    return clock_now_ms();
+}
+
 static void daemon_take_letters(struct daemon *daemon)
 {
     struct letter letter;
@@ -307,7 +312,7 @@ static void daemon_stop_mailboxes(struct daemon *daemon)
 
 static int daemon_start_exchange(struct daemon *daemon)
 {
-    struct ports ports = {.post = on_post, .has_room = on_has_room, .settle = on_settle, .wall_ms = on_wall_ms,
+    struct ports ports = {.post = on_post, .has_room = on_has_room, .settle = on_settle, .wall_ms = on_wall_ms, .now_ms = on_now_ms,
                           .argument = daemon};
     daemon->router = (struct router){.dialects = dialect_fronts, .dialect_count = dialect_count,
                                      .transports = transport_fronts, .transport_count = TRANSPORT_COUNT,

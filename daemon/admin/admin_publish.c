@@ -71,7 +71,7 @@ static void publish_send(struct admin_call *call, const struct envelope *envelop
     if (message)
         message->slow = (uint8_t)policy_slow(call->host->config(call->host->argument), to);
     unsigned recipients = 0;
-    int r = message ? exchange_publish(call->host->exchange, message, to, 0, &recipients) : -ENOMEM;
+    int r = message ? exchange_publish(call->host->exchange, call->host->config(call->host->argument), message, to, 0, &recipients) : -ENOMEM;
     if (r == 0) {
         metrics_add(&admin->metrics, METRIC_MESSAGES_PUBLISHED, 1);
         publish_reply(call, recipients);

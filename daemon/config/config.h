@@ -35,6 +35,9 @@ struct group_rule {
     char *match;
     enum config_who may[GROUP_ACTION_COUNT];
     enum config_slow slow;
+    struct {
+        uint64_t envelopes, bytes, age_ms;      /* 0 envelopes: it keeps none */
+    } history;
     char *origin;                       /* "file:line" */
 };
 enum { GROUP_RULES_MAX = 128 };
@@ -133,6 +136,9 @@ struct config {
     enum config_who may[GROUP_ACTION_COUNT];    /* where no rule says */
     struct group_rule *groups;          /* the first that matches holds */
     size_t group_count;
+    struct {
+        uint64_t groups;                /* that remember */
+    } history;
     enum log_level log_levels[LOG_AREA_COUNT];
 
     struct keys *keys;                  /* what auth.keys names, as it was read; auth_load() puts it here. NULL: nothing was */

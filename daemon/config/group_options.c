@@ -38,6 +38,15 @@ static const struct config_option group_options[] = {
                  "is closed (slow-consumer). drop-oldest: those that have waited longest go, and the client is told how many "
                  "(rtc.gap). latest: the same; and while the client takes nothing, or is between two polls, only the newest with each "
                  "event name waits." },
+    { .path = "groups.history-envelopes", NUMBER(history.envelopes), .fallback = "0", .max = 1000000, .special = "none", .reload = RELOAD_NOW,
+      .summary = "How many envelopes the group remembers.",
+      .details = "For those who join with since or last, for rtc.history and for rtcctl history. What is remembered has a number, its offset. "
+                 "It is kept in memory, and is gone with the daemon." },
+    { .path = "groups.history-bytes", SIZE(history.bytes), .fallback = "1MiB", .min = 1 * KIB, .max = 1024 * MIB, .reload = RELOAD_NOW,
+      .summary = "How many bytes the group remembers.", .details = "" },
+    { .path = "groups.history-age", SPAN(history.age_ms), .fallback = "1h", .min = 1 * SECOND, .max = 8760ull * HOUR, .reload = RELOAD_NOW,
+      .summary = "How long the group remembers.",
+      .details = "A group that nobody is in, and that nobody has published to for so long, is forgotten." },
 };
 
 const struct option_table group_option_table = {group_options, COUNT_OF(group_options)};

@@ -383,6 +383,11 @@ const struct config_option options[] = {
     { .path = "publish.to-all", FLAG(publish.to_all), .fallback = "false", .reload = RELOAD_NOW,
       .summary = "Let clients publish to everybody.", .details = "Where it is off, those may whose access token allows it (auth.rights-claim)." },
 
+    { .path = "history.groups", NUMBER(history.groups), .fallback = "10000", .min = 64, .max = 10000000, .reload = RELOAD_NOW,
+      .summary = "How many groups may remember what was published (history-envelopes, under groups).",
+      .details = "When there are more, the one that was joined or published to longest ago forgets. Counted for each sixty-fourth part of "
+                 "them by itself." },
+
     { .path = "log.daemon", LEVEL(log_levels[LOG_AREA_DAEMON]), .fallback = "info", .reload = RELOAD_NOW,
       .summary = "How much is logged of starting, stopping and systemd.", .details = "" },
     { .path = "log.config", LEVEL(log_levels[LOG_AREA_CONFIG]), .fallback = "info", .reload = RELOAD_NOW,

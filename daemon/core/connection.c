@@ -110,7 +110,7 @@ static int connection_set_user(struct connection *connection, struct bytes user)
     uint64_t joined_at;
     struct hub *hub = connection->hub;
     connection->user = roster_add(hub, SPACE_USER, user, (struct member){.slot = connection_slot(connection)},
-                                  &connection->user_index, &joined_at);
+                                  NULL, &connection->user_index, &joined_at);
     return connection->user ? limits_check_user(hub->config, connection->user->place) : -ENOMEM;
 }
 

@@ -137,8 +137,9 @@ void connection_tend_within(struct connection *connection, uint64_t ms);
 void connection_token(const struct connection *connection, char ret_text[static TOKEN_TEXT + 1]);
 void connection_token_raw(const struct connection *connection, unsigned char ret[static TOKEN_BYTES]);
 
-/* Groups. join: 0, -EALREADY, -ENOMEM, -E2BIG (connection.groups reached). leave: 0, -ENOENT. */
-MUST_CHECK int connection_join(struct connection *connection, struct bytes group);
+/* Groups. With a catch_up (archive.h) it holds what was missed up to just here; the caller pushes it. join: 0, -EALREADY, -ENOMEM, -E2BIG (connection.groups reached). leave: 0, -ENOENT. */
+MUST_CHECK int connection_join_from(struct connection *connection, struct bytes group, struct catch_up *catch_up);
+static inline int connection_join(struct connection *connection, struct bytes group) { return connection_join_from(connection, group, NULL); }
 MUST_CHECK int connection_leave(struct connection *connection, struct bytes group);
 void connection_leave_at(struct connection *connection, unsigned position);     /* of its memberships; the last takes its place */
 /* NULL: it is not in this group. Until it joins or leaves another. */

@@ -42,7 +42,7 @@ static int connection_grow_memberships(struct connection *connection)
     return 0;
 }
 
-int connection_join(struct connection *connection, struct bytes group)
+int connection_join_from(struct connection *connection, struct bytes group, struct catch_up *catch_up)
 {
     struct hub *hub = connection->hub;
     if (connection_is_member(connection, group))
@@ -57,7 +57,7 @@ int connection_join(struct connection *connection, struct bytes group)
     struct membership *membership = &connection_memberships(connection)[connection->membership_count];
     struct member member = {.slot = connection_slot(connection), .membership = connection->membership_count};
     membership->is_by_token = false;
-    membership->roster = roster_add(hub, SPACE_GROUP, group, member, &membership->index, &membership->joined_at);
+    membership->roster = roster_add(hub, SPACE_GROUP, group, member, catch_up, &membership->index, &membership->joined_at);
     if (!membership->roster)
         return -ENOMEM;
     connection->membership_count++;

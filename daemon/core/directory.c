@@ -3,6 +3,8 @@
  */
 #include "daemon/core/directory.h"
 
+#include "daemon/config/config.h"
+#include "daemon/core/archive.h"
 #include "daemon/core/connection.h"
 
 #include <stdlib.h>
@@ -23,10 +25,19 @@ static void stripe_init(struct stripe *stripe, const struct table_seed *seed, st
 {
     pthread_mutex_init(&stripe->lock, NULL);
     table_init(&stripe->table, seed, key_of);
+    list_init(&stripe->remembered);
+    stripe->remembered_count = 0;
 }
 
+/* Members are gone by now: groups that are left have a history. */
 static void stripe_done(struct stripe *stripe)
 {
+    LIST_EACH(node, &stripe->remembered) {
+        struct remembered *remembered = CONTAINER_OF(node, struct remembered, node);
+        history_free(remembered->history);
+        place_unref(remembered->place);
+        free(remembered);
+    }
     table_done(&stripe->table);
     pthread_mutex_destroy(&stripe->lock);
 }
@@ -37,6 +48,7 @@ struct directory *directory_new(unsigned worker_count)
     if (!directory)
         return NULL;
     directory->worker_count = worker_count;
+    atomic_init(&directory->sweep_ms, 0);
     if (getrandom(&directory->seed, sizeof(directory->seed), 0) != (ssize_t)sizeof(directory->seed)) {
         free(directory);
         return NULL;
@@ -80,6 +92,7 @@ static struct place *place_new(enum space space, struct bytes name, unsigned wor
         return NULL;
     atomic_init(&place->references, 1);
     place->space = (uint8_t)space;
+    place->rule_generation = UINT32_MAX;
     place->name_bytes = (uint8_t)name.length;
     unsigned char *text = (unsigned char *)place->rosters + rosters;
     memcpy(text, name.data, name.length);
@@ -112,7 +125,7 @@ static struct place *place_find_or_make(struct directory *directory, struct stri
     return place;
 }
 
-struct place *directory_enter(struct directory *directory, enum space space, struct bytes name, unsigned worker,
+struct place *directory_enter(struct directory *directory, enum space space, struct bytes name, const struct arrival *arrival,
                               uint64_t *ret_sequence)
 {
     uint64_t hash = directory_hash(directory, name);
@@ -120,8 +133,13 @@ struct place *directory_enter(struct directory *directory, enum space space, str
     pthread_mutex_lock(&stripe->lock);
     struct place *place = place_find_or_make(directory, stripe, space, name, hash);
     if (place) {
-        place->workers |= UINT64_C(1) << worker;
+        place->workers |= UINT64_C(1) << arrival->worker;
         *ret_sequence = atomic_load_explicit(&place->sequence, memory_order_relaxed);
+    }
+    if (place && space == SPACE_GROUP && arrival->config->group_count) {
+        struct remembered *remembered = archive_open(directory, stripe, place, arrival->config, arrival->now_ms);
+        if (arrival->catch_up)
+            archive_answer(remembered, arrival->catch_up);
     }
     pthread_mutex_unlock(&stripe->lock);
     return place;
@@ -133,12 +151,20 @@ void directory_leave(struct directory *directory, struct place *place, unsigned 
     struct stripe *stripe = stripe_of(directory->places[place->space], hash);
     pthread_mutex_lock(&stripe->lock);
     place->workers &= ~(UINT64_C(1) << worker);
-    bool is_empty = place->workers == 0;
-    if (is_empty)
-        table_remove_hashed(&stripe->table, place_name(place), hash);
+    if (place->workers == 0 && !place->remembered)
+        directory_drop(directory, stripe, place);
     pthread_mutex_unlock(&stripe->lock);
-    if (is_empty)
-        place_unref(place);
+}
+
+void directory_drop(struct directory *directory, struct stripe *stripe, struct place *place)
+{
+    table_remove_hashed(&stripe->table, place_name(place), directory_hash(directory, place_name(place)));
+    place_unref(place);
+}
+
+struct place *directory_make(struct directory *directory, struct stripe *stripe, enum space space, struct bytes name)
+{
+    return place_find_or_make(directory, stripe, space, name, directory_hash(directory, name));
 }
 
 struct stripe *directory_lock(struct directory *directory, enum space space, struct bytes name, struct place **ret_place)

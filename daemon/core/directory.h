@@ -3,19 +3,23 @@
  * that have members. Shared by all threads behind striped locks; the hash is keyed, so names cannot be chosen to
  * collide.
  *
- * A place is a group or a user as the process sees it. It exists while any worker has a member in it, and numbers what
- * is published to it. Its lock is its stripe's: holding it while posting is what gives a group its one order.
+ * A place is a group or a user as the process sees it. It exists while any worker has a member in it, or it has a history, and numbers
+ * what is published to it. Its lock is its stripe's: holding it while posting is what gives a group its one order.
  */
 #pragma once
 
 #include "lib/buf.h"
+#include "lib/list.h"
 #include "lib/table.h"
 #include "lib/text.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct catch_up;
+struct config;
 struct connection;
+struct remembered;
 struct roster;
 
 enum space { SPACE_GROUP, SPACE_USER, SPACE_COUNT };
@@ -29,7 +33,10 @@ struct place {
     uint8_t space;                      /* enum space */
     uint8_t name_bytes;
     _Atomic uint64_t sequence;          /* of the last message published here; written under the stripe's lock */
-    uint64_t workers;                   /* bit per worker with members; under the stripe's lock */
+    uint64_t workers;                   /* bit per worker with members; under the stripe's lock, as what follows */
+    struct remembered *remembered;      /* of a group with history; NULL: see archive.h */
+    uint32_t rule_generation;           /* of the config whose rule this is: */
+    uint8_t rule;                       /* from 1; 0: none holds */
     const unsigned char *name;          /* behind `rosters` */
     struct roster *rosters[];           /* one per worker, each touched by that worker alone */
 };
@@ -39,10 +46,13 @@ static inline struct bytes place_name(const struct place *place) { return bytes_
 struct stripe {
     pthread_mutex_t lock;
     struct table table;
+    struct list remembered;             /* groups with history: whichever was used longest ago is first */
+    uint32_t remembered_count;
 } __attribute__((aligned(64)));
 
 struct directory {
     unsigned worker_count;
+    _Atomic uint64_t sweep_ms;          /* when archive_sweep() does something next */
     struct table_seed seed;
     struct stripe places[SPACE_COUNT][DIRECTORY_STRIPES];
     struct stripe connections[DIRECTORY_STRIPES];
@@ -54,13 +64,22 @@ void directory_free(struct directory *directory);
 /* A worker enters a place for a member, making the place if need be, and leaves it after its last one.
  * *ret_sequence: what is published from now on has a higher one. NULL: out of memory. The place stays valid until
  * directory_leave. */
-struct place *directory_enter(struct directory *directory, enum space space, struct bytes name, unsigned worker,
+struct arrival {
+    unsigned worker;
+    const struct config *config;
+    uint64_t now_ms;
+    struct catch_up *catch_up;          /* of a group: what was missed is put here. NULL: nobody asks */
+};
+struct place *directory_enter(struct directory *directory, enum space space, struct bytes name, const struct arrival *arrival,
                               uint64_t *ret_sequence);
 void directory_leave(struct directory *directory, struct place *place, unsigned worker);
 
 /* Locks the stripe of that name; *ret_place is NULL when there is none. Always unlock. */
 struct stripe *directory_lock(struct directory *directory, enum space space, struct bytes name, struct place **ret_place);
 void directory_unlock(struct stripe *stripe);
+/* With the lock held: makes a place that is not there (NULL: out of memory), and lets one go that has no members. */
+struct place *directory_make(struct directory *directory, struct stripe *stripe, enum space space, struct bytes name);
+void directory_drop(struct directory *directory, struct stripe *stripe, struct place *place);
 
 void place_ref(struct place *place);
 void place_unref(struct place *place);

@@ -3,6 +3,8 @@
  */
 #include "daemon/core/exchange.h"
 
+#include "daemon/config/groups.h"
+#include "daemon/core/archive.h"
 #include "daemon/core/hub.h"
 #include "daemon/core/message.h"
 
@@ -63,16 +65,38 @@ static int exchange_post(struct exchange *exchange, uint64_t workers, struct let
     return result;
 }
 
-static int exchange_publish_place(struct exchange *exchange, enum space space, struct bytes name,
+/* A group that remembers does so for those who come later, even when nobody is in it. */
+static struct place *exchange_remember(struct exchange *exchange, const struct config *config, struct stripe *stripe, struct place *place,
+                                       struct message *message)
+{
+    struct bytes name = message->envelope.group;
+    if (!place) {
+        const struct group_rule *rule = config_group_rule(config, name);
+        place = rule && rule->history.envelopes ? directory_make(exchange->directory, stripe, SPACE_GROUP, name) : NULL;
+    }
+    if (!place)
+        return NULL;
+    uint64_t now_ms = exchange->ports.now_ms(exchange->ports.argument);
+    struct remembered *remembered = archive_open(exchange->directory, stripe, place, config, now_ms);
+    if (remembered)
+        archive_append(stripe, remembered, message, now_ms);
+    else if (place->workers == 0)
+        directory_drop(exchange->directory, stripe, place);
+    return place->workers ? place : NULL;
+}
+
+static int exchange_publish_place(struct exchange *exchange, const struct config *config, enum space space, struct bytes name,
                                   struct letter *letter, unsigned *ret_recipients)
 {
     int r = 0;
     struct place *place;
     struct stripe *stripe = directory_lock(exchange->directory, space, name, &place);
     *ret_recipients = 0;
-    if (place && !exchange_has_room(exchange, place->workers)) {
+    if (place && !exchange_has_room(exchange, place->workers))
         r = -EAGAIN;
-    } else if (place) {
+    else if (space == SPACE_GROUP && config->group_count)
+        place = exchange_remember(exchange, config, stripe, place, letter->message);
+    if (place && r == 0) {
         uint64_t sequence = atomic_load_explicit(&place->sequence, memory_order_relaxed) + 1;
         atomic_store_explicit(&place->sequence, sequence, memory_order_relaxed);
         letter->kind = LETTER_PLACE;
@@ -111,15 +135,15 @@ static int exchange_publish_all(struct exchange *exchange, struct letter *letter
     return exchange_post(exchange, workers, letter);
 }
 
-int exchange_publish(struct exchange *exchange, struct message *message, const struct target *to, uint64_t except,
-                     unsigned *ret_recipients)
+int exchange_publish(struct exchange *exchange, const struct config *config, struct message *message, const struct target *to,
+                     uint64_t except, unsigned *ret_recipients)
 {
     struct letter letter = {.message = message, .except = except};
     switch (to->kind) {
     case TARGET_GROUP:
-        return exchange_publish_place(exchange, SPACE_GROUP, to->name, &letter, ret_recipients);
+        return exchange_publish_place(exchange, config, SPACE_GROUP, to->name, &letter, ret_recipients);
     case TARGET_USER:
-        return exchange_publish_place(exchange, SPACE_USER, to->name, &letter, ret_recipients);
+        return exchange_publish_place(exchange, config, SPACE_USER, to->name, &letter, ret_recipients);
     case TARGET_CONNECTION:
         return exchange_publish_connection(exchange, to->name, &letter, ret_recipients);
     case TARGET_ALL:

@@ -23,10 +23,10 @@ void exchange_free(struct exchange *exchange);
 
 /*
  * Publishes to a group, user, connection or all. The message carries its own envelope; `to` says where it goes. `except`
- * is a handle or 0. *ret_recipients: how many connections will get it, as far as is known now.
+ * is a handle or 0. A group that remembers, by the rules of `config`, gives it its offset. *ret_recipients: how many connections will get it, as far as is known now.
  * 0; -EAGAIN: a mailbox is full and nobody got it; -ENOENT: no such connection. Any thread.
  */
-MUST_CHECK int exchange_publish(struct exchange *exchange, struct message *message, const struct target *to,
+MUST_CHECK int exchange_publish(struct exchange *exchange, const struct config *config, struct message *message, const struct target *to,
                                 uint64_t except, unsigned *ret_recipients);
 
 /* Posts a notice to the main thread if anybody listens; takes nothing over. Dropped when the main mailbox is full: false. */

@@ -5,7 +5,9 @@
 #include "daemon/core/policy.h"
 
 #include "daemon/config/groups.h"
+#include "daemon/core/archive.h"
 #include "daemon/core/connection.h"
+#include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
 #include "daemon/core/limits.h"
 
@@ -135,20 +137,37 @@ enum fault_id policy_can_be_in(const struct connection *connection, struct bytes
     return FAULT_NONE;
 }
 
-enum fault_id policy_join(struct connection *connection, struct bytes group, struct fault *fault)
+/* What was missed is for those who may ask for it. Who is in the group already only learns where it is. */
+static void policy_review_missed(const struct connection *connection, struct bytes group, bool is_new, struct catch_up *missed)
+{
+    const struct hub *hub = connection->hub;
+    struct fault refusal;
+    if (!is_new) {
+        missed->epoch = (struct bytes){0};
+        missed->last = 0;
+        (void)archive_read(hub->exchange->directory, group, hub->config, hub->now_ms, missed);
+    } else if (policy_may_ask(connection, GROUP_HISTORY, group, &refusal) != FAULT_NONE) {
+        catch_up_done(missed);
+        missed->is_complete = false;
+    }
+}
+
+enum fault_id policy_join(struct connection *connection, struct bytes group, struct catch_up *missed, struct fault *fault)
 {
     struct judgement judgement;
     if (policy_can_be_in(connection, group, fault) != FAULT_NONE
         || policy_may(connection, GROUP_JOIN, group, &judgement, fault) != FAULT_NONE
         || limits_take(connection, LIMITED_JOINS, fault) != FAULT_NONE)
         return fault->id;
-    int r = connection_join(connection, group);
+    int r = connection_join_from(connection, group, missed);
     if (r == -ENOMEM) {
         fault_set(fault, FAULT_INTERNAL, "out of memory");
         return fault->id;
     }
     if (r == 0)
         connection_membership(connection, group)->is_by_token = judgement.is_by_token;
+    if (missed)
+        policy_review_missed(connection, group, r == 0, missed);
     return FAULT_NONE;
 }
 

@@ -6,6 +6,7 @@
 #include "daemon/config/rights.h"
 #include "lib/envelope.h"
 
+struct catch_up;
 struct connection;
 struct group_rule;
 
@@ -36,8 +37,8 @@ enum fault_id policy_may_publish(struct connection *connection, const struct tar
 enum config_slow policy_slow(const struct config *config, const struct target *to);
 /* Could it be in this group, whoever puts it there? FAULT_NONE, BAD_ENVELOPE (no name) or TOO_MANY_GROUPS. */
 enum fault_id policy_can_be_in(const struct connection *connection, struct bytes group, struct fault *fault);
-/* Joins, if it may: FAULT_NONE, BAD_ENVELOPE, TOO_MANY_GROUPS, FORBIDDEN, RATE_LIMITED or INTERNAL. */
-enum fault_id policy_join(struct connection *connection, struct bytes group, struct fault *fault);
+/* Joins, if it may, and is told what it missed (archive.h; NULL: it does not ask): FAULT_NONE, BAD_ENVELOPE, TOO_MANY_GROUPS, FORBIDDEN, RATE_LIMITED or INTERNAL. */
+enum fault_id policy_join(struct connection *connection, struct bytes group, struct catch_up *missed, struct fault *fault);
 /* It has a new access token: leaves the groups that only the old one's rights had let it join, and tells the client. */
 void policy_review(struct connection *connection);
 /* May it ask about this group (GROUP_PRESENCE, GROUP_HISTORY)? */

@@ -78,6 +78,8 @@ struct ports {
     void (*settle)(void *argument, unsigned worker);
     /* The time of day, Unix milliseconds; for what people or other machines set an end to. Any thread. */
     uint64_t (*wall_ms)(void *argument);
+    /* Milliseconds of a clock that never jumps, the one of all hubs. Any thread. */
+    uint64_t (*now_ms)(void *argument);
     void *argument;
 };
 

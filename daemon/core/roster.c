@@ -68,11 +68,12 @@ static struct roster *roster_open(struct hub *hub, struct place *place)
     return roster;
 }
 
-struct roster *roster_add(struct hub *hub, enum space space, struct bytes name, struct member member, uint32_t *ret_index,
-                          uint64_t *ret_joined_at)
+struct roster *roster_add(struct hub *hub, enum space space, struct bytes name, struct member member, struct catch_up *catch_up,
+                          uint32_t *ret_index, uint64_t *ret_joined_at)
 {
     uint64_t sequence;
-    struct place *place = directory_enter(hub->exchange->directory, space, name, hub->worker, &sequence);
+    struct arrival arrival = {.worker = hub->worker, .config = hub->config, .now_ms = hub->now_ms, .catch_up = catch_up};
+    struct place *place = directory_enter(hub->exchange->directory, space, name, &arrival, &sequence);
     struct roster *roster = place ? roster_open(hub, place) : NULL;
     if (!roster || (roster->count == MAX(roster->capacity, 1u) && roster_grow(roster) < 0))
         return NULL;

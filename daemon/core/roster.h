@@ -34,10 +34,10 @@ static inline struct member *roster_members(struct roster *roster)
 
 /*
  * Adds a member to this worker's roster of that name, making it if need be. *ret_index is where it stands, until
- * roster_remove moves another there. NULL: out of memory.
+ * roster_remove moves another there. `catch_up`: see archive.h; NULL: nothing is asked for. NULL: out of memory.
  */
-struct roster *roster_add(struct hub *hub, enum space space, struct bytes name, struct member member, uint32_t *ret_index,
-                          uint64_t *ret_joined_at);
+struct roster *roster_add(struct hub *hub, enum space space, struct bytes name, struct member member, struct catch_up *catch_up,
+                          uint32_t *ret_index, uint64_t *ret_joined_at);
 
 /* Takes out the member at `index`; `on_moved` is told of each member that stands elsewhere now. The roster is freed
  * with its last member. */

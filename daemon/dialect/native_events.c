@@ -3,6 +3,7 @@
  * a row of a table.
  */
 #include "daemon/dialect/native.h"
+#include "daemon/dialect/native_history.h"
 
 #include "daemon/config/config.h"
 #include "daemon/core/exchange.h"
@@ -16,6 +17,8 @@
 #include "lib/transcode.h"
 
 #include <stdio.h>
+
+enum { HISTORY_LIMIT = 1000 };          /* envelopes in a reply to rtc.history */
 
 /* An envelope being answered. */
 struct call {
@@ -116,28 +119,36 @@ static int native_read_group(const struct call *call, struct buf *scratch, struc
     return -EBADMSG;
 }
 
-static void native_join(const struct call *call, struct bytes group, struct fault *fault)
+/* Who joins is given no more of what it missed than half of what may wait for it. */
+static void native_join(const struct call *call, struct bytes group, struct catch_up *missed, struct fault *fault)
 {
-    if (policy_join(call->connection, group, fault) != FAULT_NONE)
+    struct connection *connection = call->connection;
+    const struct config *config = connection->hub->config;
+    missed->count_max = config->queue.envelopes / 2;
+    missed->bytes_max = config->queue.bytes / 2;
+    if (policy_join(connection, group, missed, fault) != FAULT_NONE)
         return;
     struct buf data = {0};
     struct json_writer json = json_writer(&data);
     json_begin_object(&json);
     json_key(&json, "group");
     json_add_string(&json, group);
-    json_key(&json, "recovered");
-    json_add_bool(&json, false);
+    native_add_position(missed, &json);
     json_end_object(&json);
     native_reply(call, &data);
+    native_push_missed(connection, missed);
 }
 
 static int native_take_join(const struct call *call, struct fault *fault)
 {
-    struct buf scratch = {0};
+    struct buf scratch[2] = {0};
     struct bytes group;
-    if (native_read_group(call, &scratch, &group, fault) == 0)
-        native_join(call, group, fault);
-    buf_done(&scratch);
+    struct catch_up missed = {0};
+    if (native_read_group(call, &scratch[0], &group, fault) == 0 && native_read_catch_up(call->json, &scratch[1], &missed, fault) == 0)
+        native_join(call, group, &missed, fault);
+    catch_up_done(&missed);
+    buf_done(&scratch[0]);
+    buf_done(&scratch[1]);
     return 0;
 }
 
@@ -191,9 +202,50 @@ static int native_take_presence(const struct call *call, struct fault *fault)
     return native_take_question(call, GROUP_PRESENCE, fault);
 }
 
+static void native_tell_history(const struct call *call, struct bytes group, struct catch_up *asked, struct fault *fault)
+{
+    struct connection *connection = call->connection;
+    struct hub *hub = connection->hub;
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    if (!archive_read(hub->exchange->directory, group, hub->config, hub->now_ms, asked)) {
+        fault_set(fault, FAULT_NOT_FOUND, "this group remembers nothing (history-envelopes, under groups)");
+        return;
+    }
+    json_begin_object(&json);
+    json_key(&json, "group");
+    json_add_string(&json, group);
+    native_add_position(asked, &json);
+    json_key(&json, "envelopes");
+    if (native_add_envelopes(asked, &json) < 0)
+        fault_set(fault, FAULT_INTERNAL, "out of memory");
+    json_end_object(&json);
+    if (fault->id == FAULT_NONE)
+        native_reply(call, &data);
+    buf_done(&data);
+}
+
+/* Its reply is one envelope, so it holds no more than the largest that clients may send. */
 static int native_take_history(const struct call *call, struct fault *fault)
 {
-    return native_take_question(call, GROUP_HISTORY, fault);
+    struct buf scratch[2] = {0};
+    struct bytes group;
+    uint64_t limit = HISTORY_LIMIT;
+    struct catch_up asked = {.bytes_max = call->connection->hub->config->connection.message_bytes};
+    struct bytes given = json_member(call->json, "limit");
+    if (given.length && json_uint(given, &limit) < 0)
+        fault_set(fault, FAULT_BAD_ENVELOPE, "limit is a whole number");
+    asked.count_max = MIN(limit, (uint64_t)HISTORY_LIMIT);
+    if (fault->id == FAULT_NONE && native_read_group(call, &scratch[0], &group, fault) == 0
+        && native_read_catch_up(call->json, &scratch[1], &asked, fault) == 0
+        && policy_may_ask(call->connection, GROUP_HISTORY, group, fault) == FAULT_NONE) {
+        asked.last = asked.last ? asked.last : asked.count_max;
+        native_tell_history(call, group, &asked, fault);
+    }
+    catch_up_done(&asked);
+    buf_done(&scratch[0]);
+    buf_done(&scratch[1]);
+    return 0;
 }
 
 static const struct protocol_event {
@@ -250,7 +302,7 @@ static int native_publish(struct connection *connection, const struct envelope *
     if (message)
         message->slow = (uint8_t)policy_slow(hub->config, &envelope->to);
     unsigned recipients;
-    int r = message ? exchange_publish(hub->exchange, message, &envelope->to,
+    int r = message ? exchange_publish(hub->exchange, hub->config, message, &envelope->to,
                                        envelope->to.except_self ? connection->handle : 0, &recipients) : -ENOMEM;
     if (r == -EAGAIN) {
         metrics_add(&hub->metrics, METRIC_MAILBOX_FULL, 1);

@@ -81,7 +81,7 @@ static enum fault_id admission_join(struct connection *connection, const struct 
         buf_clear(&group);
         if (text_url_decode(&group, value, true) < 0)
             buf_clear(&group);
-        refusal = policy_join(connection, buf_bytes(&group), fault);
+        refusal = policy_join(connection, buf_bytes(&group), NULL, fault);
         if (refusal == FAULT_BAD_ENVELOPE)
             refusal = fault->id = FAULT_BAD_REQUEST;
     }

@@ -5,6 +5,7 @@
 #include "daemon/net/worker.h"
 
 #include "daemon/config/config.h"
+#include "daemon/core/archive.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/message.h"
 #include "daemon/net/http.h"
@@ -60,6 +61,7 @@ static void worker_tick(struct worker *worker)
     reclaim_tick(&worker->reclaim, &worker->hub->metrics, worker->hub->now_ms);
     wheel_run(&worker->hub->wheel, worker->hub->now_ms);
     buckets_sweep(limits_buckets(worker->hub->exchange->limits), worker->hub->now_ms);
+    archive_sweep(worker->hub->exchange->directory, worker->hub->now_ms);
 
     struct list retried;
     list_init(&retried);
@@ -234,6 +236,15 @@ static void worker_feed_resumed(struct worker *worker)
     }
 }
 
+/* The first worker looks after what groups may remember, even where it has nothing else to do. */
+static int worker_idle_ms(struct worker *worker)
+{
+    if (worker->index != 0 || worker->hub->config->group_count == 0)
+        return -1;
+    uint64_t due_ms = archive_due_ms(worker->hub->exchange->directory);
+    return due_ms > worker->hub->now_ms ? (int)(due_ms - worker->hub->now_ms) : 0;
+}
+
 /* How long a turn may wait: the tick runs only while a timer or a stalled link needs it, so an idle daemon sleeps. */
 static int worker_wait_ms(struct worker *worker)
 {
@@ -242,7 +253,7 @@ static int worker_wait_ms(struct worker *worker)
         return 0;
     if (!worker->hub->wheel.count && list_is_empty(&worker->stalled) && !worker->is_stopping
         && !reclaim_is_due(&worker->reclaim, &worker->hub->metrics))
-        return -1;
+        return worker_idle_ms(worker);
     return worker->tick_ms > worker->hub->now_ms ? (int)(worker->tick_ms - worker->hub->now_ms) : 0;
 }
 

@@ -255,7 +255,7 @@ static void publish(unsigned size)
     SCOPED(message) message = message_new(&envelope);
     unsigned recipients;
     must(message || fuzz_connection_on_steps);
-    int r = message ? exchange_publish(world.exchange, message, &to, 0, &recipients) : -ENOMEM;
+    int r = message ? exchange_publish(world.exchange, world.config, message, &to, 0, &recipients) : -ENOMEM;
     must(r == 0 || r == -EAGAIN || (r == -ENOMEM && fuzz_connection_on_steps));
 }
 

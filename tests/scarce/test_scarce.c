@@ -179,7 +179,7 @@ static int publish(struct exchange *exchange, const char *name, enum target_kind
     struct target to = {.kind = kind, .name = bytes_text(name)};
     unsigned recipients;
     struct message *message = message_new(&envelope);
-    int r = message ? exchange_publish(exchange, message, &to, 0, &recipients) : -ENOMEM;
+    int r = message ? exchange_publish(exchange, core_config, message, &to, 0, &recipients) : -ENOMEM;
     message_unref(message);
     return r;
 }

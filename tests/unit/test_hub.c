@@ -135,7 +135,7 @@ static int publish(struct world *world, struct target to, uint64_t except, unsig
 {
     struct envelope envelope = {.event_name = BYTES("n")};
     struct message *message = message_new(&envelope);
-    int r = exchange_publish(world->exchange, message, &to, except, recipients);
+    int r = exchange_publish(world->exchange, world->config, message, &to, except, recipients);
     message_unref(message);
     return r;
 }

@@ -1,0 +1,98 @@
+/*
+ * What groups remember: history, clear history.
+ */
+#include "daemon/admin/admin_call.h"
+
+#include "daemon/core/archive.h"
+#include "daemon/core/message.h"
+#include "lib/text.h"
+
+#include <stdio.h>
+
+enum { HISTORY_LAST = 100, HISTORY_ROWS_MAX = 10000 };
+
+/* EPOCH:OFFSET. */
+static bool history_read_since(struct bytes text, struct catch_up *ret)
+{
+    const unsigned char *colon = memchr(text.data, ':', text.length);
+    if (!colon)
+        return false;
+    ret->epoch = bytes_of(text.data, (size_t)(colon - text.data));
+    return ret->epoch.length && text_parse_uint(bytes_of(colon + 1, text.length - ret->epoch.length - 1), &ret->offset) == 0;
+}
+
+static int history_add_row(struct json_writer *json, const char *epoch, const struct message *message)
+{
+    char position[HISTORY_EPOCH_TEXT + 24];
+    struct buf text = {0};
+    struct envelope envelope = {.event_name = message->envelope.event_name, .data = message->envelope.data,
+                                .data_codec = message->envelope.data_codec};
+    int r = codecs[CODEC_JSON]->encode(&text, &envelope);
+    snprintf(position, sizeof(position), "%s:%llu", epoch, (unsigned long long)message->envelope.offset);
+    json_begin_array(json);
+    json_add_text(json, position);
+    json_add_string(json, envelope.event_name);
+    json_add_raw(json, r == 0 ? json_member(buf_bytes(&text), "data") : (struct bytes){0});
+    json_end_array(json);
+    buf_done(&text);
+    return r == -ENOMEM ? r : 0;
+}
+
+static void history_answer(struct admin_call *call, const struct catch_up *found)
+{
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    int r = 0;
+    json_begin_object(&json);
+    json_key(&json, "epoch");
+    json_add_text(&json, found->now_epoch);
+    json_key(&json, "offset");
+    json_add_uint(&json, found->now_offset);
+    json_key(&json, "recovered");
+    json_add_bool(&json, found->is_complete);
+    json_key(&json, "rows");
+    json_begin_array(&json);
+    for (uint32_t i = 0; i < found->count && r == 0; i++)
+        r = history_add_row(&json, found->now_epoch, found->messages[i]);
+    json_end_array(&json);
+    json_end_object(&json);
+    if (r < 0 || buf_status(&data) < 0)
+        admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
+    else
+        admin_reply(&call->back, buf_bytes(&data));
+    buf_done(&data);
+}
+
+static void history_refuse(struct admin_call *call)
+{
+    admin_refuse(&call->back, FAULT_NOT_FOUND, "this group remembers nothing; history-envelopes, in a rule of groups, makes it");
+}
+
+void admin_history(struct admin_call *call)
+{
+    struct bytes group, since = {0};
+    struct catch_up asked = {.last = HISTORY_LAST, .count_max = HISTORY_ROWS_MAX, .bytes_max = UINT64_MAX};
+    const struct exchange *exchange = call->host->exchange;
+    if (admin_text(call, "group", &group) <= 0 || admin_text(call, "since", &since) < 0 || admin_number(call, "last", &asked.last) < 0)
+        return;
+    if (since.length && !history_read_since(since, &asked)) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "--since is EPOCH:OFFSET, such as an earlier reply said them");
+        return;
+    }
+    if (archive_read(exchange->directory, group, call->host->config(call->host->argument), exchange->ports.now_ms(exchange->ports.argument), &asked))
+        history_answer(call, &asked);
+    else
+        history_refuse(call);
+    catch_up_done(&asked);
+}
+
+void admin_clear_history(struct admin_call *call)
+{
+    struct bytes group;
+    if (admin_text(call, "group", &group) <= 0)
+        return;
+    if (archive_clear(call->host->exchange->directory, group))
+        admin_reply(&call->back, (struct bytes){0});
+    else
+        history_refuse(call);
+}

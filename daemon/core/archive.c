@@ -1,0 +1,196 @@
+/*
+ * Archive: see archive.h.
+ */
+#include "daemon/core/archive.h"
+
+#include "daemon/config/groups.h"
+#include "daemon/core/message.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+enum { SWEEP_MS = 5000 };
+
+void catch_up_done(struct catch_up *catch_up)
+{
+    for (uint32_t i = 0; i < catch_up->count; i++)
+        message_unref(catch_up->messages[i]);
+    free(STEAL(catch_up->messages));
+    catch_up->count = 0;
+}
+
+/* Nothing is remembered any more; a group without members is gone then. */
+static void archive_close(struct directory *directory, struct stripe *stripe, struct remembered *remembered)
+{
+    struct place *place = remembered->place;
+    list_remove(&remembered->node);
+    stripe->remembered_count--;
+    place->remembered = NULL;
+    history_free(remembered->history);
+    free(remembered);
+    if (place->workers == 0)
+        directory_drop(directory, stripe, place);
+}
+
+static void archive_touch(struct stripe *stripe, struct remembered *remembered, uint64_t now_ms)
+{
+    remembered->used_ms = now_ms;
+    list_remove(&remembered->node);
+    list_append(&stripe->remembered, &remembered->node);
+}
+
+static struct remembered *archive_begin(struct stripe *stripe, struct place *place)
+{
+    uint64_t random;
+    struct remembered *remembered = calloc(1, sizeof(*remembered));
+    if (remembered && getrandom(&random, sizeof(random), 0) == (ssize_t)sizeof(random))
+        remembered->history = history_new(random);
+    if (!remembered || !remembered->history) {
+        free(remembered);
+        return NULL;
+    }
+    remembered->place = place;
+    place->remembered = remembered;
+    list_append(&stripe->remembered, &remembered->node);
+    stripe->remembered_count++;
+    return remembered;
+}
+
+/* The rule is looked up when the group is new here, and once after each reload. */
+static const struct group_rule *archive_rule(struct place *place, const struct config *config)
+{
+    if (place->rule_generation != config->generation) {
+        const struct group_rule *rule = config_group_rule(config, place_name(place));
+        place->rule = rule ? (uint8_t)(rule - config->groups + 1) : 0;
+        place->rule_generation = config->generation;
+    }
+    return place->rule ? &config->groups[place->rule - 1] : NULL;
+}
+
+struct remembered *archive_open(struct directory *directory, struct stripe *stripe, struct place *place, const struct config *config,
+                                uint64_t now_ms)
+{
+    const struct group_rule *rule = archive_rule(place, config);
+    struct remembered *remembered = place->remembered;
+    if (!rule || rule->history.envelopes == 0) {
+        if (remembered)
+            archive_close(directory, stripe, remembered);
+        return NULL;
+    }
+    if (!remembered && stripe->remembered_count >= MAX(config->history.groups / DIRECTORY_STRIPES, UINT64_C(1)))
+        archive_close(directory, stripe, CONTAINER_OF(stripe->remembered.next, struct remembered, node));
+    if (!remembered)
+        remembered = archive_begin(stripe, place);
+    if (!remembered)
+        return NULL;
+    remembered->limits = (struct history_limits){.count = (uint32_t)rule->history.envelopes, .bytes = rule->history.bytes,
+                                                 .age_ms = rule->history.age_ms};
+    history_trim(remembered->history, &remembered->limits, now_ms);
+    archive_touch(stripe, remembered, now_ms);
+    return remembered;
+}
+
+void archive_append(struct stripe *stripe, struct remembered *remembered, struct message *message, uint64_t now_ms)
+{
+    archive_touch(stripe, remembered, now_ms);
+    /* Without memory the history is empty now, which is what whoever asks is told. */
+    (void)!history_append(remembered->history, message, &remembered->limits, now_ms);
+}
+
+/* How many there are of what was asked for; false: not all of it. */
+static bool archive_count(const struct history *history, const struct catch_up *asked, uint32_t *ret_count)
+{
+    *ret_count = 0;
+    if (asked->epoch.length)
+        return bytes_is(asked->epoch, history_epoch(history)) && history_since(history, asked->offset, ret_count) == 0;
+    *ret_count = (uint32_t)MIN(asked->last, (uint64_t)history_count(history));
+    return asked->last > 0;
+}
+
+/* Of those that were asked for, as many of the newest as may be taken. */
+static uint32_t archive_fit(const struct history *history, const struct catch_up *asked, uint32_t count)
+{
+    uint64_t bytes = 0;
+    uint32_t fits = 0;
+    while (fits < count && fits < asked->count_max) {
+        bytes += history_message(history, history_offset(history) - fits)->size;
+        if (bytes > asked->bytes_max)
+            break;
+        fits++;
+    }
+    return fits;
+}
+
+void archive_answer(const struct remembered *remembered, struct catch_up *catch_up)
+{
+    if (!remembered)
+        return;
+    const struct history *history = remembered->history;
+    uint32_t count;
+    catch_up->has_history = true;
+    memcpy(catch_up->now_epoch, history_epoch(history), sizeof(catch_up->now_epoch));
+    catch_up->now_offset = history_offset(history);
+    catch_up->is_complete = archive_count(history, catch_up, &count);
+    uint32_t fits = archive_fit(history, catch_up, count);
+    /* What comes after a gap is of no use to who wants to go on; who wants the last ones may have fewer. */
+    if (fits < count && catch_up->epoch.length)
+        fits = 0;
+    catch_up->is_complete &= fits == count;
+    catch_up->messages = fits ? malloc(fits * sizeof(*catch_up->messages)) : NULL;
+    if (!catch_up->messages) {
+        catch_up->is_complete &= fits == 0;
+        return;
+    }
+    for (uint32_t i = 0; i < fits; i++) {
+        catch_up->messages[i] = history_message(history, history_offset(history) - fits + 1 + i);
+        message_ref_many(catch_up->messages[i], 1);
+    }
+    catch_up->count = fits;
+}
+
+bool archive_read(struct directory *directory, struct bytes group, const struct config *config, uint64_t now_ms, struct catch_up *catch_up)
+{
+    struct place *place;
+    struct stripe *stripe = directory_lock(directory, SPACE_GROUP, group, &place);
+    if (place && place->remembered)
+        archive_answer(archive_open(directory, stripe, place, config, now_ms), catch_up);
+    directory_unlock(stripe);
+    return catch_up->has_history;
+}
+
+bool archive_clear(struct directory *directory, struct bytes group)
+{
+    struct place *place;
+    struct stripe *stripe = directory_lock(directory, SPACE_GROUP, group, &place);
+    bool has_history = place && place->remembered;
+    if (has_history)
+        history_clear(place->remembered->history);
+    directory_unlock(stripe);
+    return has_history;
+}
+
+static void stripe_sweep(struct directory *directory, struct stripe *stripe, uint64_t now_ms)
+{
+    pthread_mutex_lock(&stripe->lock);
+    LIST_EACH(node, &stripe->remembered) {
+        struct remembered *remembered = CONTAINER_OF(node, struct remembered, node);
+        history_trim(remembered->history, &remembered->limits, now_ms);
+        if (remembered->place->workers == 0 && now_ms > remembered->used_ms + remembered->limits.age_ms)
+            archive_close(directory, stripe, remembered);
+    }
+    pthread_mutex_unlock(&stripe->lock);
+}
+
+uint64_t archive_due_ms(const struct directory *directory)
+{
+    return atomic_load_explicit(&directory->sweep_ms, memory_order_relaxed);
+}
+
+void archive_sweep(struct directory *directory, uint64_t now_ms)
+{
+    uint64_t due_ms = atomic_load_explicit(&directory->sweep_ms, memory_order_relaxed);
+    if (now_ms < due_ms || !atomic_compare_exchange_strong(&directory->sweep_ms, &due_ms, now_ms + SWEEP_MS))
+        return;
+    for (unsigned i = 0; i < DIRECTORY_STRIPES; i++)
+        stripe_sweep(directory, &directory->places[SPACE_GROUP][i], now_ms);
+}

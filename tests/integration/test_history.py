@@ -1,0 +1,199 @@
+"""Groups that remember: offsets, joining with since and last, rtc.history, and what they forget."""
+
+import threading
+import unittest
+
+from client import Poller, Sse, WebSocket
+from harness import AdminError, Daemon, wait_until
+
+CONFIG = """
+groups-default: {join: anyone}
+groups:
+  - {match: "short.**", history-envelopes: 5, publish: members, history: anyone}
+  - {match: "kept.**", history-envelopes: 1000, history: anyone, publish: anyone}
+  - {match: "closed.**", history-envelopes: 10, history: nobody}
+"""
+
+
+def numbers(envelopes):
+    return [(envelope["offset"], envelope["data"]) for envelope in envelopes]
+
+
+def rows(daemon, group, **asked):
+    return [(int(position.partition(":")[2]), data) for position, _, data in daemon.admin("history", group=group, **asked)["rows"]]
+
+
+class History(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon({}, config=CONFIG)
+        cls.daemon.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.stop()
+
+    def publish(self, group, values):
+        for value in values:
+            self.daemon.publish("n", value, group=group)
+
+    def join(self, client, group, **asked):
+        return client.call("rtc.join", {"group": group, **asked})["data"]
+
+    def received(self, client, count):
+        return numbers(client.expect("n") for _ in range(count))
+
+    def test_a_group_numbers_and_remembers_what_nobody_was_there_for(self):
+        self.publish("kept.alone", "abc")
+        with WebSocket(self.daemon.port) as ws:
+            reply = self.join(ws, "kept.alone", last=2)
+            self.assertEqual((reply["offset"], reply["recovered"]), (3, True))
+            self.publish("kept.alone", "d")
+            self.assertEqual(self.received(ws, 3), [(2, "b"), (3, "c"), (4, "d")])
+
+    def test_since_gives_just_what_followed(self):
+        with WebSocket(self.daemon.port) as ws:
+            reply = self.join(ws, "kept.since")
+            self.assertEqual((reply["offset"], reply["recovered"]), (0, False))
+            self.publish("kept.since", range(1, 11))
+            self.assertEqual(self.received(ws, 10), [(n, n) for n in range(1, 11)])
+        for codec in ("json", "msgpack"):
+            with WebSocket(self.daemon.port, protocol=codec) as back:
+                again = self.join(back, "kept.since", since={"epoch": reply["epoch"], "offset": 7})
+                self.assertEqual((again["epoch"], again["offset"], again["recovered"]), (reply["epoch"], 10, True))
+                self.assertEqual(self.received(back, 3), [(8, 8), (9, 9), (10, 10)])
+
+    def test_what_is_forgotten_is_never_said_to_be_recovered(self):
+        self.publish("short.forgotten", range(1, 11))
+        with WebSocket(self.daemon.port) as ws:
+            epoch = self.join(ws, "short.forgotten")["epoch"]
+        for since, is_recovered, offsets in (({"epoch": epoch, "offset": 4}, False, []), ({"epoch": epoch, "offset": 5}, True, [6, 7, 8, 9, 10]),
+                                             ({"epoch": epoch, "offset": 10}, True, []), ({"epoch": epoch, "offset": 11}, False, []),
+                                             ({"epoch": "another", "offset": 5}, False, [])):
+            with self.subTest(since=since), WebSocket(self.daemon.port) as ws:
+                self.assertEqual(self.join(ws, "short.forgotten", since=since)["recovered"], is_recovered)
+                self.assertEqual([offset for offset, _ in self.received(ws, len(offsets))], offsets)
+                self.publish("kept.other", [0])
+                self.assertEqual(ws.call("rtc.join", {"group": "kept.fence"}, id=9)["data"]["group"], "kept.fence")
+
+    def test_more_than_may_wait_is_not_recovered(self):
+        with Daemon({"queue.envelopes": 16}, config=CONFIG) as daemon:
+            for number in range(20):
+                daemon.publish("n", number, group="kept.much")
+            with WebSocket(daemon.port) as ws:
+                reply = self.join(ws, "kept.much", last=20)
+                self.assertFalse(reply["recovered"])
+                self.assertEqual(self.received(ws, 8), [(n + 1, n) for n in range(12, 20)])
+                reply = self.join(ws, "kept.much2")
+            with WebSocket(daemon.port) as ws:
+                epoch = daemon.admin("history", group="kept.much")["epoch"]
+                self.assertFalse(self.join(ws, "kept.much", since={"epoch": epoch, "offset": 2})["recovered"])
+
+    def test_history_is_told_in_pages(self):
+        self.publish("kept.pages", range(1, 26))
+        with WebSocket(self.daemon.port) as ws:
+            reply = ws.call("rtc.history", {"group": "kept.pages", "limit": 10})["data"]
+            self.assertEqual(numbers(reply["envelopes"]), [(n, n) for n in range(16, 26)])
+            self.assertEqual(reply["envelopes"][0], {"eventName": "n", "data": 16, "group": "kept.pages", "offset": 16})
+            reply = ws.call("rtc.history", {"group": "kept.pages", "since": {"epoch": reply["epoch"], "offset": 20}})["data"]
+            self.assertEqual((numbers(reply["envelopes"]), reply["recovered"]), ([(n, n) for n in range(21, 26)], True))
+
+    def test_who_may_not_ask_gets_nothing_and_may_join_all_the_same(self):
+        self.publish("closed.room", range(3))
+        with WebSocket(self.daemon.port) as ws:
+            self.assertEqual(ws.call("rtc.history", {"group": "closed.room"})["error"]["code"], "forbidden")
+            self.assertFalse(self.join(ws, "closed.room", last=3)["recovered"])
+            self.publish("closed.room", [3])
+            self.assertEqual(self.received(ws, 1), [(4, 3)])
+
+    def test_who_is_in_the_group_already_is_sent_nothing_again(self):
+        self.publish("kept.again", range(3))
+        with WebSocket(self.daemon.port) as ws:
+            first = self.join(ws, "kept.again", last=1)
+            self.assertEqual(self.received(ws, 1), [(3, 2)])
+            self.assertEqual(self.join(ws, "kept.again", last=3), {**first, "recovered": False})
+            self.publish("kept.again", [3])
+            self.assertEqual(self.received(ws, 1), [(4, 3)])
+
+    def test_a_group_without_history_says_so(self):
+        with WebSocket(self.daemon.port) as ws:
+            reply = self.join(ws, "plain", last=3)
+            self.assertEqual(reply, {"group": "plain", "recovered": False})
+            self.assertEqual(ws.call("rtc.history", {"group": "plain"})["error"]["code"], "not-found")
+
+    def test_a_bad_since_is_refused(self):
+        with WebSocket(self.daemon.port) as ws:
+            for since in (1, {"offset": 1}, {"epoch": "", "offset": 1}, {"epoch": "x", "offset": -1}, {"epoch": "x", "offset": "1"}):
+                self.assertEqual(ws.call("rtc.join", {"group": "kept.bad", "since": since})["error"]["code"], "bad-envelope")
+            self.assertEqual(ws.call("rtc.join", {"group": "kept.bad", "last": -1})["error"]["code"], "bad-envelope")
+
+    def test_whoever_joins_while_others_publish_sees_no_gap_and_no_double(self):
+        """Each joins at some moment of the publishing, and asks for all that was before."""
+        total = 600
+        self.publish("kept.race", [0])
+        clients = [WebSocket(self.daemon.port) for _ in range(40)]
+        publisher = threading.Thread(target=self.publish, args=("kept.race", range(1, total)))
+        publisher.start()
+        for client in clients:
+            self.assertTrue(self.join(client, "kept.race", last=1000)["recovered"])
+        publisher.join()
+        for client in clients:
+            self.assertEqual(self.received(client, total), [(n + 1, n) for n in range(total)])
+            client.drop()
+
+    def test_other_transports_catch_up_as_well(self):
+        self.publish("kept.transports", range(1, 4))
+        with Poller(self.daemon.port) as poller:
+            poller.send({"eventName": "rtc.join", "data": {"group": "kept.transports", "last": 2}, "id": 1})
+            self.assertEqual(poller.gather(3)[1:], [2, 3])
+        with Sse(self.daemon.port, group="kept.transports") as sse:
+            self.publish("kept.transports", [4])
+            self.assertEqual(numbers([sse.expect("n")]), [(4, 4)])
+
+
+class Forgetting(unittest.TestCase):
+    def test_what_is_too_old_is_forgotten(self):
+        with Daemon({}, config='groups: [{match: "**", history-envelopes: 10, history-age: 1s, history: anyone}]\n') as daemon:
+            daemon.publish("n", 1, group="g")
+            self.assertEqual(rows(daemon, "g"), [(1, 1)])
+            wait_until(lambda: not daemon.admin("list.groups")["rows"], "the group to be forgotten")
+
+    def test_groups_that_were_used_longest_ago_are_forgotten_first(self):
+        with Daemon({"history.groups": 64}, config='groups: [{match: "**", history-envelopes: 10}]\n') as daemon:
+            for number in range(2000):
+                daemon.publish("n", number, group=f"g{number}")
+            count = daemon.admin("status")["groups"]
+            self.assertLessEqual(count, 64)
+            self.assertEqual(rows(daemon, "g1999"), [(1, 1999)])
+
+    def test_a_group_can_be_made_to_forget(self):
+        with Daemon({}, config='groups: [{match: "**", history-envelopes: 10}]\n') as daemon:
+            for number in range(1, 5):
+                daemon.publish("n", number, group="g")
+            epoch = daemon.admin("history", group="g")["epoch"]
+            self.assertEqual(rows(daemon, "g", since=f"{epoch}:2"), [(3, 3), (4, 4)])
+            self.assertEqual(rows(daemon, "g", last=1), [(4, 4)])
+            daemon.rtcctl("clear", "history", "g")
+            self.assertEqual(rows(daemon, "g"), [])
+            daemon.publish("n", 5, group="g")
+            self.assertEqual(rows(daemon, "g"), [(5, 5)])
+            self.assertFalse(daemon.admin("history", group="g", since=f"{epoch}:2")["recovered"])
+            self.assertEqual(daemon.rtcctl("--no-header", "history", "g").stdout, f"{epoch}:5\tn\t5\n")
+            self.assertEqual(daemon.rtcctl("--no-header", "history", "g", "--since", f"{epoch}:4").stdout, f"{epoch}:5\tn\t5\n")
+
+    def test_a_reload_changes_what_is_kept(self):
+        with Daemon({}, config='groups: [{match: "**", history-envelopes: 10}]\n') as daemon:
+            for number in range(10):
+                daemon.publish("n", number, group="g")
+            daemon.write_config('groups: [{match: "**", history-envelopes: 3}]\n')
+            daemon.admin("reload")
+            self.assertEqual(len(rows(daemon, "g")), 3)
+            daemon.write_config("groups: []\n")
+            daemon.admin("reload")
+            with self.assertRaises(AdminError) as refused:
+                daemon.admin("history", group="g")
+            self.assertEqual(refused.exception.code, "not-found")
+
+
+if __name__ == "__main__":
+    unittest.main()
