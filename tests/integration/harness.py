@@ -199,6 +199,25 @@ class Daemon:
                               capture_output=True, text=True, check=check, timeout=PATIENCE_S * 3)
 
 
+def processor_s(daemon):
+    """Of all threads, until now."""
+    total = 0
+    for thread in os.listdir(f"/proc/{daemon.process.pid}/task"):
+        with open(f"/proc/{daemon.process.pid}/task/{thread}/schedstat", encoding="ascii") as file:
+            total += int(file.read().split()[0])
+    return total / 1e9
+
+
+def memory_bytes(daemon, what="VmRSS"):
+    with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(what)) * 1024
+
+
+def has_plain_memory():
+    """Sanitizers keep what is freed."""
+    return "san" not in BUILD
+
+
 class AdminError(Exception):
     @property
     def code(self):

@@ -10,7 +10,7 @@ import time
 import unittest
 
 from client import Closed, Http, Poller, Reader, Sse, WebSocket, connect, request
-from harness import PATIENCE_S, AdminError, BUILD, Daemon, free_port, DaemonTest, wait_until
+from harness import PATIENCE_S, AdminError, BUILD, Daemon, free_port, DaemonTest, processor_s, wait_until
 
 
 class Memory(unittest.TestCase):
@@ -97,14 +97,6 @@ class SlowConsumers(unittest.TestCase):
             self.fill(daemon, 60000, 300)
             wait_until(lambda: daemon.counter("slow_consumers_closed") == 1, "the slow one to be closed")
             slow.drop()
-
-
-def processor_s(daemon):
-    total = 0
-    for thread in os.listdir(f"/proc/{daemon.process.pid}/task"):
-        with open(f"/proc/{daemon.process.pid}/task/{thread}/schedstat", encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total / 1e9
 
 
 class Limits(unittest.TestCase):

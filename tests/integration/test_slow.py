@@ -1,14 +1,11 @@
 """Slow clients: bounded by bytes, by count and by time, on every transport; told what becomes of them, and what they lost."""
 
-import os
-import socket
-import threading
 import time
 import unittest
 
 import crowd
-from client import UNNUMBERED, Poller, Sse, WebSocket, connect, negotiate
-from harness import BUILD, Daemon, wait_until
+from client import UNNUMBERED, Poller, Sse, WebSocket
+from harness import Daemon, has_plain_memory, memory_bytes, wait_until
 
 GROUPS = """groups:
   - match: "drop.*"
@@ -19,19 +16,9 @@ GROUPS = """groups:
 LARGE = 20000
 
 
-def memory_bytes(daemon, what="VmRSS"):
-    with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(what)) * 1024
-
-
 def forget_peak(daemon):
     with open(f"/proc/{daemon.process.pid}/clear_refs", "w", encoding="ascii") as file:
         file.write("5")
-
-
-def has_plain_memory():
-    """Sanitizers and valgrind keep what is freed."""
-    return "san" not in BUILD
 
 
 def publish_many(daemon, group, numbers, size=0, event="n"):
