@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 from harness import BUILD, Daemon     # noqa: E402
 
 FIELDS = ["allocations", "fail_allocation", "failed_allocations", "live_blocks", "calls", "call_rate", "seed", "failed_calls",
-          "accept_error", "fail_every"]
+          "accept_error", "fail_every", "spares_main", "wall_offset_s"]
 
 
 class Control:
@@ -31,7 +31,7 @@ class Control:
         return struct.unpack_from("Q", self.map, 8 * FIELDS.index(name))[0]
 
     def __setattr__(self, name, value):
-        struct.pack_into("Q", self.map, 8 * FIELDS.index(name), value)
+        struct.pack_into("Q", self.map, 8 * FIELDS.index(name), value % (1 << 64))
 
     def quiet(self):
         self.fail_allocation = self.fail_every = self.call_rate = self.accept_error = 0

@@ -18,6 +18,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 struct control {
@@ -31,6 +32,8 @@ struct control {
     _Atomic uint64_t failed_calls;
     _Atomic uint64_t accept_error;      /* every accept fails so; 0: as the others */
     _Atomic uint64_t fail_every;        /* every so many allocations one more fails, after the first; 0: only the one */
+    _Atomic uint64_t spares_main;       /* calls of the main thread succeed */
+    _Atomic int64_t wall_offset_s;      /* the time of day is so much later than it is */
 };
 
 extern void *__libc_malloc(size_t size);
@@ -184,7 +187,7 @@ static uint64_t draw(void)
 static uint64_t is_hit(const void *caller)
 {
     uint64_t rate = control->call_rate;
-    if (!rate || !is_program(caller))
+    if (!rate || !is_program(caller) || (control->spares_main && gettid() == getpid()))
         return 0;
     uint64_t number = draw();
     if (number % 1000 >= rate)
@@ -296,4 +299,13 @@ ssize_t getrandom(void *data, size_t length, unsigned flags)
     if (number && !is_short(number))
         return FAIL(number, EINTR);
     return real(data, number ? shorten(number, length) : length, flags);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    REAL(clock_gettime);
+    int r = real(clock, now);
+    if (r == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+        now->tv_sec += control->wall_offset_s;
+    return r;
 }

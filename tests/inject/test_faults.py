@@ -1,14 +1,15 @@
 """What happens when memory runs out or a system call fails, at any place: the request fails, the daemon does not."""
 
+import contextlib
 import os
 import select
 import socket
 import unittest
 
 from faults import Control, FaultyDaemon
-from harness import Daemon
+from harness import Daemon, wait_until
 from session import Session, patience
-from client import Http, WebSocket
+from client import Closed, Http, WebSocket
 
 patience()
 # Of all places so many are passed over each time, from a random first one; 1: all of them.
@@ -118,6 +119,67 @@ class SystemCalls(unittest.TestCase):
                 waiting.close()
                 self.assertIn(b"rtc.reply", admin.recv(1000))
                 admin.close()
+
+
+class FanOut(unittest.TestCase):
+    """Members whose sockets fail while a message goes round among them."""
+    MEMBERS, ROUNDS, EACH = 40, 12, 20
+
+    def take(self, daemon, member, got, count):
+        """Until the member has all, over as many links as it takes."""
+        while len(got) < count:
+            try:
+                got.append(member.expect("n")["data"])
+            except (EOFError, ConnectionError, Closed):
+                received = member.received
+                member.drop()
+                member = WebSocket(daemon.port, token=member.token, received=received)
+                member.received = received
+                self.assertTrue(member.welcome["data"]["resumed"])
+        self.assertEqual(got, list(range(count)))
+        return member
+
+    def test_members_whose_sockets_die_in_it_lose_nothing_and_harm_nobody(self):
+        with FaultyDaemon({"resume.window": "60s", "resume.envelopes": 100000, "resume.bytes": "64MiB"}) as daemon:
+            members = [WebSocket(daemon.port, group="g") for _ in range(self.MEMBERS)]
+            got = [[] for _ in members]
+            for seed in range(self.ROUNDS):
+                control, count = daemon.control, (seed + 1) * self.EACH
+                control.seed, control.spares_main, control.call_rate = seed, 1, 150
+                for number in range(count - self.EACH, count):
+                    self.assertEqual(daemon.publish("n", number, group="g"), self.MEMBERS)
+                daemon.admin("ping")
+                control.quiet()
+                members = [self.take(daemon, member, mine, count) for member, mine in zip(members, got)]
+            self.assertGreater(daemon.counter("connections_resumed"), self.MEMBERS)
+            self.assertGreater(control.failed_calls, 1000)
+            for member in members:
+                member.drop()
+
+
+class Clocks(unittest.TestCase):
+    DAY_S = 86400
+
+    def test_a_step_of_the_wall_clock_neither_shortens_nor_lengthens_what_is_waited_for(self):
+        with FaultyDaemon({"resume.window": "2s", "connection.keep-alive": "100ms", "connection.timeout": "30s"}) as daemon:
+            for step_s in (self.DAY_S, -self.DAY_S, 100 * 365 * self.DAY_S, 0):
+                with self.subTest(step_s=step_s):
+                    ws, stays = WebSocket(daemon.port), WebSocket(daemon.port)
+                    ws.drop()
+                    wait_until(lambda: any(c["id"] == ws.id and c["state"] == "parked" for c in daemon.connections()), "parked")
+                    daemon.control.wall_offset_s = step_s
+                    # A few keep-alives later all is as it was.
+                    while len(stays.pings) < 3:
+                        stays.link.settimeout(0.05)
+                        with contextlib.suppress(TimeoutError):
+                            stays.receive()
+                    stays.link.settimeout(20)
+                    with WebSocket(daemon.port, token=ws.token, received=0) as back:
+                        self.assertTrue(back.welcome["data"]["resumed"])
+                        self.assertNotIn("error", back.call("rtc.join", {"group": "g"}))
+                    wait_until(lambda: ws.id not in [c["id"] for c in daemon.connections()], "the window to end")
+                    stays.close()
+            self.assertEqual(daemon.counter("timeouts"), 0)
 
 
 if __name__ == "__main__":
