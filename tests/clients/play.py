@@ -40,8 +40,8 @@ def matches(wanted, got, is_exact=False):
 class Place:
     """A daemon, and the proxy before it."""
 
-    def __init__(self, options):
-        self.daemon = Daemon({**LISTENERS, **options})
+    def __init__(self, options, config=None):
+        self.daemon = Daemon({**LISTENERS, **options}, config)
 
     def __enter__(self):
         self.daemon.__enter__()
@@ -179,7 +179,7 @@ def play(worker, shared, scenario, library, way):
     driver, one = worker.driver(library), None
     try:
         with contextlib.ExitStack() as stack:
-            place = shared if scenario.options is None else stack.enter_context(Place(scenario.options))
+            place = shared if scenario.options is None else stack.enter_context(Place(scenario.options, scenario.config))
             one = Play(scenario, driver, place, way)
             stack.callback(one.end)
             one.run()

@@ -22,6 +22,7 @@ class Scenario:
     steps: list
     ways: tuple = WAYS
     options: dict = None                # the daemon's, which is then one of the scenario's own
+    config: str = None                  # its config file, besides
     fake: str = ""                      # the fake server (fakes.py) that takes part
     loose: tuple = ()                   # kinds of what may be left over
 
@@ -136,6 +137,7 @@ def fails(code, *more_codes, **properties):
             see("a", "state", **{"from": "connecting", "to": "stopped"})]
 
 
+REMEMBERING = 'groups: [{match: "**", history-envelopes: 10}]\n'
 ALL_PUBLISH = {"publish.to-user": "true", "publish.to-connection": "true", "publish.to-all": "true", "connection.claimed-users": "true"}
 QUICK = {"connection.keep-alive": "200ms", "connection.timeout": "1s", "transports.poll-wait": "300ms"}
 
@@ -283,6 +285,16 @@ SCENARIOS = {
         *member("a"), send("a", 1), event("a", 1), *cut_off(), *reconnecting("a"), daemon(0), send("a", 2), proxy("manner", "plain"),
         *reconnected("a", False, int), event("a", 2), publish("n", 3, group="$g", recipients=1), event("a", 3), *stop("a")],
         options={"resume.window": "300ms", "transports.poll-wait": "100ms"}),
+    "the window is over, and the group remembers": Scenario([
+        *member("a"), publish("n", 1, group="$g", recipients=1), event("a", 1, offset=1), *cut_off(), *reconnecting("a"), daemon(0),
+        publish("n", 2, group="$g", recipients=0), publish("n", 3, group="$g", recipients=0), proxy("manner", "plain"),
+        *reconnected("a", False, int), event("a", 2, offset=2), event("a", 3, offset=3),
+        publish("n", 4, group="$g", recipients=1), event("a", 4, offset=4), *stop("a")],
+        options={"resume.window": "300ms", "transports.poll-wait": "100ms"}, config=REMEMBERING),
+    "joining late": Scenario([
+        *(publish("n", number, group="$g", recipients=0) for number in (1, 2, 3)), *connect("a"), do("a", "on", event="n", handler="n"),
+        do("a", "join", group="$g", last=2, id=1), see("a", "reply", id=1, data=dict), event("a", 2, offset=2), event("a", 3, offset=3),
+        publish("n", 4, group="$g", recipients=1), event("a", 4, offset=4), *stop("a")], options={}, config=REMEMBERING),
     "the daemon restarts": Scenario(RESTART, options={}),
     "an invoke across a restart": Scenario([
         *member("a"), daemon("pause"), do("a", "invoke", event="ask", id=2), daemon("kill"), *reconnecting("a"),
