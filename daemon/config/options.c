@@ -163,7 +163,7 @@ const struct config_option options[] = {
     { .path = "http.target-bytes", SIZE(http.target_bytes), .fallback = "8KiB", .min = 256, .max = 64 * KIB, .reload = RELOAD_NOW,
       .summary = "The longest request target.", .details = "" },
     { .path = "http.body-bytes", SIZE(http.body_bytes), .fallback = "1MiB", .min = 1 * KIB, .max = 256 * MIB, .reload = RELOAD_NOW,
-      .summary = "The largest body of a request.", .details = "" },
+      .summary = "The largest body of a request.", .details = "Where no connection's token is shown, as for a negotiation, 4 KiB." },
     { .path = "http.head-timeout", SPAN(http.head_timeout_ms), .fallback = "10s", .min = 100, .max = 1 * HOUR, .reload = RELOAD_NOW,
       .summary = "How long a request's head may take.", .details = "From the first byte, however many follow." },
     { .path = "http.body-timeout", SPAN(http.body_timeout_ms), .fallback = "30s", .min = 100, .max = 1 * HOUR, .reload = RELOAD_NOW,

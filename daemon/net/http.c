@@ -11,6 +11,9 @@
 
 #include <stdlib.h>
 
+/* Of the body of whoever has proved nothing yet: what they can do is soon said. */
+enum { UNPROVED_BODY_MAX = 4096 };
+
 /* A request whose body is still coming: a copy of its head, since the bytes it came in are gone by then. */
 struct upload {
     struct request request;
@@ -141,7 +144,11 @@ static size_t http_begin_upload(struct link *link, const struct request *request
 {
     const struct config *config = link->worker->hub->config;
     struct fault fault = {.id = FAULT_INTERNAL};
-    link->work->upload = upload_new(request, data, config->http.body_bytes);
+    uint64_t body_bytes_max = request->endpoint->needs_token ? config->http.body_bytes : MIN(config->http.body_bytes, (uint64_t)UNPROVED_BODY_MAX);
+    if (request->head->content_length > body_bytes_max)
+        fault_set(&fault, FAULT_TOO_LARGE, "a body may have %llu bytes here", (unsigned long long)body_bytes_max);
+    else
+        link->work->upload = upload_new(request, data, body_bytes_max);
     if (!link->work->upload) {
         http_refuse(link, &fault, true, NULL);
         return length;
