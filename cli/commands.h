@@ -11,7 +11,8 @@
 int command_publish(const struct invocation *invocation, struct session *session);
 int command_publish_stream(const struct invocation *invocation, struct session *session);
 int command_listen(const struct invocation *invocation, struct session *session);
-int command_explain_token(const struct invocation *invocation, struct session *session);
+/* Those with a TOKEN, which may be - or @FILE. */
+int command_with_token(const struct invocation *invocation, struct session *session);
 /* An access token: itself, - or @FILE, without blanks behind it. 0, or an exit status. */
 MUST_CHECK int command_read_token(const char *text, struct buf *ret);
 int command_token_create(const struct invocation *invocation);

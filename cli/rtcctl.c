@@ -141,7 +141,8 @@ static const struct { enum admin_command_id id; int (*run)(const struct invocati
 special[] = {
     {ADMIN_publish, run_publish},
     {ADMIN_listen, command_listen},
-    {ADMIN_explain_token, command_explain_token},
+    {ADMIN_explain_token, command_with_token},
+    {ADMIN_revoke_token, command_with_token},
     {ADMIN_explain_join, run_explain},
     {ADMIN_explain_publish, run_explain},
     {ADMIN_explain_presence, run_explain},

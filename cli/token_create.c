@@ -1,5 +1,5 @@
 /*
- * Tokens made and judged: token create, which signs one for development, and explain token, which asks the daemon about one.
+ * Tokens made and shown: token create, which signs one for development, and what shows the daemon one (explain token, revoke token).
  */
 #include "cli/commands.h"
 #include "cli/input.h"
@@ -307,14 +307,16 @@ int command_read_token(const char *text, struct buf *ret)
     return status;
 }
 
-int command_explain_token(const struct invocation *invocation, struct session *session)
+int command_with_token(const struct invocation *invocation, struct session *session)
 {
+    static const char *const given_otherwise[] = {"token", NULL};
     struct buf token = {0}, data = {0};
     struct json_writer json = json_writer(&data);
     struct reply reply;
     int status = command_read_token(arguments_value(invocation, "token"), &token);
     if (status == 0) {
         json_begin_object(&json);
+        command_add_arguments(invocation, given_otherwise, &json);
         json_key(&json, "token");
         json_add_string(&json, buf_bytes(&token));
         json_end_object(&json);

@@ -5,6 +5,7 @@
 
 #include "daemon/admin/admin.h"
 #include "daemon/admin/notify.h"
+#include "daemon/admin/revocation_file.h"
 #include "daemon/admin/watchdog.h"
 #include "daemon/auth/auth.h"
 #include "daemon/auth/jwks.h"
@@ -391,7 +392,8 @@ static void on_publish(void *argument, struct config *config)
 static int daemon_start_keys(struct daemon *daemon)
 {
     struct jwks_host host = {.base = daemon->base, .config = on_config, .publish = on_publish, .argument = daemon};
-    return jwks_new(&host, &daemon->jwks);
+    int r = revocation_file_load(daemon->config, daemon->exchange->revocations, on_wall_ms(daemon) / 1000);
+    return r < 0 ? r : jwks_new(&host, &daemon->jwks);
 }
 
 static void daemon_stop_keys(struct daemon *daemon)
@@ -439,7 +441,7 @@ static const struct part {
     {"certificates", daemon_start_certificates, daemon_stop_certificates, EX_CONFIG},
     {"mailboxes", daemon_start_mailboxes, daemon_stop_mailboxes, EX_OSERR},
     {"exchange", daemon_start_exchange, daemon_stop_exchange, EX_OSERR},
-    {"keys", daemon_start_keys, daemon_stop_keys, EX_OSERR},
+    {"keys", daemon_start_keys, daemon_stop_keys, EX_CONFIG},
     {"admin socket", daemon_start_admin, daemon_stop_admin, EX_UNAVAILABLE},
     {"watchdog", daemon_start_watchdog, daemon_stop_watchdog, EX_OSERR},
     {"workers", daemon_start_workers, daemon_stop_workers, EX_OSERR},

@@ -191,6 +191,17 @@ int admin_call_take(struct admin *admin, struct admin_client *client, struct byt
     return call.must_wait ? -EAGAIN : 0;
 }
 
+const struct admin_peer *admin_peer_of(const struct admin_call *call)
+{
+    const struct admin_client *client = admin_find_client(call->back.admin, call->back.client);
+    return client ? &client->peer : NULL;
+}
+
+struct metrics *admin_metrics(const struct admin_call *call)
+{
+    return &call->back.admin->metrics;
+}
+
 int admin_send_visit(const struct admin_host *host, unsigned worker, struct visit *visit)
 {
     struct letter letter = {.kind = LETTER_VISIT, .visit = visit};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "daemon/admin/admin.h"
+#include "daemon/admin/admin_peer.h"
 #include "lib/json.h"
 
 struct admin_client;
@@ -45,6 +46,11 @@ struct bytes admin_value(const struct admin_call *call, const char *name);
 MUST_CHECK int admin_text(struct admin_call *call, const char *name, struct bytes *ret);
 MUST_CHECK int admin_number(struct admin_call *call, const char *name, uint64_t *ret);
 bool admin_flag(const struct admin_call *call, const char *name);
+
+/* Who asks; NULL: gone. */
+const struct admin_peer *admin_peer_of(const struct admin_call *call);
+/* The main thread's own counters. */
+struct metrics *admin_metrics(const struct admin_call *call);
 
 /* Posts a visit to a worker; -ENOMEM: it was not taken. */
 MUST_CHECK int admin_send_visit(const struct admin_host *host, unsigned worker, struct visit *visit);

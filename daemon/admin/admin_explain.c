@@ -86,6 +86,12 @@ void admin_explain_token(struct admin_call *call)
         return;
     uint64_t now_s = explain_now_s(call);
     enum fault_id refusal = auth_verify(call->host->config(call->host->argument), token, now_s, &verdict, &fault);
+    const struct jwt_claims *claims = &verdict.claims;
+    if (refusal == FAULT_NONE && revocations_concern(call->host->exchange->revocations, claims->user, claims->id,
+                                                     claims->has_issue ? claims->issued_s : 0, now_s)) {
+        refusal = FAULT_REVOKED;
+        fault_set(&fault, refusal, "it, or its user, was revoked (rtcctl list revocations)");
+    }
     json_begin_object(&json);
     json_key(&json, "valid");
     json_add_bool(&json, refusal == FAULT_NONE);

@@ -236,20 +236,20 @@ void admin_version(struct admin_call *call)
 
 void admin_whoami(struct admin_call *call)
 {
-    const struct admin_client *client = admin_find_client(call->back.admin, call->back.client);
+    const struct admin_peer *peer = admin_peer_of(call);
     struct buf data = {0};
     struct json_writer json = json_writer(&data);
-    if (!client)
+    if (!peer)
         return;
     json_begin_object(&json);
     json_key(&json, "level");
-    json_add_text(&json, admin_access_name(client->peer.access));
+    json_add_text(&json, admin_access_name(peer->access));
     json_key(&json, "by");
-    json_add_text(&json, client->peer.by);
+    json_add_text(&json, peer->by);
     json_key(&json, "uid");
-    json_add_uint(&json, client->peer.uid);
+    json_add_uint(&json, peer->uid);
     json_key(&json, "gid");
-    json_add_uint(&json, client->peer.gid);
+    json_add_uint(&json, peer->gid);
     json_end_object(&json);
     admin_reply(&call->back, buf_bytes(&data));
     buf_done(&data);

@@ -9,7 +9,7 @@
 
 #include <stdatomic.h>
 
-enum { OPTIONS_MAX = 128 };
+enum { OPTIONS_MAX = 160 };
 
 struct keys;
 
@@ -106,6 +106,8 @@ struct config {
         uint64_t leeway_ms;
         uint64_t url_refresh_ms, url_retry_ms;
         bool requires_exp;
+        uint64_t revocations;           /* how many there may be */
+        char *revocations_file;         /* "": in $STATE_DIRECTORY, where there is one */
         bool takes_query;               /* ?access_token= */
         char *user_claim;               /* "sub" */
         char *rights_claim;             /* "rtc" */

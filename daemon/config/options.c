@@ -297,6 +297,14 @@ const struct config_option options[] = {
       .details = "As access_token=, for WebSocket and server-sent events alone, since browsers send no header with these. Proxies on "
                  "the way may write queries to their logs." },
 
+    { .path = "auth.revocations", NUMBER(auth.revocations), .fallback = "10000", .min = 1, .max = 10000000, .reload = RELOAD_NOW,
+      .summary = "How many revocations there may be.",
+      .details = "Beyond it, rtcctl revoke is refused: to forget another would let somebody in again." },
+    { .path = "auth.revocations-file", TEXT(auth.revocations_file), .fallback = "", .check = check_path, .reload = RELOAD_RESTART,
+      .summary = "The file that keeps revocations over a restart.",
+      .details = "Empty: revocations in $STATE_DIRECTORY, which systemd sets (StateDirectory=); where that is not set, a restart forgets "
+                 "them. The daemon's user must be able to make files beside it." },
+
     { .path = "resume.window", SPAN(resume.window_ms), .fallback = "60s", .min = 100, .max = 24 * HOUR, .reload = RELOAD_NOW,
       .summary = "How long a connection without a transport waits for its client.", .details = "" },
     { .path = "resume.envelopes", NUMBER(resume.envelopes), .fallback = "256", .min = 1, .max = 1000000, .reload = RELOAD_NOW,

@@ -19,7 +19,8 @@ struct exchange *exchange_new(unsigned worker_count, const struct ports *ports)
     exchange->ports = *ports;
     exchange->directory = directory_new(worker_count);
     exchange->limits = limits_new();
-    if (!exchange->directory || !exchange->limits) {
+    exchange->revocations = revocations_new();
+    if (!exchange->directory || !exchange->limits || !exchange->revocations) {
         exchange_free(exchange);
         return NULL;
     }
@@ -32,6 +33,7 @@ void exchange_free(struct exchange *exchange)
         return;
     directory_free(exchange->directory);
     limits_free(exchange->limits);
+    revocations_free(exchange->revocations);
     free(exchange);
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/core/letter.h"
 #include "daemon/core/limits.h"
 #include "daemon/core/ports.h"
+#include "daemon/core/revocations.h"
 #include "lib/envelope.h"
 
 struct exchange {
@@ -15,6 +16,7 @@ struct exchange {
     struct ports ports;
     struct directory *directory;
     struct limits *limits;
+    struct revocations *revocations;
     atomic_uint listener_count;         /* admin connections that want notices: asked before one is made */
 };
 

@@ -28,7 +28,7 @@ static enum fault_id admission_identify_certificate(struct link *link, const str
         fault_set(fault, FAULT_FORBIDDEN, "the client's certificate is that of another user");
     else
         ret->user = proved;
-    return ret->user.data ? FAULT_NONE : fault->id;
+    return ret->user.data ? credentials_look_up(link->worker->hub, proved, (struct bytes){0}, 0, fault) : fault->id;
 }
 
 enum fault_id admission_identify(struct link *link, const struct request *request, struct buf *scratch,
@@ -67,7 +67,7 @@ enum fault_id admission_identify(struct link *link, const struct request *reques
         return fault->id;
     }
     ret->user = user;
-    return FAULT_NONE;
+    return credentials_look_up(link->worker->hub, user, (struct bytes){0}, 0, fault);
 }
 
 static enum fault_id admission_join(struct connection *connection, const struct request *request, struct fault *fault)
@@ -136,7 +136,7 @@ enum fault_id admission_open(struct link *link, const struct request *request, e
     if (request->has_token && !connection) {
         const struct fault *farewell = request_farewell(request, link->worker->hub);
         /* Who comes back with a new token after the old one ended is let in again. */
-        if (farewell && (farewell->id != FAULT_EXPIRED || !credentials_are_shown(request))) {
+        if (farewell && ((farewell->id != FAULT_EXPIRED && farewell->id != FAULT_REVOKED) || !credentials_are_shown(request))) {
             *fault = *farewell;
             return fault->id;
         }

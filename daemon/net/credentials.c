@@ -111,12 +111,27 @@ static uint64_t credentials_now_s(const struct hub *hub)
     return ports->wall_ms(ports->argument) / 1000;
 }
 
+enum fault_id credentials_look_up(struct hub *hub, struct bytes user, struct bytes token_id, uint64_t issued_s, struct fault *fault)
+{
+    fault->id = FAULT_NONE;
+    if (revocations_are_none(hub->exchange->revocations))
+        return FAULT_NONE;
+    if (revocations_concern(hub->exchange->revocations, user, token_id, issued_s, credentials_now_s(hub))) {
+        metrics_add(&hub->metrics, METRIC_CREDENTIALS_REVOKED, 1);
+        fault_set(fault, FAULT_REVOKED, "%s", "");
+    }
+    return fault->id;
+}
+
 /* `address` says whose it was, for the log. */
 static enum fault_id credentials_verify(struct hub *hub, struct bytes token, const struct peer_address *address,
                                         struct auth_verdict *ret, struct fault *fault)
 {
     char from[PEER_TEXT_MAX];
+    const struct jwt_claims *claims = &ret->claims;
     enum fault_id refusal = auth_verify(hub->config, token, credentials_now_s(hub), ret, fault);
+    if (refusal == FAULT_NONE)
+        refusal = credentials_look_up(hub, claims->user, claims->id, claims->has_issue ? claims->issued_s : 0, fault);
     if (refusal == FAULT_NONE)
         return FAULT_NONE;
     peer_address_print(address, from);

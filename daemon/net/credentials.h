@@ -13,6 +13,9 @@ bool credentials_are_shown(const struct request *request);
 enum fault_id credentials_identify(struct link *link, const struct request *request, struct buf *storage, struct identity *ret,
                                    struct fault *fault);
 
+/* Whether that was revoked: FAULT_NONE or REVOKED. `issued_s` 0: the credential does not say. */
+enum fault_id credentials_look_up(struct hub *hub, struct bytes user, struct bytes token_id, uint64_t issued_s, struct fault *fault);
+
 /* A request with a connection's own secret that shows an access token, too: that must be of the same user, and takes the
  * place of the connection's own if it is newer. FAULT_NONE, or the fault to refuse the request with; the connection stays as it was. */
 enum fault_id credentials_check(struct link *link, const struct request *request, struct connection *connection, struct fault *fault);

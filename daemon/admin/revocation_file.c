@@ -1,0 +1,135 @@
+/*
+ * Revocation file: see revocation_file.h.
+ */
+#include "daemon/admin/revocation_file.h"
+
+#include "daemon/config/config.h"
+#include "daemon/core/revocations.h"
+#include "lib/log.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PIECE_BYTES = 64 * 1024 };
+
+const char *revocation_file_path(const struct config *config, char *room, size_t size)
+{
+    const char *state = getenv("STATE_DIRECTORY");
+    if (config->auth.revocations_file[0])
+        return config->auth.revocations_file;
+    if (!state || state[0] != '/')
+        return NULL;
+    int length = snprintf(room, size, "%.*s/revocations", (int)strcspn(state, ":"), state);
+    return length > 0 && (size_t)length < size ? room : NULL;
+}
+
+static int file_read(int descriptor, struct buf *text)
+{
+    while (true) {
+        unsigned char *room = buf_room(text, PIECE_BYTES);
+        ssize_t length = room ? read(descriptor, room, PIECE_BYTES) : -1;
+        if (!room)
+            return -ENOMEM;
+        if (length < 0 && errno != EINTR)
+            return -errno;
+        if (length == 0)
+            return 0;
+        text->length += length > 0 ? (size_t)length : 0;
+    }
+}
+
+/* Who can change it lets people in again. */
+static int file_check(int descriptor, const char *path)
+{
+    struct stat status;
+    if (fstat(descriptor, &status) < 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode) || status.st_mode & 077) {
+        log_error(LOG_AREA_CONFIG, NULL, "%s: it is not a file that the daemon's user alone may read and change (its mode is %04o); chmod 0600",
+                  path, (unsigned)status.st_mode & 07777);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int revocation_file_load(const struct config *config, struct revocations *revocations, uint64_t now_s)
+{
+    char room[PATH_MAX];
+    const char *path = revocation_file_path(config, room, sizeof(room)), *problem = NULL;
+    size_t line = 0;
+    struct buf text = {0};
+    int descriptor = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -1;
+    if (!path || (descriptor < 0 && errno == ENOENT))
+        return 0;
+    int r = descriptor < 0 ? -errno : file_check(descriptor, path);
+    if (r == 0)
+        r = file_read(descriptor, &text);
+    if (r == 0)
+        r = revocations_read(revocations, buf_bytes(&text), config->auth.revocations, now_s, &line, &problem);
+    if (r == -EBADMSG)
+        log_error(LOG_AREA_CONFIG, NULL, "%s:%zu: %s; take the line or the file away, and revoke again", path, line, problem);
+    else if (r == -ENOSPC)
+        log_error(LOG_AREA_CONFIG, NULL, "%s:%zu: there are more than auth.revocations allows", path, line);
+    else if (r < 0 && r != -EINVAL)
+        log_error(LOG_AREA_CONFIG, NULL, "%s: it cannot be read: %s", path, strerror(-r));
+    if (descriptor >= 0)
+        close(descriptor);
+    buf_done(&text);
+    return r < 0 ? -EINVAL : 0;
+}
+
+static int file_write(const char *path, struct bytes text)
+{
+    int r = 0, descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (descriptor < 0)
+        return -errno;
+    while (text.length && r == 0) {
+        ssize_t length = write(descriptor, text.data, text.length);
+        if (length >= 0)
+            text = bytes_of(text.data + length, text.length - (size_t)length);
+        else if (errno != EINTR)
+            r = -errno;
+    }
+    if (r == 0 && fsync(descriptor) < 0)
+        r = -errno;
+    if (close(descriptor) < 0 && r == 0)
+        r = -errno;
+    return r;
+}
+
+/* The new name lasts once the folder is written, too. */
+static int file_replace(const char *next, const char *path)
+{
+    char folder[PATH_MAX];
+    if (rename(next, path) < 0)
+        return -errno;
+    snprintf(folder, sizeof(folder), "%.*s", (int)MAX(strrchr(path, '/') - path, 1), path);
+    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = descriptor < 0 || fsync(descriptor) < 0 ? -errno : 0;
+    if (descriptor >= 0)
+        close(descriptor);
+    return r;
+}
+
+int revocation_file_save(const struct config *config, struct revocations *revocations, uint64_t now_s)
+{
+    char room[PATH_MAX], next[PATH_MAX];
+    const char *path = revocation_file_path(config, room, sizeof(room));
+    struct buf text = {0};
+    if (!path)
+        return -ENOENT;
+    revocations_print(revocations, now_s, &text);
+    int r = snprintf(next, sizeof(next), "%s.new", path) < (int)sizeof(next) ? buf_status(&text) : -ENAMETOOLONG;
+    if (r == 0)
+        r = file_write(next, buf_bytes(&text));
+    if (r == 0)
+        r = file_replace(next, path);
+    if (r < 0)
+        log_error(LOG_AREA_ADMIN, NULL, "%s cannot be written: %s; the revocations are in force, but a restart forgets the latest", path,
+                  strerror(-r));
+    buf_done(&text);
+    return r;
+}
