@@ -33,6 +33,7 @@ enum config_who { WHO_NOBODY, WHO_TOKEN, WHO_MEMBERS, WHO_ANYONE, WHO_DEFAULT };
 /* One item of `groups`: what holds for the groups that match. The rows are in group_options.c. */
 struct group_rule {
     char *match;
+    uint8_t match_bytes, plain_bytes;   /* of `match`, and of what of it stands before the first star */
     enum config_who may[GROUP_ACTION_COUNT];
     enum config_slow slow;
     struct {

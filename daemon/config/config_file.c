@@ -233,6 +233,8 @@ static bool reading_group(struct reading *reading, size_t line)
     for (size_t i = 0; i < group_option_table.count && goes_on; i++)
         if (!group_option_table.rows[i].fallback && !rules.seen[i])
             reading_problem(reading, line, group_option_table.rows[i].path, "each rule needs it");
+    if (rules.rule->match)
+        config_finish_group(rules.rule);
     reading->scope = before;
     return goes_on;
 }

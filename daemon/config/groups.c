@@ -38,6 +38,13 @@ struct group_rule *config_add_group(struct config *config, const char *origin)
     return group_rule_init(&groups[config->group_count], origin) == 0 ? &groups[config->group_count++] : NULL;
 }
 
+void config_finish_group(struct group_rule *rule)
+{
+    _Static_assert(PATTERN_MAX_BYTES <= UINT8_MAX, "a rule has a byte for it");
+    rule->match_bytes = (uint8_t)strlen(rule->match);
+    rule->plain_bytes = (uint8_t)strcspn(rule->match, "*");
+}
+
 void config_clear_groups(struct config *config)
 {
     for (size_t i = 0; i < config->group_count; i++)
@@ -60,6 +67,8 @@ int config_copy_groups(struct config *to, const struct config *from)
             option_print(&from->groups[i], &group_option_table.rows[k], &text);
             r = buf_status(&text) < 0 ? -ENOMEM : option_fill(rule, &group_option_table.rows[k], buf_text(&text), &reason);
         }
+        if (r == 0)
+            config_finish_group(rule);
     }
     assert(r != -EINVAL);
     buf_done(&text);
@@ -78,8 +87,12 @@ bool config_has_same_groups(const struct config *a, const struct config *b)
 
 const struct group_rule *config_group_rule(const struct config *config, struct bytes group)
 {
-    for (size_t i = 0; i < config->group_count; i++)
-        if (pattern_matches(bytes_text(config->groups[i].match), group))
-            return &config->groups[i];
+    for (size_t i = 0; i < config->group_count; i++) {
+        const struct group_rule *rule = &config->groups[i];
+        /* Most rules are not the one, and begin otherwise. */
+        bool may_match = group.length >= rule->plain_bytes && (rule->plain_bytes == 0 || rule->match[0] == (char)group.data[0]);
+        if (may_match && pattern_matches(bytes_of(rule->match, rule->match_bytes), group))
+            return rule;
+    }
     return NULL;
 }

@@ -88,13 +88,13 @@ static enum fault_id policy_may_reach(const struct connection *connection, enum 
     return policy_refuse(fault, refusal);
 }
 
-static enum fault_id policy_may_publish_to(const struct connection *connection, const struct target *to, struct fault *fault)
+static enum fault_id policy_may_publish_to(const struct connection *connection, const struct target *to, struct judgement *judgement,
+                                           struct fault *fault)
 {
     const struct config *config = connection->hub->config;
-    struct judgement judgement;
     switch (to->kind) {
     case TARGET_GROUP:
-        return policy_may(connection, GROUP_PUBLISH, to->name, &judgement, fault);
+        return policy_may(connection, GROUP_PUBLISH, to->name, judgement, fault);
     case TARGET_USER:
         return policy_may_reach(connection, to->kind, config->publish.to_user, "clients may not publish to users here (publish.to-user)",
                                 fault);
@@ -109,16 +109,23 @@ static enum fault_id policy_may_publish_to(const struct connection *connection, 
     }
 }
 
-enum fault_id policy_may_publish(struct connection *connection, const struct target *to, struct fault *fault)
+static enum config_slow policy_slow_by(const struct group_rule *rule)
 {
-    enum fault_id refusal = policy_may_publish_to(connection, to, fault);
+    return rule ? rule->slow : SLOW_CLOSE;
+}
+
+enum fault_id policy_may_publish(struct connection *connection, const struct target *to, enum config_slow *ret_slow, struct fault *fault)
+{
+    struct judgement judgement;
+    judgement.rule = NULL;
+    enum fault_id refusal = policy_may_publish_to(connection, to, &judgement, fault);
+    *ret_slow = policy_slow_by(judgement.rule);
     return refusal == FAULT_NONE ? limits_take(connection, LIMITED_PUBLISHES, fault) : refusal;
 }
 
 enum config_slow policy_slow(const struct config *config, const struct target *to)
 {
-    const struct group_rule *rule = to->kind == TARGET_GROUP ? config_group_rule(config, to->name) : NULL;
-    return rule ? rule->slow : SLOW_CLOSE;
+    return policy_slow_by(to->kind == TARGET_GROUP ? config_group_rule(config, to->name) : NULL);
 }
 
 enum fault_id policy_can_be_in(const struct connection *connection, struct bytes group, struct fault *fault)

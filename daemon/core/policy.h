@@ -31,9 +31,9 @@ void policy_explain(const struct judgement *judgement, struct fault *fault);
 
 /* May it send anything now (limits.messages-*)? */
 enum fault_id policy_may_send(struct connection *connection, struct fault *fault);
-/* May the connection publish there? FAULT_NONE, or FORBIDDEN with what would have to be different. */
-enum fault_id policy_may_publish(struct connection *connection, const struct target *to, struct fault *fault);
-/* What becomes of an envelope published there, where too much waits for a client: groups.slow. */
+/* May the connection publish there? FAULT_NONE, or FORBIDDEN with what would have to be different. *ret_slow is as policy_slow. */
+enum fault_id policy_may_publish(struct connection *connection, const struct target *to, enum config_slow *ret_slow, struct fault *fault);
+/* What becomes of an envelope published there, where too much waits for a client: groups.slow. Looks through all rules. */
 enum config_slow policy_slow(const struct config *config, const struct target *to);
 /* Could it be in this group, whoever puts it there? FAULT_NONE, BAD_ENVELOPE (no name) or TOO_MANY_GROUPS. */
 enum fault_id policy_can_be_in(const struct connection *connection, struct bytes group, struct fault *fault);

@@ -292,7 +292,8 @@ static int native_take_protocol_event(struct connection *connection, const struc
 static int native_publish(struct connection *connection, const struct envelope *envelope, struct fault *fault)
 {
     struct hub *hub = connection->hub;
-    if (policy_may_publish(connection, &envelope->to, fault) != FAULT_NONE)
+    enum config_slow slow;
+    if (policy_may_publish(connection, &envelope->to, &slow, fault) != FAULT_NONE)
         return 0;
     struct envelope outgoing = {.event_name = envelope->event_name, .data = envelope->data,
                                 .data_codec = envelope->data_codec};
@@ -300,7 +301,7 @@ static int native_publish(struct connection *connection, const struct envelope *
         outgoing.group = envelope->to.name;
     SCOPED(message) message = message_new(&outgoing);
     if (message)
-        message->slow = (uint8_t)policy_slow(hub->config, &envelope->to);
+        message->slow = (uint8_t)slow;
     unsigned recipients;
     int r = message ? exchange_publish(hub->exchange, hub->config, message, &envelope->to,
                                        envelope->to.except_self ? connection->handle : 0, &recipients) : -ENOMEM;
