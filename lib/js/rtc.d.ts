@@ -315,7 +315,10 @@ export class Client {
     /** Ends the connection on purpose; whoever waits for a reply gets "stopped". Resolves when the server was told. */
     stop(): Promise<void>;
 
-    /** Handlers of one event are called in the order in which they came. "*": events that have no handler of their own. */
+    /**
+     * Handlers of one event are called in the order in which they came. "*": events that have no handler of their own.
+     * "rtc.gap" comes in the place of envelopes of a group that drops them for slow clients: {group, lost}.
+     */
     on<Data = any>(eventName: string, handler: Handler<Data>): this;
     /** Takes this handler away, or all of the event. */
     off(eventName: string, handler?: Handler): this;

@@ -138,6 +138,11 @@ class Play:
             wait_until(lambda: sum(c["address"].startswith(f"{self.address}:") for c in self.daemon.connections()) == word,
                        f"the daemon to know {word} connections of these clients")
 
+    def step_parked(self, client):
+        self.driver.do(self.name(client), "ask", id=0)
+        connection = self.driver.see(self.name(client), "answer")["connectionId"]
+        wait_until(lambda: any(c["id"] == connection and c["state"] == "parked" for c in self.daemon.connections()), f"{client} to be parked")
+
     def step_publish(self, event, data, to):
         to = dict(to)
         recipients = to.pop("recipients", None)

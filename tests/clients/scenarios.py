@@ -256,6 +256,12 @@ SCENARIOS = {
     "cut while idle": Scenario([
         *member("a"), *cut_off(), *reconnecting("a"), proxy("manner", "plain"), *reconnected("a", True), publish("n", 1, group="$g", recipients=1),
         event("a", 1), *stop("a")]),
+    "what was lost is told": Scenario([
+        *member("a"), do("a", "on", event="rtc.gap", handler="gap"), publish("n", 1, group="$g", recipients=1), event("a", 1),
+        *cut_off(), *reconnecting("a"), parked("a"), *(publish("n", number, group="$g", recipients=1) for number in (2, 3, 4)),
+        proxy("manner", "plain"), *reconnected("a", True),
+        see("a", "event", event="rtc.gap", handler="gap", group="$g", data={"group": "$g", "lost": 2}), event("a", 4, group="$g"),
+        send("a", 5), event("a", 5), *stop("a")], options={}, config="groups: [{match: '**', slow: latest}]\n"),
     **{f"{damage} {direction}": Scenario(lost_by(direction, damage), options=QUICK, loose=("state", "reconnecting", "reconnected"))
        for damage in ("reset", "end", "half", "stall") for direction in ("up", "down")},
     "an invoke across a cut": Scenario([
