@@ -23,7 +23,7 @@ void connection_push(struct connection *connection, struct message *message)
     }
     metrics_add(&hub->metrics, METRIC_MESSAGES_DELIVERED, 1);
     if (slow_is_due(hub->config, outbox->owed) || message->slow == SLOW_LATEST)
-        slow_look(connection);
+        slow_look(connection, message);
     if (!connection->is_dirty && connection->link)
         hub_mark_dirty(hub, connection);
 }

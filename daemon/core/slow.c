@@ -23,6 +23,14 @@ struct pass {
     bool has_failed;                    /* no memory for a notice: what was to be dropped is still there */
 };
 
+/* One that is there. */
+static struct message *slow_at(const struct outbox *outbox, uint32_t index)
+{
+    struct message *message = outbox_peek(outbox, index);
+    assert(message);
+    return message;
+}
+
 static bool may_be_dropped(const struct message *message)
 {
     return message->slow != SLOW_CLOSE && !message->lost;
@@ -166,7 +174,7 @@ static struct message *slow_find_gap(const struct outbox *outbox, uint32_t index
 {
     uint32_t fixed = outbox_fixed_count(outbox);
     for (uint32_t looked = 0; index > fixed && looked < GAP_LOOK; looked++) {
-        struct message *message = outbox_peek(outbox, --index);
+        struct message *message = slow_at(outbox, --index);
         if (message->lost && is_of_group(message, group))
             return message;
     }
@@ -176,7 +184,7 @@ static struct message *slow_find_gap(const struct outbox *outbox, uint32_t index
 static void slow_lose(struct connection *connection, uint32_t index)
 {
     struct outbox *outbox = &connection->outbox;
-    struct bytes group = outbox_peek(outbox, index)->envelope.group;
+    struct bytes group = slow_at(outbox, index)->envelope.group;
     struct message *gap = slow_find_gap(outbox, index, group);
     if (gap) {
         message_count_lost(gap, 1);
@@ -188,26 +196,24 @@ static void slow_lose(struct connection *connection, uint32_t index)
 
 /* The newest one takes the place of the one before it with its name. Each envelope that waits is passed by only once for each such
  * name, as the one found moves to the end. */
-static void slow_replace(struct connection *connection)
+static void slow_replace(struct connection *connection, const struct message *newest)
 {
     struct outbox *outbox = &connection->outbox;
     uint32_t index = outbox_unsent_count(outbox) - 1, fixed = outbox_fixed_count(outbox);
-    const struct message *newest = outbox_peek(outbox, index);
     while (index > fixed) {
-        if (!is_older_of(outbox_peek(outbox, --index), newest))
+        if (!is_older_of(slow_at(outbox, --index), newest))
             continue;
         slow_lose(connection, index);
         return;
     }
 }
 
-void slow_look(struct connection *connection)
+void slow_look(struct connection *connection, const struct message *newest)
 {
     struct hub *hub = connection->hub;
     struct owed *owed = connection->outbox.owed;
-    const struct message *newest = outbox_peek(&connection->outbox, owed->unsent_count - 1);
     if (newest->slow == SLOW_LATEST && is_waiting(connection))
-        slow_replace(connection);
+        slow_replace(connection, newest);
     if (is_over_hard(hub->config, owed)) {
         /* Whether it is too much shows only after the flush at the end of the turn, which therefore comes soon. */
         hub->is_pressed = true;

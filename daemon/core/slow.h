@@ -16,8 +16,8 @@ static inline bool slow_is_due(const struct config *config, const struct owed *o
     return owed->unsent_bytes > MIN(config->queue.bytes, config->queue.soft_bytes) || owed->unsent_count > config->queue.envelopes;
 }
 
-/* The newest one queued is of a group whose slow is latest, or the connection is over a limit. */
-void slow_look(struct connection *connection);
+/* The newest, just queued, is of a group whose slow is latest, or the connection is over a limit. */
+void slow_look(struct connection *connection, const struct message *newest);
 /* At the end of a turn, after the flush: makes room. False: there is none to be made, it is to be closed. */
 bool slow_make_room(struct connection *connection);
 /* The same when it is tended, and for what waits too long. */

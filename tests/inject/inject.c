@@ -32,7 +32,7 @@ struct control {
     _Atomic uint64_t failed_calls;
     _Atomic uint64_t accept_error;      /* every accept fails so; 0: as the others */
     _Atomic uint64_t fail_every;        /* every so many allocations one more fails, after the first; 0: only the one */
-    _Atomic uint64_t spares_main;       /* calls of the main thread succeed */
+    _Atomic uint64_t spares_main;       /* what the main thread asks for succeeds */
     _Atomic int64_t wall_offset_s;      /* the time of day is so much later than it is */
 };
 
@@ -75,6 +75,11 @@ static bool is_program(const void *caller)
     return (uintptr_t)caller >= program_start && (uintptr_t)caller < program_end;
 }
 
+static bool is_spared(void)
+{
+    return control->spares_main && gettid() == getpid();
+}
+
 /* Blocks */
 
 enum { BLOCKS = 1 << 20 };
@@ -106,7 +111,7 @@ static void block_forget(void *block)
 
 static bool must_fail(const void *caller)
 {
-    if (!is_program(caller))
+    if (!is_program(caller) || is_spared())
         return false;
     uint64_t number = atomic_fetch_add(&control->allocations, 1) + 1, first = control->fail_allocation, every = control->fail_every;
     if (!first || number < first || (every ? (number - first) % every : number != first))
@@ -187,7 +192,7 @@ static uint64_t draw(void)
 static uint64_t is_hit(const void *caller)
 {
     uint64_t rate = control->call_rate;
-    if (!rate || !is_program(caller) || (control->spares_main && gettid() == getpid()))
+    if (!rate || !is_program(caller) || is_spared())
         return 0;
     uint64_t number = draw();
     if (number % 1000 >= rate)

@@ -1,6 +1,7 @@
 """What happens when memory runs out or a system call fails, at any place: the request fails, the daemon does not."""
 
 import contextlib
+import itertools
 import os
 import select
 import socket
@@ -9,7 +10,7 @@ import unittest
 from faults import Control, FaultyDaemon
 from harness import Daemon, wait_until
 from session import Session, patience
-from client import Closed, Http, WebSocket
+from client import Closed, Http, Poller, WebSocket
 
 patience()
 # Of all places so many are passed over each time, from a random first one; 1: all of them.
@@ -71,6 +72,33 @@ class Memory(unittest.TestCase):
                 self.assertGreaterEqual(daemon.process.returncode, 0, daemon.log())
                 self.assertEqual(control.live_blocks, 0, daemon.log())
                 daemon.directory.cleanup()
+
+
+class Loss(unittest.TestCase):
+    """A client that is too slow, while there is no memory to tell it what it lost."""
+
+    def test_it_is_told_all_that_it_lost_or_its_connection_ends(self):
+        rules = "groups:\n  - {match: d, slow: drop-oldest}\n  - {match: l, slow: latest}\n"
+        told = ended = 0
+        with FaultyDaemon({"queue.envelopes": 16}, config=rules) as daemon:
+            for start, group in itertools.product(range(1, 41), "dl"):
+                with Poller(daemon.port, wait=0, group=group) as poller:
+                    control = daemon.control
+                    control.spares_main, control.allocations, control.fail_every, control.fail_allocation = 1, 0, 5, start
+                    for number in range(1, 41):
+                        daemon.publish("n", number, group=group)
+                    daemon.admin("ping")
+                    control.quiet()
+                    envelopes = poller.poll()
+                    if envelopes[0]["eventName"] == "rtc.welcome":
+                        ended += 1
+                    else:
+                        told += 1
+                        got = [e for e in envelopes if e["eventName"] == "n"]
+                        lost = sum(e["data"]["lost"] for e in envelopes if e["eventName"] == "rtc.gap")
+                        self.assertEqual((len(got) + lost, got[-1]["data"]), (40, 40))
+        self.assertGreater(told, 0)
+        self.assertGreater(ended, 0)
 
 
 class SystemCalls(unittest.TestCase):
