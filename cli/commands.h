@@ -15,6 +15,7 @@ int command_listen(const struct invocation *invocation, struct session *session)
 int command_with_token(const struct invocation *invocation, struct session *session);
 /* An access token: itself, - or @FILE, without blanks behind it. 0, or an exit status. */
 MUST_CHECK int command_read_token(const char *text, struct buf *ret);
+int command_key_create(const struct invocation *invocation);
 int command_token_create(const struct invocation *invocation);
 int command_bench(const struct invocation *invocation);
 int command_connect(const struct invocation *invocation);

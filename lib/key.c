@@ -8,6 +8,7 @@
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/rsa.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 
 enum { SHA256_BYTES = 32, P256_BYTES = 32, P256_DER_MAX = 80, SIGNATURE_MAX = KEY_RSA_BITS_MAX / 8 };
@@ -20,6 +21,24 @@ enum key_algorithm key_algorithm(const struct key *key)
 struct bytes key_id(const struct key *key)
 {
     return bytes_of(key->id, key->id_length);
+}
+
+uint64_t key_mark(const struct key *key)
+{
+    return key->mark;
+}
+
+/* The beginning of a hash over the algorithm and what verifies; -ENOMEM. */
+static int key_set_mark(struct key *key, const unsigned char *material, size_t length)
+{
+    unsigned char hash[SHA256_BYTES], algorithm = (unsigned char)key->algorithm;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool is_done = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 && EVP_DigestUpdate(context, &algorithm, 1) == 1
+        && EVP_DigestUpdate(context, material, length) == 1 && EVP_DigestFinal_ex(context, hash, NULL) == 1;
+    EVP_MD_CTX_free(context);
+    if (is_done)
+        memcpy(&key->mark, hash, sizeof(key->mark));
+    return is_done ? 0 : -ENOMEM;
 }
 
 bool key_can_sign(const struct key *key)
@@ -82,7 +101,8 @@ int key_read_secret(struct bytes secret, const struct key_wish *wish, struct key
     if (key && mac)
         key->authenticator = EVP_MAC_CTX_new(mac);
     EVP_MAC_free(mac);
-    if (!key || !key->authenticator || EVP_MAC_init(key->authenticator, secret.data, secret.length, parameters) != 1)
+    if (!key || !key->authenticator || EVP_MAC_init(key->authenticator, secret.data, secret.length, parameters) != 1
+        || key_set_mark(key, secret.data, secret.length) < 0)
         return -ENOMEM;
     key->can_sign = true;
     *ret = STEAL(key);
@@ -178,7 +198,11 @@ int key_make_pair(EVP_PKEY *pair, bool can_sign, const struct key_wish *wish, st
     key->pair = pair;
     key->can_sign = can_sign;
     key->verifier = key_new_context(key, false);
-    if (!key->verifier)
+    unsigned char *public = NULL;
+    int length = i2d_PUBKEY(pair, &public);
+    r = length > 0 ? key_set_mark(key, public, (size_t)length) : -ENOMEM;
+    OPENSSL_free(public);
+    if (!key->verifier || r < 0)
         return -ENOMEM;
     *ret = STEAL(key);
     return 0;

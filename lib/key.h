@@ -25,6 +25,8 @@ DEFINE_SCOPED(key)
 
 enum key_algorithm key_algorithm(const struct key *key);
 struct bytes key_id(const struct key *key);         /* empty: it has none */
+/* What it is known again by, in another set of keys: the same for the same key and algorithm. */
+uint64_t key_mark(const struct key *key);
 /* Whoever could read the text that it was made from could sign by it. */
 bool key_can_sign(const struct key *key);
 

@@ -12,6 +12,7 @@ struct key {
     atomic_uint reference_count;
     enum key_algorithm algorithm;
     bool can_sign;
+    uint64_t mark;
     EVP_PKEY *pair;                     /* public, or both; NULL: a secret */
     EVP_MD_CTX *verifier;               /* as it is before the first byte: a copy is made for each use */
     EVP_MAC_CTX *authenticator;         /* the same of a secret */

@@ -51,7 +51,7 @@ static void explain_add_claims(struct json_writer *json, const struct auth_verdi
 {
     const struct jwt_claims *claims = &verdict->claims;
     json_key(json, "key");
-    json_add_text(json, verdict->key->source);
+    json_add_text(json, verdict->key ? verdict->key->source : "auth.api-keys");
     explain_add_text(json, "user", claims->user);
     explain_add_text(json, "issuer", claims->issuer);
     if (claims->audience.length) {
@@ -102,7 +102,7 @@ void admin_explain_token(struct admin_call *call)
         json_add_text(&json, fault_rows[refusal].name);
     }
     explain_add_header(&json, token);
-    if (verdict.key)
+    if (verdict.key || verdict.api_key)
         explain_add_claims(&json, &verdict, now_s);
     json_end_object(&json);
     if (buf_status(&data) < 0)

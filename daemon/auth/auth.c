@@ -12,6 +12,12 @@
 static void auth_free_keys(struct config *config)
 {
     keys_free(config->keys);
+    api_keys_free(config->api_keys);
+}
+
+static bool auth_has_key(const struct config *config, uint64_t mark)
+{
+    return keys_have(config->keys, mark) || api_keys_have(config->api_keys, mark);
 }
 
 void auth_set_keys(struct config *config, struct keys *keys)
@@ -19,18 +25,29 @@ void auth_set_keys(struct config *config, struct keys *keys)
     keys_free(config->keys);
     config->keys = keys;
     config->free_keys = auth_free_keys;
+    config->has_key = auth_has_key;
+}
+
+void auth_keep_api_keys(struct config *config, const struct config *other)
+{
+    api_keys_free(config->api_keys);
+    config->api_keys = api_keys_ref(other->api_keys);
 }
 
 int auth_load(struct config *config, const struct config *old, struct buf *problems)
 {
     SCOPED(keys) keys = NULL;
-    int r = keys_load(&config->auth.keys, &keys, problems);
+    SCOPED(api_keys) api_keys = NULL;
+    int r = keys_load(&config->auth.keys, &keys, problems), r_api = api_keys_load(config->auth.api_keys, &api_keys, problems);
+    r = r < 0 ? r : r_api;
     if (r == 0 && old && old->keys)
         r = keys_keep_fetched(keys, old->keys);
     if (r == -E2BIG)
         buf_add_format(problems, "auth.keys: with those of URLs there are more than %d keys\n", KEYS_MAX);
-    if (r == 0)
+    if (r == 0) {
         auth_set_keys(config, STEAL(keys));
+        config->api_keys = STEAL(api_keys);
+    }
     return r == -E2BIG ? -EINVAL : r;
 }
 
@@ -104,11 +121,28 @@ static enum fault_id auth_read_rights(const struct config *config, struct auth_v
     return buf_status(packed) < 0 ? fault->id : FAULT_NONE;
 }
 
+static enum fault_id auth_verify_api_key(const struct config *config, struct bytes text, uint64_t now_s, struct auth_verdict *ret,
+                                         struct fault *fault)
+{
+    enum fault_id refusal = api_keys_verify(config->api_keys, text, now_s, &ret->api_key, fault);
+    const struct api_key *key = ret->api_key;
+    if (!key)
+        return refusal;
+    ret->mark = key->mark;
+    ret->rights.packed = buf_bytes(&key->rights);
+    ret->claims = (struct jwt_claims){
+        .id = buf_bytes(&key->id), .user = buf_bytes(&key->user), .has_expiry = key->expires_s != UINT64_MAX, .expires_s = key->expires_s,
+    };
+    return refusal;
+}
+
 enum fault_id auth_verify(const struct config *config, struct bytes token, uint64_t now_s, struct auth_verdict *ret,
                           struct fault *fault)
 {
     struct jwt jwt;
     *ret = (struct auth_verdict){0};
+    if (api_key_is_meant(token))
+        return auth_verify_api_key(config, token, now_s, ret, fault);
     if (!config->keys || (config->keys->count == 0 && !config->keys->has_urls)) {
         fault_set(fault, FAULT_INVALID_TOKEN, "this daemon has no keys to check access tokens by (auth.keys)");
         return fault->id;
@@ -117,6 +151,7 @@ enum fault_id auth_verify(const struct config *config, struct bytes token, uint6
         || auth_find_signer(config->keys, &jwt, &ret->key, fault) != FAULT_NONE
         || jwt_read_claims(&jwt, config->auth.user_claim, &ret->storage[1], &ret->claims, fault) != DECODE_DONE)
         return fault->id;
+    ret->mark = key_mark(ret->key->key);
     enum fault_id refusal = auth_judge(config, ret, now_s, fault);
     return refusal == FAULT_NONE ? auth_read_rights(config, ret, fault) : refusal;
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "daemon/auth/api_keys.h"
 #include "daemon/auth/jwt.h"
 #include "daemon/auth/keys.h"
 #include "daemon/config/rights.h"
@@ -14,8 +15,14 @@ MUST_CHECK int auth_load(struct config *config, const struct config *old, struct
 /* These keys are the config's from now on. */
 void auth_set_keys(struct config *config, struct keys *keys);
 
+/* The same API keys as those of the other config. */
+void auth_keep_api_keys(struct config *config, const struct config *other);
+
+/* Of an access token, or of an API key, which then stands as if it were one. */
 struct auth_verdict {
     const struct trusted_key *key;      /* whose signature it is; NULL: nobody's here */
+    const struct api_key *api_key;      /* NULL: it is none that is known */
+    uint64_t mark;                      /* of the key: config->has_key() says whether it is still there */
     struct jwt_claims claims;           /* believed only when all is well */
     struct rights rights;               /* by auth.rights-claim */
     struct buf storage[3];              /* what the slices above live in */

@@ -113,6 +113,7 @@ static int jwks_publish(struct jwks *jwks, const char *source, struct jwks_answe
         return -ENOMEM;
     }
     auth_set_keys(next, keys);
+    auth_keep_api_keys(next, config);
     jwks->host.publish(jwks->host.argument, next);
     return 0;
 }
@@ -161,7 +162,7 @@ static void url_ask(struct jwks_url *url, uint64_t now_ms)
 {
     url->asked_ms = now_ms;
     url->next_ms = now_ms + FETCH_TIMEOUT_MS;
-    url->fetch = fetch_get(url->jwks->fetcher, url->url, KEY_FILE_BYTES_MAX, FETCH_TIMEOUT_MS, on_fetched, url);
+    url->fetch = fetch_get(url->jwks->fetcher, url->url, KEY_ANSWER_BYTES_MAX, FETCH_TIMEOUT_MS, on_fetched, url);
     if (!url->fetch)
         log_warning(LOG_AREA_CONFIG, NULL, "%s: cannot be asked for keys: out of memory", url->url);
 }

@@ -3,11 +3,10 @@
  */
 #include "daemon/auth/keys.h"
 
-#include <fcntl.h>
+#include "daemon/auth/secret_file.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* One item of auth.keys being read. */
 struct keys_reading {
@@ -17,13 +16,6 @@ struct keys_reading {
     bool has_secret;                    /* whoever could read the file could sign */
     struct buf problem;                 /* a sentence's end */
 };
-
-static void keys_wipe(struct buf *buf)
-{
-    if (buf->data)
-        explicit_bzero(buf->data, buf->capacity);
-    buf_done(buf);
-}
 
 void keys_free(struct keys *keys)
 {
@@ -67,82 +59,16 @@ static int keys_add(struct key *key, void *argument)
     return r == -E2BIG ? -EINVAL : r;
 }
 
-/* Where the file is. -EINVAL with a problem: a credential, but systemd gave none. */
-static int keys_path(struct keys_reading *reading, struct buf *path)
-{
-    const char *directory = getenv("CREDENTIALS_DIRECTORY");
-    if (reading->source->is_credential && !directory) {
-        buf_add_text(&reading->problem, "systemd passed no credentials (LoadCredential= in the unit; $CREDENTIALS_DIRECTORY is not set)");
-        return -EINVAL;
-    }
-    if (reading->source->is_credential)
-        buf_add_format(path, "%s/", directory);
-    buf_add_bytes(path, reading->source->name);
-    return buf_status(path);
-}
-
-static int keys_fail(struct keys_reading *reading, const char *what)
-{
-    buf_add_format(&reading->problem, "%s: %s", what, strerror(errno));
-    return -EINVAL;
-}
-
-static int keys_read_file(struct keys_reading *reading, int descriptor, struct buf *text)
-{
-    while (text->length <= KEY_FILE_BYTES_MAX) {
-        /* All at once: a buf that grows would leave copies of a secret behind. */
-        unsigned char *room = buf_room(text, KEY_FILE_BYTES_MAX + 1 - text->length);
-        if (!room)
-            return -ENOMEM;
-        ssize_t length = read(descriptor, room, KEY_FILE_BYTES_MAX + 1 - text->length);
-        if (length < 0 && errno == EINTR)
-            continue;
-        if (length < 0)
-            return keys_fail(reading, "it cannot be read");
-        if (length == 0)
-            return 0;
-        text->length += (size_t)length;
-    }
-    buf_add_format(&reading->problem, "it has more than %d KiB", KEY_FILE_BYTES_MAX / 1024);
-    return -EINVAL;
-}
-
-/* A secret that others can read is none; a key that others can write is theirs. systemd may lend a credential by an access
- * list, whose mask shows as the group's rights: there the others' alone count. */
-static int keys_check_mode(struct keys_reading *reading, const struct stat *status)
-{
-    unsigned mode = status->st_mode & 0777, group = reading->source->is_credential ? 0 : 070;
-    if (reading->has_secret && mode & (group | 07)) {
-        buf_add_format(&reading->problem, "it holds a secret, and its mode %04o lets others than its owner read it; chmod 0600, and make it "
-                       "the daemon's own", mode);
-        return -EINVAL;
-    }
-    if (mode & 02) {
-        buf_add_format(&reading->problem, "its mode %04o lets anybody change it; chmod o-w", mode);
-        return -EINVAL;
-    }
-    return 0;
-}
-
 static int keys_read(struct keys_reading *reading, const char *path)
 {
     struct buf text = {0};
-    struct stat status;
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    int r = descriptor < 0 || fstat(descriptor, &status) < 0 ? keys_fail(reading, "it cannot be opened") : 0;
-    if (r == 0 && !S_ISREG(status.st_mode)) {
-        buf_add_text(&reading->problem, "it is not a file");
-        r = -EINVAL;
-    }
-    if (r == 0)
-        r = keys_read_file(reading, descriptor, &text);
+    unsigned mode = 0;
+    int r = secret_file_read(path, &text, &mode, &reading->problem);
     if (r == 0)
         r = key_read_text(buf_bytes(&text), &reading->source->wish, keys_add, reading, &reading->problem);
     if (r == 0)
-        r = keys_check_mode(reading, &status);
-    if (descriptor >= 0)
-        close(descriptor);
-    keys_wipe(&text);
+        r = secret_file_check_mode(mode, reading->has_secret, reading->source->is_credential, &reading->problem);
+    secret_file_wipe(&text);
     return r;
 }
 
@@ -158,7 +84,7 @@ static int keys_load_source(struct keys *keys, const char *text, struct buf *pro
     else if (source.is_url)
         keys->has_urls = true;
     else
-        r = keys_path(&reading, &path);
+        r = secret_file_path(source.name, source.is_credential, &path, &reading.problem);
     if (r == 0 && !source.is_url)
         r = keys_read(&reading, buf_text(&path));
     if (r < 0 && r != -ENOMEM) {
@@ -252,4 +178,12 @@ int keys_keep_fetched(struct keys *keys, const struct keys *old)
             if (strcmp(old->items[k].source, keys->sources[i]) == 0)
                 r = keys_put(keys, key_ref(old->items[k].key), keys->sources[i], item_issuer(&old->items[k]));
     return r;
+}
+
+bool keys_have(const struct keys *keys, uint64_t mark)
+{
+    for (size_t i = 0; keys && i < keys->count; i++)
+        if (key_mark(keys->items[i].key) == mark)
+            return true;
+    return false;
 }

@@ -9,7 +9,7 @@
 
 #include <stdatomic.h>
 
-enum { KEYS_MAX = 64, KEY_FILE_BYTES_MAX = 256 * 1024 };
+enum { KEYS_MAX = 64, KEY_ANSWER_BYTES_MAX = 256 * 1024 };
 
 struct trusted_key {
     struct key *key;
@@ -32,5 +32,6 @@ MUST_CHECK int keys_load(const struct text_list *sources, struct keys **ret, str
 MUST_CHECK int keys_replace(const struct keys *old, size_t source, struct key **fresh, size_t fresh_count, struct keys **ret);
 /* A new set keeps what the old one had of the URLs that both name. -E2BIG, -ENOMEM. */
 MUST_CHECK int keys_keep_fetched(struct keys *keys, const struct keys *old);
+bool keys_have(const struct keys *keys, uint64_t mark);     /* key_mark() of one; NULL has none */
 void keys_free(struct keys *keys);                  /* NULL is fine */
 DEFINE_SCOPED(keys)

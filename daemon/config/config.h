@@ -103,6 +103,7 @@ struct config {
     } connection;
     struct {
         struct text_list keys;          /* "FILE [alg=A] [kid=ID] [issuer=I]", see lib/key_source.h */
+        char *api_keys;                 /* a file's path, or "credential:NAME"; "" none */
         struct text_list issuers, audiences;
         uint64_t leeway_ms;
         uint64_t url_refresh_ms, url_retry_ms;
@@ -145,7 +146,9 @@ struct config {
     enum log_level log_levels[LOG_AREA_COUNT];
 
     struct keys *keys;                  /* what auth.keys names, as it was read; auth_load() puts it here. NULL: nothing was */
+    struct api_keys *api_keys;          /* the same of auth.api-keys */
     void (*free_keys)(struct config *config);
+    bool (*has_key)(const struct config *config, uint64_t mark);   /* still; NULL: nothing was loaded */
 
     char *origins[OPTIONS_MAX];         /* by row of options[]: "file:line", "command line"; NULL: the default */
 };

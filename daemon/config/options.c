@@ -96,6 +96,13 @@ static const char *check_peer_rule(const char *text)
     return peer_rule_parse(text, &rule) == 0 ? NULL : "uid:NUMBER, gid:NUMBER, user:NAME or group:NAME is expected";
 }
 
+static const char *check_api_keys(const char *text)
+{
+    const char *name = strncmp(text, "credential:", 11) == 0 ? text + 11 : NULL;
+    bool is_right = name ? name[0] && !strchr(name, '/') : text[0] == '\0' || text[0] == '/';
+    return is_right ? NULL : "an absolute path, credential:NAME, or nothing, is expected";
+}
+
 static const char *check_claim(const char *text)
 {
     return text[0] ? NULL : "the name of a claim such as sub is expected";
@@ -269,6 +276,11 @@ const struct config_option options[] = {
                  "that its file does not name, and issuer=ISSUER binds it to tokens with that iss. Files with a secret or a private "
                  "key must be readable to the daemon's user alone. To change keys, list both until the old tokens are over. A reload "
                  "reads them again, whole or not at all." },
+    { .path = "auth.api-keys", TEXT(auth.api_keys), .fallback = "", .check = check_api_keys, .reload = RELOAD_NOW,
+      .summary = "The file that lists the API keys of programs.",
+      .details = "Its absolute path, or credential:NAME for one that systemd passes. Each line is a key's name, its hash, and what it "
+                 "may do; see API keys. It must be readable to the daemon's user alone. A reload reads it again, whole or not at all; "
+                 "connections of a key whose line was taken away or changed end with it." },
     { .path = "auth.issuers", LIST(auth.issuers), .fallback = "", .reload = RELOAD_NOW,
       .summary = "The issuers (iss) of whom tokens are taken.",
       .details = "For keys that name no issuer of their own. Empty: any." },

@@ -92,13 +92,31 @@ static void on_grants_due(struct timer *timer)
 {
     struct hub *hub = CONTAINER_OF(timer, struct hub, grants.timer);
     struct grants *grants = &hub->grants;
-    struct fault why = {.id = FAULT_EXPIRED};
     for (unsigned ended = 0; ended < ENDS_MAX && grants->count && grant_left_ms(hub, grants->heap[0]) == 0; ended++) {
         struct connection *connection = hub_find(hub, grants->heap[0]->handle);
+        struct fault why = {.id = grants->heap[0]->is_key_gone ? FAULT_KEY_REMOVED : FAULT_EXPIRED};
         assert(connection);
         metrics_add(&hub->metrics, METRIC_CONNECTIONS_EXPIRED, 1);
         connection_close(connection, &why, fault_rows[why.id].reconnect);
     }
+    grants_wait(hub);
+}
+
+void grants_take_config(struct hub *hub)
+{
+    struct grants *grants = &hub->grants;
+    bool is_any_gone = false;
+    for (uint32_t i = 0; i < grants->count && hub->config->has_key; i++) {
+        struct grant *grant = grants->heap[i];
+        if (hub->config->has_key(hub->config, grant->terms.key_mark))
+            continue;
+        grant->is_key_gone = is_any_gone = true;
+        grant->terms.expires_s = 0;
+    }
+    if (!is_any_gone)
+        return;
+    for (uint32_t place = grants->count; place-- > 0;)
+        heap_sink(grants, grants->heap[place]);
     grants_wait(hub);
 }
 
@@ -183,6 +201,7 @@ int grants_set(struct hub *hub, struct connection *connection, const struct gran
     free(grant->kept);
     grant->kept = kept;
     grant->terms = *terms;
+    grant->is_key_gone = false;
     grant->terms.token_id.data = kept;
     grant->terms.rights.packed.data = kept + id.length;
     heap_rise(&hub->grants, grant);

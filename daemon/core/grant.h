@@ -22,6 +22,7 @@ struct grant_terms {
     uint64_t issued_s;                  /* 0: not said */
     struct bytes token_id;              /* jti; empty: it has none */
     struct rights rights;
+    uint64_t key_mark;                  /* of the key that vouches for it */
     unsigned char digest[GRANT_DIGEST_BYTES];   /* of the token itself, which is not kept */
 };
 
@@ -29,6 +30,7 @@ struct grant {
     uint64_t handle;                    /* of its connection: the key of the table */
     struct grant_terms terms;
     uint32_t place;                     /* in the heap */
+    bool is_key_gone;                   /* from the config: expires_s is 0 since */
     unsigned char *kept;                /* where the terms' own slices lie */
 };
 
@@ -44,6 +46,8 @@ void grants_done(struct hub *hub);      /* all connections have let theirs go */
 
 /* In place of the one it has. -ENOMEM: nothing is changed. */
 MUST_CHECK int grants_set(struct hub *hub, struct connection *connection, const struct grant_terms *terms);
+/* The config has changed: those that no key vouches for any more end, within the next turns. */
+void grants_take_config(struct hub *hub);
 void grants_drop(struct hub *hub, struct connection *connection);
 /* NULL: it showed no token. */
 const struct grant *grants_find(const struct hub *hub, const struct connection *connection);

@@ -102,6 +102,9 @@ static enum fault_id credentials_read(const struct link *link, const struct requ
     if (text_url_decode(storage, query, true) < 0)
         return credentials_refuse(fault, FAULT_INVALID_TOKEN, "access_token is badly encoded");
     *ret = buf_bytes(storage);
+    /* Unlike a token, it lasts; and queries end up in logs. */
+    if (api_key_is_meant(*ret))
+        return credentials_refuse(fault, FAULT_BAD_REQUEST, "an API key belongs in the Authorization header (Bearer), not in the query");
     return FAULT_NONE;
 }
 
@@ -148,6 +151,7 @@ static struct grant_terms credentials_terms(struct bytes token, const struct aut
         .issued_s = verdict->claims.has_issue ? verdict->claims.issued_s : 0,
         .token_id = verdict->claims.id,
         .rights = verdict->rights,
+        .key_mark = verdict->mark,
     };
     auth_digest(token, terms.digest);
     return terms;

@@ -202,6 +202,7 @@ static bool worker_handle(struct worker *worker, struct letter letters[static FA
     case LETTER_CONFIG:
         config_unref(worker->hub->config);
         worker->hub->config = letter->config;
+        grants_take_config(worker->hub);
         listener_take_config(worker);
         return true;
     case LETTER_STOP:

@@ -397,7 +397,7 @@ class Keys(unittest.TestCase):
             self.write("new.pem", tokens.public_pem("ec-new"))
             daemon.admin("reload")
             wait_until(lambda: statuses() == [401, 200], "the new key alone")
-            self.assertEqual(kept.call("rtc.join", {"group": "g"})["data"]["group"], "g")
+            self.assertEqual(kept.closing(), (4401, {"reason": "key-removed", "reconnect": True}))
             kept.link.close()
 
     def run_daemon(self, *arguments):

@@ -2,6 +2,7 @@
  * Auth: tokens by another implementation, good ones and every kind of bad one; the rules; key files and their modes.
  */
 #include "daemon/auth/auth.h"
+#include "daemon/auth/secret_file.h"
 #include "lib/text.h"
 #include "tests/unit/test.h"
 #include "tests/unit/token_vectors.h"
@@ -290,7 +291,7 @@ static void test_files_that_are_none(void **state)
     assert_not_loaded("missing.pem", "No such file");
     assert_not_loaded("!/dev/zero", "not a file");
     assert_not_loaded("!/tmp", "not a file");
-    static char large[KEY_FILE_BYTES_MAX + 1];
+    static char large[SECRET_FILE_BYTES_MAX + 1];
     write_file("other", large, sizeof(large), 0600);
     assert_not_loaded("other", "more than 256 KiB");
     write_file("other", "", 0, 0600);
