@@ -289,6 +289,7 @@ void http_start(struct link *link)
 void http_hold(struct link *link, const struct link_handler *handler)
 {
     link->is_listening = true;
+    link->source.is_stranger = false;
     link_set_handler(link, handler);
     link_pause(link);
 }

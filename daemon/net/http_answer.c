@@ -187,6 +187,7 @@ void http_respond(struct link *link, const struct response *response)
     if (link->is_closed)
         return;
     struct buf *head = &link->worker->head_out;
+    link->source.is_stranger &= response->status >= 400;
     buf_clear(head);
     http_add_head(link, head, response);
     if (response->status != 204 && response->status != 304) {
@@ -281,6 +282,7 @@ void http_begin_stream(struct link *link, const char *content_type)
     /* The stream ends with the socket, so no length and no chunks; proxies are asked not to hold it back. */
     link->keeps_alive = false;
     link->is_streaming = true;
+    link->source.is_stranger = false;
     http_add_head(link, &out, &(struct response){.status = 200, .content_type = content_type, .extra = "X-Accel-Buffering: no\r\n"});
     buf_add_text(&out, "\r\n");
     link_set_deadline(link, 0);
@@ -293,6 +295,7 @@ void http_switch(struct link *link, const char *extra)
     struct buf out = {0};
     buf_add_format(&out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n%s\r\n", extra);
     link->is_streaming = true;
+    link->source.is_stranger = false;
     link_set_deadline(link, 0);
     link_send_buf(link, &out);
     buf_done(&out);

@@ -150,7 +150,7 @@ struct link *link_new(struct worker *worker, int descriptor, const struct peer_a
         return NULL;
     }
     link->worker = worker;
-    link->source = (struct poll_source){.on_ready = on_ready, .descriptor = descriptor};
+    link->source = (struct poll_source){.on_ready = on_ready, .descriptor = descriptor, .is_stranger = true};
     link->work->address = *address;
     link->destination = (uint8_t)worker->index;
     list_append(&worker->links, &link->node);

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-    ACCEPTS_PER_TURN = 128,
+    ACCEPTS_PER_TURN = 8,
     PAUSE_MS = 250,
 };
 
@@ -120,7 +120,7 @@ static int listener_add(struct worker *worker, const struct listen_socket *socke
     listener->is_tls = socket->is_tls;
     listener->reserve = reserve_start(worker->hub->config);
     listener->is_proxied = socket->is_proxied;
-    listener->source = (struct poll_source){.on_ready = on_acceptable, .descriptor = socket->descriptor};
+    listener->source = (struct poll_source){.on_ready = on_acceptable, .descriptor = socket->descriptor, .is_stranger = true};
     timer_init(&listener->pause, on_pause_over);
     list_append(&worker->listeners, &listener->node);
     listener_set_options(listener);

@@ -8,6 +8,7 @@
 int poller_init(struct poller *poller)
 {
     poller->count = poller->at = 0;
+    poller->told_strangers = 0;
     poller->descriptor = epoll_create1(EPOLL_CLOEXEC);
     return poller->descriptor < 0 ? -errno : 0;
 }
@@ -43,7 +44,7 @@ void poller_remove(struct poller *poller, struct poll_source *source)
 void poller_forget(struct poller *poller, struct poll_source *source)
 {
     source->armed = 0;
-    for (int i = poller->at; i < poller->count; i++)
+    for (int i = 0; i < poller->count; i++)
         if (poller->batch[i].data.ptr == source)
             poller->batch[i].data.ptr = NULL;
 }
@@ -54,13 +55,31 @@ void poller_wait(struct poller *poller, int wait_ms)
     poller->count = epoll_wait(poller->descriptor, poller->batch, POLLER_BATCH, wait_ms);
 }
 
+/* Strangers gather at the beginning of the batch meanwhile. */
 void poller_tell(struct poller *poller)
 {
+    int strangers = 0;
     for (poller->at = 0; poller->at < poller->count; ) {
         struct epoll_event event = poller->batch[poller->at++];
+        struct poll_source *source = event.data.ptr;
+        if (source && source->is_stranger)
+            poller->batch[strangers++] = event;
+        else if (source)
+            source->on_ready(source, event.events);
+    }
+    poller->count = strangers;
+}
+
+bool poller_tell_strangers(struct poller *poller)
+{
+    unsigned count = (unsigned)poller->count, told = MIN(count, (unsigned)STRANGERS_PER_TURN);
+    /* Not always the first: they could be ready again and again. */
+    for (unsigned i = 0; i < told; i++) {
+        struct epoll_event event = poller->batch[poller->told_strangers++ % count];
         struct poll_source *source = event.data.ptr;
         if (source)
             source->on_ready(source, event.events);
     }
     poller->count = 0;
+    return count > 0;
 }

@@ -11,17 +11,22 @@
 
 #include <sys/epoll.h>
 
-enum { POLLER_BATCH = 256 };
+enum {
+    POLLER_BATCH = 256,
+    STRANGERS_PER_TURN = 8,             /* one costs as much as ten to a hundred messages */
+};
 
 struct poll_source {
     void (*on_ready)(struct poll_source *source, uint32_t events);      /* EPOLLIN and so on */
     int descriptor;
-    uint32_t armed;                     /* what it waits for; 0: it is not in the set, and no hang-up is told either */
+    uint32_t armed : 31;                /* what it waits for; 0: it is not in the set, and no hang-up is told either */
+    uint32_t is_stranger : 1;           /* told after all others, and only so many in a turn: else a flood of them held all up */
 };
 
 struct poller {
     int descriptor;
     int count, at;                      /* of the batch that is being told */
+    unsigned told_strangers;            /* so far */
     struct epoll_event batch[POLLER_BATCH];
 };
 
@@ -39,3 +44,5 @@ void poller_forget(struct poller *poller, struct poll_source *source);
  * looked at the clock. */
 void poller_wait(struct poller *poller, int wait_ms);
 void poller_tell(struct poller *poller);
+/* The turn of the strangers. True: there were some. Those who were too many are found again when it waits next. */
+bool poller_tell_strangers(struct poller *poller);

@@ -283,6 +283,8 @@ void worker_turn(struct worker *worker, int wait_ms)
     worker_take_letters(worker);
     worker_feed_resumed(worker);
     hub_finish_turn(worker->hub);
+    if (poller_tell_strangers(&worker->poller))
+        hub_finish_turn(worker->hub);
     if (worker->tls)
         tls_worker_turn(worker->tls);
     worker_bury(worker);

@@ -70,11 +70,49 @@ static void a_source_that_waits_for_nothing_is_not_told_and_may_wait_again(void 
     poller_done(&poller);
 }
 
+static void strangers_are_told_last_and_a_few_in_a_turn(void **state)
+{
+    struct poller poller;
+    struct bell strangers[STRANGERS_PER_TURN + 2], known;
+    unsigned told = 0;
+    assert_int_equal(poller_init(&poller), 0);
+    for (size_t i = 0; i < COUNT_OF(strangers); i++) {
+        bell_ring(&strangers[i], &poller);
+        strangers[i].source.is_stranger = true;
+    }
+    bell_ring(&known, &poller);
+    known.other = &strangers[0];
+    known.forget = poller_remove;
+    poller_wait(&poller, -1);
+    poller_tell(&poller);
+    assert_int_equal(known.count, 1);
+    for (size_t i = 0; i < COUNT_OF(strangers); i++)
+        assert_int_equal(strangers[i].count, 0);
+    assert_true(poller_tell_strangers(&poller));
+    for (size_t i = 0; i < COUNT_OF(strangers); i++)
+        told += strangers[i].count;
+    assert_int_equal(told, STRANGERS_PER_TURN - 1);
+    assert_int_equal(strangers[0].count, 0);
+    assert_false(poller_tell_strangers(&poller));
+    for (unsigned turn = 0; turn < 2; turn++) {
+        poller_wait(&poller, -1);
+        poller_tell(&poller);
+        poller_tell_strangers(&poller);
+    }
+    for (size_t i = 1; i < COUNT_OF(strangers); i++)
+        assert_true(strangers[i].count > 0);
+    for (size_t i = 0; i < COUNT_OF(strangers); i++)
+        close(strangers[i].source.descriptor);
+    close(known.source.descriptor);
+    poller_done(&poller);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_is_forgotten_in_a_turn_is_not_told_in_it),
         TEST(a_source_that_waits_for_nothing_is_not_told_and_may_wait_again),
+        TEST(strangers_are_told_last_and_a_few_in_a_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
