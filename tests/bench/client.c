@@ -24,9 +24,9 @@ void group_name(int group, char ret_name[static GROUP_NAME + 1])
     snprintf(ret_name, GROUP_NAME + 1, "g%05u", (unsigned)group % 100000);
 }
 
-void load_init(struct load *load, uint16_t port, uint32_t message_min, uint32_t count_max)
+void load_init(struct load *load, uint16_t port, bool is_tls, uint32_t message_min, uint32_t count_max)
 {
-    *load = (struct load){.port = port, .message_min = message_min};
+    *load = (struct load){.port = port, .message_min = message_min, .tls = is_tls ? client_tls_context() : NULL};
     load->epoll = epoll_create1(EPOLL_CLOEXEC);
     load->clients = calloc(count_max, sizeof(*load->clients));
     if (load->epoll < 0 || !load->clients)
@@ -40,10 +40,15 @@ void load_done(struct load *load)
         free(load->clients[i].token);
     free(load->clients);
     close(load->epoll);
+    client_tls_context_free(load->tls);
 }
 
 void client_send_raw(struct client *client, struct bytes bytes)
 {
+    if (client->tls) {
+        client_tls_send(client, bytes);
+        return;
+    }
     ssize_t sent = send(client->descriptor, bytes.data, bytes.length, MSG_NOSIGNAL);
     if (sent != (ssize_t)bytes.length)
         err(1, "send took %zd of %zu bytes", sent, bytes.length);
@@ -118,6 +123,8 @@ static void client_start(struct load *load, struct client *client)
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
     if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, client->descriptor, &event) < 0)
         err(1, "epoll_ctl");
+    if (load->tls)
+        client_tls_open(load, client);
     client->speech->carrier->begin(load, client);
 }
 
@@ -146,6 +153,7 @@ void load_cut(struct load *load, uint32_t first, uint32_t count)
         if (client->descriptor < 0)
             continue;
         setsockopt(client->descriptor, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        client_tls_close(client);
         close(client->descriptor);
         buf_done(&client->held);
         load->open_count -= client->is_open;
@@ -187,9 +195,14 @@ static void client_read(struct load *load, struct client *client)
         memcpy(buffer, client->held.data, held);
         buf_done(&client->held);
     }
-    ssize_t got = recv(client->descriptor, buffer + held, sizeof(buffer) - held, MSG_DONTWAIT);
-    if (got < 0)
+    ssize_t got = client->tls ? client_tls_receive(client, buffer + held, sizeof(buffer) - held)
+        : recv(client->descriptor, buffer + held, sizeof(buffer) - held, MSG_DONTWAIT);
+    if (got < 0 && errno != EAGAIN)
         err(1, "recv");
+    if (got < 0) {
+        buf_add(&client->held, buffer, held);
+        return;
+    }
     if (got == 0)
         errx(1, "the server hung up on a client: %.*s", (int)held, (const char *)buffer);
     client_feed(load, client, buffer, held + (size_t)got);

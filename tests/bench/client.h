@@ -8,6 +8,8 @@
 
 #include "lib/ws_frame.h"
 
+#include <sys/types.h>
+
 struct load;
 struct client;
 struct speech;
@@ -42,11 +44,13 @@ struct client {
     uint64_t item, line;                /* streams: bytes of the current item (still to come, or so far), of its line */
     char *token;                        /* what it shows when it comes back, or polls again; NULL: nothing */
     uint64_t messages;
+    struct ssl_st *tls;                 /* NULL: plain */
 };
 
 struct load {
     int epoll;
     uint16_t port;
+    struct ssl_ctx_st *tls;             /* its clients speak TLS; NULL: they do not */
     uint32_t message_min;               /* shorter messages are the protocol's own (rtc.ack) and do not count */
     struct client *clients;
     uint32_t count, open_count, pinged_count;
@@ -55,7 +59,7 @@ struct load {
     void *argument;
 };
 
-void load_init(struct load *load, uint16_t port, uint32_t message_min, uint32_t count_max);
+void load_init(struct load *load, uint16_t port, bool is_tls, uint32_t message_min, uint32_t count_max);
 /* Closes all with a reset, so that no port is left waiting. */
 void load_done(struct load *load);
 
@@ -86,3 +90,13 @@ void client_took(struct load *load, struct client *client, uint32_t count);
 void client_pinged(struct load *load, struct client *client);
 /* A message of the greeting: answers it, and opens the client if it was the last. */
 void client_greet(struct load *load, struct client *client, struct bytes message);
+
+/* client_tls.c, for client.c. */
+struct ssl_ctx_st *client_tls_context(void);
+void client_tls_context_free(struct ssl_ctx_st *context);
+void client_tls_open(struct load *load, struct client *client);
+void client_tls_close(struct client *client);
+void client_tls_send(struct client *client, struct bytes bytes);
+ssize_t client_tls_receive(struct client *client, void *room, size_t size);     /* as recv(2) */
+/* How such a client begins: the bytes. */
+size_t client_tls_hello(unsigned char *room, size_t size);

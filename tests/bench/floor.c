@@ -4,6 +4,7 @@
  *   write    one write for each message and member, as soon as the message has come
  *   batched  one writev for each member and loop turn, with all frames of that turn
  *   uring    the same as batched, as one submit of io_uring for all members (floor_uring.c; where liburing was there to build)
+ *   tls      the same over TLS, by bare OpenSSL (floor_tls.c)
  * ?group=G makes a client a member, ?to=G lets it publish. It has no limits, timers or logs.
  */
 #include "tests/bench/floor.h"
@@ -36,6 +37,8 @@ static void accept_members(struct floor *floor)
         struct member *member = calloc(1, sizeof(*member));
         member->descriptor = descriptor;
         ws_reader_init(&member->reader, true, MESSAGE_MAX, 1);
+        if (floor->writer->accepted)
+            floor->writer->accepted(floor, member);
         watch(floor, descriptor, EPOLLIN, EPOLL_CTL_ADD, member);
     }
 }
@@ -81,6 +84,8 @@ static void drop(struct floor *floor, struct member *member)
         if (floor->writer->left)
             floor->writer->left(member);
     }
+    if (floor->writer->gone)
+        floor->writer->gone(member);
     close(member->descriptor);
     buf_done(&member->in);
     buf_done(&member->rest);
@@ -111,23 +116,29 @@ static void write_rest(struct floor *floor, struct member *member)
     watch(floor, member->descriptor, EPOLLIN, EPOLL_CTL_MOD, member);
 }
 
-static void write_frames(struct floor *floor, struct group *group)
+ssize_t floor_receive(struct member *member, void *room, size_t size)
+{
+    return read(member->descriptor, room, size);
+}
+
+ssize_t floor_send(struct member *member, const struct iovec *pieces, int count)
+{
+    return count == 1 ? write(member->descriptor, pieces->iov_base, pieces->iov_len) : writev(member->descriptor, pieces, count);
+}
+
+void floor_write_frames(struct floor *floor, struct group *group)
 {
     for (uint32_t i = 0; i < group->count; i++) {
         struct member *member = group->members[i];
-        ssize_t sent = 0;
-        if (member->rest.length == 0 && group->frame_count == 1)
-            sent = write(member->descriptor, group->frames[0].iov_base, group->frames[0].iov_len);
-        else if (member->rest.length == 0)
-            sent = writev(member->descriptor, group->frames, group->frame_count);
+        ssize_t sent = member->rest.length == 0 ? floor->writer->send(member, group->frames, group->frame_count) : 0;
         if (sent >= 0 || errno == EAGAIN)
             floor_keep_rest(floor, member, group->frames, group->frame_count, sent > 0 ? (size_t)sent : 0);
     }
 }
 
 static const struct writer writers[] = {
-    {.name = "write", .frames_per_turn = 1, .write = write_frames},
-    {.name = "batched", .frames_per_turn = FRAMES_PER_TURN, .write = write_frames},
+    {.name = "write", .frames_per_turn = 1, .write = floor_write_frames, .receive = floor_receive, .send = floor_send},
+    {.name = "batched", .frames_per_turn = FRAMES_PER_TURN, .write = floor_write_frames, .receive = floor_receive, .send = floor_send},
 };
 
 static const struct writer *find_writer(const char *name)
@@ -136,6 +147,8 @@ static const struct writer *find_writer(const char *name)
         if (strcmp(writers[i].name, name) == 0)
             return &writers[i];
     }
+    if (strcmp(writer_tls.name, name) == 0)
+        return &writer_tls;
 #ifdef HAVE_URING
     if (strcmp(writer_uring.name, name) == 0)
         return &writer_uring;
@@ -181,7 +194,7 @@ static size_t take_handshake(struct floor *floor, struct member *member, unsigne
         errx(1, "not a handshake");
     int size = snprintf(answer, sizeof(answer), "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                         "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept);
-    if (write(member->descriptor, answer, (size_t)size) != size)
+    if (floor->writer->send(member, &(struct iovec){answer, (size_t)size}, 1) != size)
         err(1, "write");
     struct group *group = find_group(floor, data, (size_t)(end - data), "group=");
     member->to = find_group(floor, data, (size_t)(end - data), "to=");
@@ -213,7 +226,11 @@ static void read_member(struct floor *floor, struct member *member)
         memcpy(buffer, member->in.data, held);
         buf_done(&member->in);
     }
-    ssize_t got = read(member->descriptor, buffer + held, sizeof(buffer) - held);
+    ssize_t got = floor->writer->receive(member, buffer + held, sizeof(buffer) - held);
+    if (got < 0 && errno == EAGAIN) {
+        buf_add(&member->in, buffer, held);
+        return;
+    }
     if (got <= 0) {
         drop(floor, member);
         return;
@@ -250,10 +267,10 @@ static int listen_on(uint16_t port)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
-        errx(64, "usage: floor PORT write|batched|uring");
+    if (argc != 3 && argc != 5)
+        errx(64, "usage: floor PORT write|batched|uring, or floor PORT tls CERTIFICATE KEY");
     struct floor floor = {.epoll = epoll_create1(EPOLL_CLOEXEC), .listener = listen_on((uint16_t)atoi(argv[1])),
-                          .writer = find_writer(argv[2])};
+                          .writer = find_writer(argv[2]), .certificate = argv[3], .key = argc == 5 ? argv[4] : NULL};
     if (floor.writer->init)
         floor.writer->init(&floor);
     watch(&floor, floor.listener, EPOLLIN, EPOLL_CTL_ADD, NULL);

@@ -85,4 +85,7 @@ static void uring_write(struct floor *floor, struct group *group)
     }
 }
 
-const struct writer writer_uring = {"uring", FRAMES_PER_TURN, uring_init, uring_joined, uring_left, uring_write, uring_finish};
+const struct writer writer_uring = {
+    .name = "uring", .frames_per_turn = FRAMES_PER_TURN, .init = uring_init, .receive = floor_receive, .send = floor_send,
+    .joined = uring_joined, .left = uring_left, .write = uring_write, .finish = uring_finish,
+};

@@ -60,7 +60,7 @@ static const struct kind {
 } kinds[] = {
     {"idle", load_idle},     {"connect", load_connect}, {"resume", load_resume}, {"fanout", load_fanout},
     {"groups", load_groups}, {"admin", load_admin},     {"echo", load_echo},     {"half", load_half},
-    {"comeback", load_comeback},
+    {"comeback", load_comeback}, {"flood", load_flood},
 };
 
 static const struct option options[] = {
@@ -71,7 +71,8 @@ static const struct option options[] = {
     {"bytes", required_argument, NULL, 'b'},    {"window", required_argument, NULL, 'w'},
     {"messages", required_argument, NULL, 'n'}, {"deaf", required_argument, NULL, 'd'},
     {"missed", required_argument, NULL, 'm'},   {"at-once", required_argument, NULL, 'o'},
-    {"limit", required_argument, NULL, 't'},
+    {"limit", required_argument, NULL, 't'},    {"tls", no_argument, NULL, 'T'},
+    {"flood", required_argument, NULL, 'f'},
     {0},
 };
 
@@ -100,6 +101,10 @@ static void read_option(struct settings *settings, int letter, const char *value
         settings->mix = speech_named(value);
     else if (letter == 'a')
         settings->admin = value;
+    else if (letter == 'f')
+        settings->flood = value;
+    else if (letter == 'T')
+        settings->is_tls = true;
     else if ((size_t)letter < COUNT_OF(numbers) && numbers[letter])
         *numbers[letter] = (uint32_t)strtoul(value, NULL, 10);
     else
@@ -108,7 +113,7 @@ static void read_option(struct settings *settings, int letter, const char *value
 
 int main(int argc, char **argv)
 {
-    struct settings settings = {.clients = 1, .groups = 1, .bytes = 128, .window = 1, .messages = 1, .limit_ms = LIMIT_MS,
+    struct settings settings = {.clients = 1, .groups = 1, .bytes = 128, .window = 1, .messages = 1, .limit_ms = LIMIT_MS, .flood = "hello",
                                 .at_once = AT_ONCE};
     for (int letter; (letter = getopt_long(argc, argv, "", options, NULL)) != -1; ) {
         if (letter == 'l') {
@@ -120,7 +125,7 @@ int main(int argc, char **argv)
     if (!settings.speech || settings.bytes > DATA_MAX || settings.port == 0 || settings.servers.count == 0
         || settings.clients == 0 || settings.groups == 0 || settings.messages == 0 || optind >= argc)
         errx(64, "usage: load --port PORT --server PID... --speak SPEECH [--mix SPEECH] [--clients N] [--groups N] [--bytes N] "
-                 "[--window N] [--messages N] [--limit MS] [--deaf PERCENT] [--missed N] [--at-once N] [--admin SOCKET] KIND");
+                 "[--window N] [--messages N] [--limit MS] [--deaf PERCENT] [--missed N] [--at-once N] [--admin SOCKET] [--tls] [--flood WHAT] KIND");
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         if (strcmp(argv[optind], kinds[i].name) == 0) {
             kinds[i].run(&settings);

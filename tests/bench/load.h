@@ -12,6 +12,7 @@ enum { AT_ONCE = 64, WARM_UP_MESSAGES = 20, DATA_MAX = 60000, LIMIT_MS = 60000 }
 
 struct settings {
     uint16_t port;
+    bool is_tls;
     struct servers servers;
     const struct speech *speech, *mix;  /* mix: every other member speaks it; NULL: none does */
     uint32_t clients;                   /* members */
@@ -23,6 +24,7 @@ struct settings {
     uint32_t missed;                    /* messages that come while a client is away */
     uint32_t at_once;                   /* connects under way */
     const char *admin;                  /* the path of rtcd's admin socket */
+    const char *flood;                  /* what those who flood begin with */
 };
 
 /* When a measurement began, and with what. */
@@ -55,3 +57,4 @@ void load_admin(const struct settings *settings);
 void load_echo(const struct settings *settings);            /* load_latency.c */
 void load_half(const struct settings *settings);
 void load_comeback(const struct settings *settings);        /* load_comeback.c */
+void load_flood(const struct settings *settings);           /* load_flood.c */

@@ -48,7 +48,7 @@ void load_idle(const struct settings *settings)
     struct load load;
     struct settings first = *settings;
     first.clients = settings->at_once;
-    load_init(&load, settings->port, settings->bytes, settings->clients + settings->at_once + 4);
+    load_init(&load, settings->port, settings->is_tls, settings->bytes, settings->clients + settings->at_once + 4);
     /* What a server sets up once, for its first clients, is not what a connection costs. */
     load_open_members(&load, &first, true);
     struct client *publisher = load_open_publisher(&load, settings);
@@ -77,7 +77,7 @@ static uint64_t open_strangers(struct load *load, const struct settings *setting
 void load_connect(const struct settings *settings)
 {
     struct load load;
-    load_init(&load, settings->port, settings->bytes, settings->clients);
+    load_init(&load, settings->port, settings->is_tls, settings->bytes, settings->clients);
     uint64_t cpu = measure_cpu_ns(&settings->servers);
     uint64_t took = open_strangers(&load, settings);
     printf("{\"rate\": %.0f, \"cpu_ns\": %.0f}\n", settings->clients * 1e9 / (double)took,
@@ -90,7 +90,7 @@ void load_connect(const struct settings *settings)
 void load_resume(const struct settings *settings)
 {
     struct load load;
-    load_init(&load, settings->port, settings->bytes, 2 * settings->clients + 4);
+    load_init(&load, settings->port, settings->is_tls, settings->bytes, 2 * settings->clients + 4);
     load_open_members(&load, settings, false);
     load_cut(&load, 0, settings->clients);
     pass_turn(&load, settings);

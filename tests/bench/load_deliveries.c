@@ -25,7 +25,7 @@ void load_fanout(const struct settings *settings)
 {
     struct load load;
     uint32_t deaf = settings->clients * settings->deaf_percent / 100, members = settings->clients - deaf;
-    load_init(&load, settings->port, settings->bytes, settings->clients + 1);
+    load_init(&load, settings->port, settings->is_tls, settings->bytes, settings->clients + 1);
     load_open_members(&load, settings, false);
     struct client *publisher = load_open_publisher(&load, settings);
     load_deafen(&load, 0, deaf);
@@ -75,7 +75,7 @@ void load_groups(const struct settings *settings)
     struct load load;
     if (settings->clients % settings->groups || settings->messages < settings->groups)
         errx(64, "groups must be alike, and each needs a message");
-    load_init(&load, settings->port, settings->bytes, settings->clients);
+    load_init(&load, settings->port, settings->is_tls, settings->bytes, settings->clients);
     for (uint32_t i = 0; i < settings->clients; i++) {
         int group = (int)(i % settings->groups);
         load_add(&load, settings->speech, (struct role){.group = group, .to = i < settings->groups ? group : GROUP_NONE});
@@ -163,7 +163,7 @@ void load_admin(const struct settings *settings)
     struct load load;
     struct admin admin;
     struct bytes data = load_data(settings);
-    load_init(&load, settings->port, settings->bytes, settings->clients);
+    load_init(&load, settings->port, settings->is_tls, settings->bytes, settings->clients);
     load_open_members(&load, settings, false);
     join_more_groups(&load, settings);
     admin_open(&admin, settings->admin);

@@ -13,7 +13,7 @@ enum { CALIBRATION_MESSAGES = 20000, DUE_MAX = 4096, SLICES = 25 };
 
 static void open_echoes(struct load *load, const struct settings *settings)
 {
-    load_init(load, settings->port, settings->bytes, settings->clients);
+    load_init(load, settings->port, settings->is_tls, settings->bytes, settings->clients);
     for (uint32_t i = 0; i < settings->clients; i++)
         load_add(load, settings->speech, (struct role){.group = (int)i, .to = (int)i});
     load_open(load, 0, settings->clients, settings->at_once);

@@ -109,6 +109,21 @@ def deflate(size, window):
                                        options={"compression.websocket": "true"}, targets=[Target("rtcd", "cpu_ns", 1.10, scenario=plain)])
 
 
+def fanout_tls(window):
+    targets = [Target("rtcd-tls", "cpu_ns", 0.6, scenario="fanout-tls")] if window > 1 else []
+    return Scenario(f"fan-out to 1,000 members over TLS, 128 B, {window} in flight", "fanout-tls", [f"--messages={300 * window}", f"--window={window}", LIMIT],
+                    [CPU, RATE], "floor-tls", load="fanout", servers=("rtcd-tls",), has_peers=False, targets=targets)
+
+
+def flood(what, title, is_tls=True):
+    """p99 of a client that echoes, beside its own without the flood."""
+    server = "rtcd-tls" if is_tls else "rtcd"
+    return Scenario(f"a client echoes, without and with a flood of {title}", "flood-tls" if is_tls else "flood", [f"--flood={what}", "--messages=2000"],
+                    [Figure("to_quiet", "p99 beside that without"), P99, Figure("quiet_p99_ns", "p99 without, us", 1000, 1), P50,
+                     Figure("flood_rate", "of the flood, answered/s", 1, 0, has_ratio=False)],
+                    load="flood", servers=(server,), targets=[Target(server, "to_quiet", 2)], has_peers=False, clients=1)
+
+
 SCENARIOS = {
     "idle": idle("websocket", 10000, 512),
     "idle-sse": idle("sse", 10000, 768),
@@ -147,6 +162,15 @@ SCENARIOS = {
                          clients=10000),
     "admin-publish": admin(10, [Target("rtcd", "published_a_cpu_second", 200000, at_least=True)]),
     "admin-publish-1k": admin(1000, [], is_default=False),
+    "idle-tls": Scenario("4,000 idle connections over WebSocket and TLS, each with a user, in one group", "idle-tls", [],
+                         [Figure("bytes", "RSS per connection, bytes", 1, 0), Figure("after_bytes", "after a broadcast to all", 1, 0)],
+                         "floor-tls", load="idle", options={"connection.keep-alive": "2s"}, servers=("rtcd-tls",), has_peers=False,
+                         targets=[Target("rtcd-tls", "bytes", 12288)], clients=4000),
+    "fanout-tls": fanout_tls(1),
+    "fanout-tls-window-4": fanout_tls(4),
+    "flood-hello": flood("hello", "TLS handshakes begun and abandoned"),
+    "flood-garbage": flood("garbage", "what only looks like a TLS handshake"),
+    "flood-http": flood("http", "bad HTTP requests", is_tls=False),
     "workers": Scenario("one worker and two: fan-out to 1,000 members, 128 B, 1 in flight", "fanout", ["--messages=300", LIMIT],
                         [Figure("capacity", "deliveries per CPU second of the busiest thread", 1, 0), RATE, CPU], "rtcd",
                         servers=("rtcd-2-workers",), has_peers=False,

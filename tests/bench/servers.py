@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import tempfile
 
+import certificates
 import harness
 
-KINDS = {"idle", "fanout", "deflate", "echo", "connect", "sse", "longpoll", "resume", "admin", "comeback"}
+KINDS = {"idle", "fanout", "deflate", "echo", "connect", "sse", "longpoll", "resume", "admin", "comeback", "flood"}
 
 
 def program(name):
@@ -17,12 +19,16 @@ def on_processors(*numbers):
     return lambda: os.sched_setaffinity(0, numbers)
 
 
+def certificate_in(directory):
+    return certificates.Authority(directory).issue_for("localhost")
+
+
 class Floor:
     """A bare WebSocket broadcaster: floor.c, with one of its writers."""
 
     speech = "floor"
     speaks = {"idle", "fanout", "echo", "connect"}
-    load_arguments = ()
+    load_arguments = arguments = ()
 
     @classmethod
     def missing(cls):
@@ -37,7 +43,7 @@ class Floor:
         self.port, self.processor = harness.free_port(), processor
 
     def __enter__(self):
-        self.process = subprocess.Popen([program("tests/bench/floor"), str(self.port), self.writer], stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([program("tests/bench/floor"), str(self.port), self.writer, *self.arguments], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, preexec_fn=on_processors(self.processor))
         self.pids = [self.process.pid]
         if self.process.stdout.readline() != b"ready\n":
@@ -63,6 +69,23 @@ class FloorBatched(Floor):
 
 class FloorUring(Floor):
     name, writer = "floor-uring", "uring"
+
+
+class FloorTls(Floor):
+    """Bare OpenSSL."""
+
+    name, writer = "floor-tls", "tls"
+    speaks = {f"{kind}-tls" for kind in Floor.speaks}
+    load_arguments = ("--tls",)
+
+    def __enter__(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="floor-")
+        self.arguments = certificate_in(self.directory.name).item.split(":")
+        return super().__enter__()
+
+    def __exit__(self, *why):
+        super().__exit__(*why)
+        self.directory.cleanup()
 
 
 class Rtcd:
@@ -107,4 +130,15 @@ class RtcdTwoWorkers(Rtcd):
     name, workers = "rtcd-2-workers", 2
 
 
-FLOORS_AND_RTCD = [FloorWrite, FloorBatched, FloorUring, Rtcd, RtcdUring, RtcdTwoWorkers]
+class RtcdTls(Rtcd):
+    name = "rtcd-tls"
+    speaks = {f"{kind}-tls" for kind in KINDS}
+
+    def __init__(self, scenario, processor):
+        super().__init__(scenario, processor)
+        certificate = certificate_in(self.daemon.directory.name)
+        self.daemon.arguments += ["--set", f"listen=tls:127.0.0.1:{self.port}", "--set", f"tls.certificates={certificate.item}"]
+        self.load_arguments = [*self.load_arguments, "--tls"]
+
+
+FLOORS_AND_RTCD = [FloorWrite, FloorBatched, FloorUring, FloorTls, Rtcd, RtcdUring, RtcdTwoWorkers, RtcdTls]
