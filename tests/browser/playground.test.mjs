@@ -129,6 +129,25 @@ test("the daemon is started anew: a new connection, in the same group", async (t
     await playground.row('{"back":true}').waitFor();
 });
 
+for (const [transport, protocol] of VARIANTS) {
+    test(`${transport}, ${protocol}: what browsers compress by themselves, both ways`, async (t) => {
+        const other = await startDaemon(t, { "compression.websocket": true, "compression.polls": true, "compression.min-bytes": 64 });
+        const playground = await Playground.openConnected(t, other, { query: { transport, protocol } });
+        const text = "again and ".repeat(300);
+        const codings = [];
+        playground.page.on("response", (response) => codings.push(response.headers()["content-encoding"]));
+        await playground.send({ text });
+        await playground.result("Answered after");
+        await other.publish("theirs", { text }, { group: "news" });
+        await until(async () => (await playground.arrived("theirs")).length, "the envelope");
+        assert.deepStrictEqual(await playground.arrived("theirs"), [JSON.stringify({ text })]);
+        const { counters } = await other.admin("status");
+        const isWebSocket = transport === "websocket";
+        assert.deepStrictEqual([counters.messages_packed > 0, counters.messages_unpacked > 0], [isWebSocket, isWebSocket]);
+        assert.strictEqual(codings.includes("gzip"), transport.endsWith("poll"));
+    });
+}
+
 test("a daemon with another base path", async (t) => {
     const other = await startDaemon(t, { "http.base-path": "/live/rtc" });
     const playground = await Playground.openConnected(t, other);
