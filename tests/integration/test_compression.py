@@ -10,7 +10,7 @@ import unittest
 import zlib
 
 from client import BINARY, CLOSE, DEFLATE, PING, PONG, TEXT, Poller, Sse, WebSocket, frame, negotiate, packed, request
-from harness import Daemon, DaemonTest, wait_until
+from harness import DaemonTest, wait_until
 
 ANSWER = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 RSV1 = 4
@@ -311,7 +311,7 @@ class Polls(DaemonTest):
             self.assertEqual(json.loads(gzip.decompress(response.body))["messages"][0]["data"], words(3000))
             # The next one on the same link may want something else.
             self.daemon.publish("n", words(3000), group="held")
-            response = poller.http.request("GET", "/rtc/poll", token=poller.token, received=1, wait=0)
+            response = poller.http.request("GET", "/rtc/poll", token=poller.token, received=1, wait=20000)
             self.assertNotIn("content-encoding", response.headers)
             self.assertEqual(response.json()["first"], 2)
 
@@ -370,65 +370,11 @@ class PollsOff(DaemonTest):
     def test_nothing_is_compressed_unless_asked_for(self):
         with Poller(self.daemon.port, group="off", wait=0) as poller:
             self.daemon.publish("n", words(3000), group="off")
-            response = poller.http.request("GET", "/rtc/poll", headers={"Accept-Encoding": "gzip"}, token=poller.token, received=0, wait=0)
+            response = poller.http.request("GET", "/rtc/poll", headers={"Accept-Encoding": "gzip"}, token=poller.token, received=0, wait=20000)
             self.assertNotIn("content-encoding", response.headers)
             self.assertEqual(response.headers["vary"], "Origin")
             response = request(self.daemon.port, "POST", "/rtc/send", gzip.compress(b"[]"), {"Content-Encoding": "gzip"}, token=poller.token)
             self.assertEqual((response.status, response.headers["accept-encoding"]), (415, "identity"))
-
-
-class Bombs(DaemonTest):
-    workers = 1
-    BOUND = 4 << 20
-    options = {"compression.websocket": "true", "connection.message-bytes": str(BOUND), "http.body-bytes": str(BOUND),
-               "queue.bytes": str(BOUND)}
-
-    @classmethod
-    def setUpClass(cls):
-        # Freed memory that AddressSanitizer holds back is no memory of the daemon's.
-        sanitizer = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "quarantine_size_mb=1:thread_local_quarantine_size_kb=64"]))
-        cls.daemon = Daemon(cls.options, workers=cls.workers, environment={"ASAN_OPTIONS": sanitizer})
-        cls.daemon.start()
-
-    def resident_peak(self):
-        with open(f"/proc/{self.daemon.process.pid}/status", encoding="ascii") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024
-
-    def test_a_bomb_is_refused_before_more_than_a_message_is_stored(self):
-        bomb = packed(b" " * (8 << 20))
-        self.assertLess(len(bomb), 9000)
-        with WebSocket(self.daemon.port, headers=DEFLATE) as ws:        # what is made once is there
-            ws.send_raw(message('{"eventName":"rtc.ping"}'))
-            ws.expect("rtc.pong")
-        with open(f"/proc/{self.daemon.process.pid}/clear_refs", "w", encoding="ascii") as file:
-            file.write("5")                                             # the peak is counted from now
-        before = self.resident_peak()
-        size = len(bomb) // 20
-        parts = [bomb[at * size:(at + 1) * size if at < 19 else None] for at in range(20)]
-        for data in (frame(TEXT, bomb, reserved=RSV1),
-                     b"".join(frame(0 if at else TEXT, part, final=at == 19, reserved=0 if at else RSV1) for at, part in enumerate(parts))):
-            with WebSocket(self.daemon.port, headers=DEFLATE) as ws:
-                ws.send_raw(data)
-                self.assertEqual(ws.closing()[0], 1009)
-        # Many that are each within the bound: one after the other, none stays.
-        with WebSocket(self.daemon.port, headers=DEFLATE) as ws:
-            for _ in range(50):
-                ws.send_raw(message(b" " * (self.BOUND // 2) + b"{}"))
-                self.assertEqual(ws.receive()["data"]["code"], "bad-envelope")
-        self.assertLess(self.resident_peak() - before, 2 * self.BOUND)
-        with WebSocket(self.daemon.port) as ws:
-            ws.send("rtc.ping")
-            ws.expect("rtc.pong")
-
-    def test_bombs_at_once_cost_no_more_than_one(self):
-        bomb = packed(b" " * (8 << 20))
-        before = self.resident_peak()
-        clients = [WebSocket(self.daemon.port, headers=DEFLATE) for _ in range(50)]
-        for ws in clients:
-            ws.send_raw(frame(TEXT, bomb, reserved=RSV1))
-        for ws in clients:
-            self.assertEqual(ws.closing()[0], 1009)
-        self.assertLess(self.resident_peak() - before, 2 * self.BOUND + (2 << 20))
 
 
 if __name__ == "__main__":

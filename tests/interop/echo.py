@@ -21,7 +21,7 @@ class EchoTest(DaemonTest):
     @classmethod
     def setUpClass(cls):
         # Freed memory that AddressSanitizer holds back is no memory of the daemon's.
-        sanitizer = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "quarantine_size_mb=1"]))
+        sanitizer = ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), "quarantine_size_mb=1:thread_local_quarantine_size_kb=64"]))
         cls.daemon = Daemon(cls.options, workers=cls.workers, environment={"ASAN_OPTIONS": sanitizer})
         cls.daemon.start()
 

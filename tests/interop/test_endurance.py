@@ -115,6 +115,57 @@ class Deflating(EchoTest):
         self.assertEqual(closing(ws)[0], 1009)
 
 
+class Bombs(EchoTest):
+    BOUND = 4 << 20
+    options = {"compression.websocket": "true", "connection.message-bytes": str(BOUND), "http.body-bytes": str(BOUND),
+               "queue.bytes": str(BOUND)}
+
+    @staticmethod
+    def message(text):
+        return frame(TEXT, packed(text), reserved=RSV1)
+
+    def resident_peak(self):
+        with open(f"/proc/{self.daemon.process.pid}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024
+
+    def test_a_bomb_is_refused_before_more_than_a_message_is_stored(self):
+        bomb = packed(b" " * (8 << 20))
+        self.assertLess(len(bomb), 9000)
+        with WebSocket(self.daemon.port, headers=DEFLATE) as ws:        # what is made once is there
+            ws.send_raw(self.message(b'{"eventName":"rtc.ping"}'))
+            ws.expect("rtc.pong")
+        with open(f"/proc/{self.daemon.process.pid}/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")                                             # the peak is counted from now
+        before = self.resident_peak()
+        size = len(bomb) // 20
+        parts = [bomb[at * size:(at + 1) * size if at < 19 else None] for at in range(20)]
+        for data in (frame(TEXT, bomb, reserved=RSV1),
+                     b"".join(frame(0 if at else TEXT, part, final=at == 19, reserved=0 if at else RSV1) for at, part in enumerate(parts))):
+            with WebSocket(self.daemon.port, headers=DEFLATE) as ws:
+                ws.send_raw(data)
+                self.assertEqual(ws.closing()[0], 1009)
+        # Many that are each within the bound: one after the other, none stays.
+        with WebSocket(self.daemon.port, headers=DEFLATE) as ws:
+            for _ in range(50):
+                ws.send_raw(self.message(b" " * (self.BOUND // 2) + b"{}"))
+                self.assertEqual(ws.receive()["data"]["code"], "bad-envelope")
+        # (The megabyte is AddressSanitizer's, which keeps books on all memory that is touched.)
+        self.assertLess(self.resident_peak() - before, 2 * self.BOUND + (1 << 20))
+        with WebSocket(self.daemon.port) as ws:
+            ws.send("rtc.ping")
+            ws.expect("rtc.pong")
+
+    def test_bombs_at_once_cost_no_more_than_one(self):
+        bomb = packed(b" " * (8 << 20))
+        before = self.resident_peak()
+        clients = [WebSocket(self.daemon.port, headers=DEFLATE) for _ in range(50)]
+        for ws in clients:
+            ws.send_raw(frame(TEXT, bomb, reserved=RSV1))
+        for ws in clients:
+            self.assertEqual(ws.closing()[0], 1009)
+        self.assertLess(self.resident_peak() - before, 2 * self.BOUND + (2 << 20))
+
+
 class ComingAndGoing(EchoTest):
     options = {**EchoTest.options, "compression.websocket": "true", "limits.connects-per-address": "unlimited", "resume.window": "100ms"}
     ROUND = 1000
