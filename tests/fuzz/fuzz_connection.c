@@ -194,7 +194,7 @@ static void peer_frame(unsigned peer, unsigned first, struct bytes payload)
     ws_add_masked_frame(&out, first & 15, payload, mask);
     if (first & 16 && out.length)
         out.data[0] &= 0x7f;
-    if (first & 32)
+    if (first & 32 && out.length)
         out.data[0] |= WS_PACKED;
     peer_send(peer, buf_bytes(&out));
     buf_done(&out);
