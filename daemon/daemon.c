@@ -7,6 +7,7 @@
 #include "daemon/admin/notify.h"
 #include "daemon/admin/revocation_file.h"
 #include "daemon/admin/watchdog.h"
+#include "daemon/api/api.h"
 #include "daemon/auth/auth.h"
 #include "daemon/auth/jwks.h"
 #include "daemon/certificates.h"
@@ -54,6 +55,9 @@ static struct mailbox *daemon_mailbox(struct daemon *daemon, unsigned worker)
 
 static int on_post(void *argument, unsigned worker, const struct letter *letter)
 {
+    const struct daemon *daemon = argument;
+    if (worker != MAIN_MAILBOX && worker >= daemon->ready_count)
+        return -ESHUTDOWN;
     return mailbox_post(daemon_mailbox(argument, worker), letter);
 }
 
@@ -85,6 +89,8 @@ static void daemon_take_letters(struct daemon *daemon)
     while (mailbox_take(daemon_mailbox(daemon, MAIN_MAILBOX), &letter)) {
         if (letter.kind == LETTER_VISIT)
             letter.visit->arrive(letter.visit);
+        else if (letter.kind == LETTER_CALL)
+            admin_carry_out(daemon->admin, letter.call);
         else if (letter.kind == LETTER_NOTICE && daemon->admin)
             admin_notice(daemon->admin, letter.notice);
         else if (letter.kind == LETTER_NOTICE)
@@ -315,7 +321,7 @@ static int daemon_start_exchange(struct daemon *daemon)
 {
     struct ports ports = {.post = on_post, .has_room = on_has_room, .settle = on_settle, .wall_ms = on_wall_ms, .now_ms = on_now_ms,
                           .argument = daemon};
-    daemon->router = (struct router){.dialects = dialect_fronts, .dialect_count = dialect_count,
+    daemon->router = (struct router){.dialects = dialect_fronts, .dialect_count = dialect_count, .api = &api_front,
                                      .transports = transport_fronts, .transport_count = TRANSPORT_COUNT,
                                      .files = pages, .file_count = PAGE_COUNT};
     for (size_t i = 0; i < dialect_count; i++)
@@ -367,6 +373,7 @@ static void daemon_stop_workers(struct daemon *daemon)
         worker_join(&daemon->workers[i]);
     for (unsigned i = 0; i < daemon->ready_count; i++)
         worker_done(&daemon->workers[i]);
+    daemon->ready_count = 0;
     /* Visits that came home last are answered, or at least freed, while those who sent them still live. */
     daemon_take_letters(daemon);
     free(daemon->workers);

@@ -70,7 +70,7 @@ void admin_take_config(struct admin *admin)
 {
     LIST_EACH(node, &admin->clients) {
         struct admin_client *client = CONTAINER_OF(node, struct admin_client, node);
-        if (!admin_lets_in(admin, client->descriptor, &client->peer))
+        if (!client->call && !admin_lets_in(admin, client->descriptor, &client->peer))
             admin_client_bar(client);
     }
 }
@@ -162,6 +162,7 @@ int admin_new(const struct admin_host *host, int descriptor, const char *path, s
     admin->host = *host;
     admin->descriptor = descriptor;
     list_init(&admin->clients);
+    list_init(&admin->unreturned);
     for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++)
         admin_grammar_read(admin_commands[i].synopsis, &admin->grammars[i]);
     int r = 0;
@@ -195,6 +196,7 @@ void admin_free(struct admin *admin)
         return;
     LIST_EACH(node, &admin->clients)
         admin_client_free(CONTAINER_OF(node, struct admin_client, node));
+    admin_api_done(admin);
     if (admin->accept_event)
         event_free(admin->accept_event);
     if (admin->pause_event)

@@ -10,6 +10,7 @@
 
 #include <event2/event.h>
 
+struct api_call;
 struct config;
 
 /* What the daemon lets its admin socket see and do. */
@@ -36,6 +37,9 @@ void admin_free(struct admin *admin);
 /* The config has changed: those who are connected may do what it says from now on. */
 void admin_take_config(struct admin *admin);
 const char *admin_path(const struct admin *admin);          /* "systemd" when inherited */
+
+/* A LETTER_CALL came to the main mailbox: it goes back to its worker with the answer. */
+void admin_carry_out(struct admin *admin, struct api_call *call);
 
 /* A LETTER_NOTICE came to the main mailbox: hands it to those who listen. The notice is the admin's afterwards. */
 void admin_notice(struct admin *admin, struct notice *notice);

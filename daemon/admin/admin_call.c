@@ -38,8 +38,20 @@ static void admin_answer(const struct admin_return *back, const char *key, struc
         admin_client_fail(client);
 }
 
+/* The client, where it is a call over HTTP. */
+static struct admin_client *admin_find_call(const struct admin_return *back)
+{
+    struct admin_client *client = admin_find_client(back->admin, back->client);
+    return client && client->call ? client : NULL;
+}
+
 void admin_reply(const struct admin_return *back, struct bytes json)
 {
+    struct admin_client *call = admin_find_call(back);
+    if (call) {
+        admin_api_answer(call, FAULT_NONE, json);
+        return;
+    }
     if (back->id)
         admin_answer(back, "data", json);
 }
@@ -51,6 +63,11 @@ void admin_refuse(const struct admin_return *back, enum fault_id id, const char 
     va_start(arguments, format);
     vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
+    struct admin_client *call = admin_find_call(back);
+    if (call) {
+        admin_api_answer(call, id, bytes_text(message));
+        return;
+    }
     struct buf data = {0};
     struct json_writer json = json_writer(&data);
     json_begin_object(&json);
@@ -157,6 +174,16 @@ static bool call_take_values(struct admin_call *call, const struct admin_grammar
     return true;
 }
 
+static void call_refuse_level(const struct admin_call *call, const struct admin_client *client)
+{
+    const char *needed = admin_access_name(call->command->access), *had = admin_access_name(client->peer.access);
+    if (client->call)
+        admin_refuse(&call->back, FAULT_FORBIDDEN, "%s needs the level %s, and this API key has %s", call->command->words, needed, had);
+    else
+        admin_refuse(&call->back, FAULT_FORBIDDEN, "%s needs the level %s, and you (uid %u) have %s (by %s); %s grants it", call->command->words,
+                     needed, client->peer.uid, had, client->peer.by, admin_access_option(call->command->access));
+}
+
 static void call_dispatch(struct admin_call *call, const struct admin_client *client, struct bytes event_name)
 {
     call->command = admin_command_by_event(event_name);
@@ -166,9 +193,7 @@ static void call_dispatch(struct admin_call *call, const struct admin_client *cl
     } else if (client->is_barred) {
         admin_refuse(&call->back, FAULT_FORBIDDEN, "since the last reload you may not use this socket any more");
     } else if (client->peer.access < call->command->access) {
-        admin_refuse(&call->back, FAULT_FORBIDDEN, "%s needs the level %s, and you (uid %u) have %s (by %s); %s grants it",
-                     call->command->words, admin_access_name(call->command->access), client->peer.uid,
-                     admin_access_name(client->peer.access), client->peer.by, admin_access_option(call->command->access));
+        call_refuse_level(call, client);
     } else if (call->data.length && json_type(call->data) != JSON_OBJECT) {
         admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "data must be an object with the arguments");
     } else if (call_take_values(call, &call->back.admin->grammars[call->command - admin_commands])) {
@@ -188,6 +213,13 @@ int admin_call_take(struct admin *admin, struct admin_client *client, struct byt
         call_dispatch(&call, client, envelope.event_name);
     else
         admin_refuse(&call.back, fault.id, "%s", fault_message(&fault));
+    return call.must_wait ? -EAGAIN : 0;
+}
+
+int admin_call_run(struct admin *admin, struct admin_client *client, struct bytes event_name, struct bytes data)
+{
+    struct admin_call call = {.back = {.admin = admin, .client = client->id, .id = 1}, .host = &admin->host, .decoded = &admin->decoded, .data = data};
+    call_dispatch(&call, client, event_name);
     return call.must_wait ? -EAGAIN : 0;
 }
 

@@ -37,6 +37,9 @@ struct admin_call {
 /* One line of a client: reads, checks, dispatches. -EAGAIN: it could not be done yet, and is to be handed in again. */
 MUST_CHECK int admin_call_take(struct admin *admin, struct admin_client *client, struct bytes line);
 
+/* The same for one that was taken apart already: `data` is a JSON object on one line, or nothing. */
+MUST_CHECK int admin_call_run(struct admin *admin, struct admin_client *client, struct bytes event_name, struct bytes data);
+
 void admin_reply(const struct admin_return *back, struct bytes json);
 void admin_refuse(const struct admin_return *back, enum fault_id id, const char *format, ...) PRINTF_LIKE(3, 4);
 

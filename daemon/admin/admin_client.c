@@ -6,6 +6,7 @@
 
 #include "daemon/admin/admin_call.h"
 #include "daemon/config/config.h"
+#include "daemon/core/api_call.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -28,6 +29,11 @@ void admin_client_free(struct admin_client *client)
     if (client->is_listening)
         atomic_fetch_sub(&client->admin->host.exchange->listener_count, 1);
     list_remove(&client->node);
+    if (client->call) {
+        api_call_free(client->call);
+        free(client);
+        return;
+    }
     client->admin->client_count--;
     if (client->read_event)
         event_free(client->read_event);

@@ -19,6 +19,7 @@ struct admin_client {
     uint64_t id;
     struct admin_peer peer;
     bool is_barred;                     /* since a reload it may do nothing any more */
+    struct api_call *call;              /* it is no socket but one call over HTTP, which has no events and ends with its answer; or NULL */
     bool is_listening;
     char *pattern;                      /* of event names it wants; NULL: all */
     uint64_t lost;                      /* notices it was too slow for, not yet told */
@@ -31,6 +32,7 @@ struct admin {
     char path[108];
     struct event *accept_event, *pause_event;
     struct list clients;
+    struct list unreturned;             /* calls over HTTP that are done, and for whose letter there was no memory yet */
     uint64_t next_id;
     size_t client_count;
     struct metrics metrics;             /* the main thread's own */
@@ -40,6 +42,9 @@ struct admin {
 
 void admin_client_new(struct admin *admin, int descriptor, const struct admin_peer *peer);     /* closes it when out of memory */
 void admin_client_free(struct admin_client *client);
+/* The answer to a call over HTTP, or why there is none; the client is gone then. */
+void admin_api_answer(struct admin_client *client, enum fault_id refusal, struct bytes text);
+void admin_api_done(struct admin *admin);
 /* It may do nothing any more: it ends once its answers are out, that of the present request too. */
 void admin_client_bar(struct admin_client *client);
 struct admin_client *admin_find_client(struct admin *admin, uint64_t id);   /* NULL: it is gone */

@@ -108,6 +108,10 @@ void admin_listen(struct admin_call *call)
     struct admin_client *client = admin_find_client(call->back.admin, call->back.client);
     if (!client || admin_text(call, "event", &pattern) < 0)
         return;
+    if (client->call) {
+        admin_refuse(&call->back, FAULT_UNSUPPORTED, "listen has no end, and a call over HTTP has one answer; use the admin socket");
+        return;
+    }
     if (client->is_listening) {
         admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "this admin connection listens already");
         return;

@@ -72,6 +72,9 @@ struct config {
         enum config_flush flush;
     } net;
     struct {
+        uint64_t timeout_ms;            /* of one command over HTTP */
+    } api;
+    struct {
         struct text_list certificates;  /* "/cert.pem:/key.pem", or one file with both; the first is the default */
         char *client_ca;                /* path; "" none */
         enum config_certificate client_certificate;

@@ -186,6 +186,9 @@ const struct config_option options[] = {
       .summary = "Serve a page for trying things out, at /.",
       .details = "It connects like any client and may do no more than one; but whoever can reach the daemon can see it." },
 
+    { .path = "api.timeout", SPAN(api.timeout_ms), .fallback = "30s", .min = 100, .max = 1 * HOUR, .reload = RELOAD_NOW,
+      .summary = "How long a command may take that came by POST /api/v1/.", .details = "Then it is answered 408, done or not." },
+
     { .path = "net.flush", FLUSH(net.flush), .fallback = "write", .reload = RELOAD_RESTART,
       .summary = "How bytes reach the sockets.",
       .details = "write: one system call for each connection and turn. uring: many connections in one system call, by "

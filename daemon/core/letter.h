@@ -6,6 +6,7 @@
 
 #include "lib/base.h"
 
+struct api_call;
 struct config;
 struct hub;
 struct link;
@@ -22,6 +23,8 @@ enum letter_kind {
     LETTER_ADOPT,               /* `link` is yours now */
     LETTER_CONFIG,              /* use `config` from now on */
     LETTER_NOTICE,              /* to the main thread: `notice` for those who listen */
+    LETTER_CALL,                /* to the main thread: carry `call` out */
+    LETTER_ANSWER,              /* `call` is yours again, with its answer */
     LETTER_STOP,                /* close everything and end */
 };
 
@@ -37,6 +40,7 @@ struct letter {
         struct link *link;
         struct config *config;
         struct notice *notice;
+        struct api_call *call;
     };
 };
 

@@ -10,8 +10,6 @@
 #include "daemon/net/router.h"
 #include "daemon/net/tls_link.h"
 
-enum { HTTP_UNAUTHORIZED = 401 };
-
 bool admission_offers(const struct config *config, enum codec_id codec)
 {
     return codec == CODEC_JSON ? config->protocols.json : config->protocols.msgpack;
@@ -44,8 +42,7 @@ enum fault_id admission_identify(struct link *link, const struct request *reques
         if (limits_may_prove(link->worker->hub, &link->work->address, fault) != FAULT_NONE)
             return fault->id;
         refusal = credentials_identify(link, request, &proved, ret, fault);
-        /* Who asks wrongly, or when we fail, has not guessed. */
-        if (fault_rows[refusal].status == HTTP_UNAUTHORIZED)
+        if (credentials_are_wrong(refusal))
             limits_note_failure(link->worker->hub, &link->work->address);
         if (refusal == FAULT_NONE && user.data && !bytes_equal(user, ret->user)) {
             fault_set(fault, FAULT_FORBIDDEN, "the access token is another user's");

@@ -9,6 +9,7 @@
 #include "daemon/net/router.h"
 #include "lib/log.h"
 
+#include <stdio.h>
 #include <strings.h>
 
 static bool is_authorization(const struct http_header *header)
@@ -238,4 +239,42 @@ enum fault_id credentials_refresh(struct connection *connection, struct bytes ac
     if (!connection->has_grant)
         return credentials_refuse(fault, FAULT_FORBIDDEN, "this connection was not made with an access token, so it needs none");
     return credentials_take(connection, access_token, &connection->address, fault);
+}
+
+static enum fault_id credentials_read_key(struct link *link, const struct request *request, struct buf *storage, struct bytes *ret,
+                                          struct fault *fault)
+{
+    if (!credentials_are_shown(request))
+        return credentials_refuse(fault, FAULT_UNAUTHORIZED, "send an API key (Authorization: Bearer); rtcctl key create makes one");
+    if (limits_may_prove(link->worker->hub, &link->work->address, fault) != FAULT_NONE
+        || credentials_read(link, request, storage, ret, fault) != FAULT_NONE)
+        return fault->id;
+    if (!api_key_is_meant(*ret))
+        return credentials_refuse(fault, FAULT_INVALID_TOKEN, "only API keys are taken here; rtcctl key create makes one");
+    return FAULT_NONE;
+}
+
+enum fault_id credentials_take_key(struct link *link, struct request *request, struct fault *fault)
+{
+    static const enum admin_access accesses[] = {
+        [API_KEY_VIEWER] = ADMIN_VIEWER, [API_KEY_OPERATOR] = ADMIN_OPERATOR, [API_KEY_ADMIN] = ADMIN_ADMIN,
+    };
+    struct hub *hub = link->worker->hub;
+    struct buf decoded = {0};
+    struct bytes key;
+    struct auth_verdict verdict = {0};
+    enum fault_id refusal = credentials_read_key(link, request, &decoded, &key, fault);
+    if (refusal == FAULT_NONE)
+        refusal = credentials_verify(hub, key, &link->work->address, &verdict, fault);
+    if (credentials_are_wrong(refusal))
+        limits_note_failure(hub, &link->work->address);
+    if (refusal == FAULT_NONE && verdict.api_key->level == API_KEY_NOTHING)
+        refusal = credentials_refuse(fault, FAULT_FORBIDDEN, "this API key has no level (level=, at its line in auth.api-keys)");
+    if (refusal == FAULT_NONE) {
+        request->access = accesses[verdict.api_key->level];
+        snprintf(request->caller, sizeof(request->caller), "%.*s", (int)verdict.api_key->id.length, (const char *)verdict.api_key->id.data);
+    }
+    auth_verdict_done(&verdict);
+    buf_done(&decoded);
+    return refusal;
 }

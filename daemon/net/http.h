@@ -6,11 +6,14 @@
 
 #include "daemon/net/http_parse.h"
 #include "daemon/net/link.h"
+#include "lib/admin_commands.h"
 
 struct dialect_front;
 struct endpoint;
 struct http_file;
 struct transport_front;
+
+enum { REQUEST_CALLER = 80 };
 
 struct request {
     const struct http_head *head;
@@ -21,6 +24,8 @@ struct request {
     const struct transport_front *transport;    /* NULL: the endpoint serves by itself */
     bool has_token, is_token;           /* the parameter is there; it is well formed, and here it is */
     struct token token;
+    enum admin_access access;           /* of an endpoint that needs a key: what the key may do, */
+    char caller[REQUEST_CALLER];        /* and whose it is */
 };
 
 /* The connection whose token the request carries; NULL: none, or it is not here any more. */

@@ -49,6 +49,14 @@ static bool endpoint_takes(struct link *link, struct request *request, const str
     return true;
 }
 
+static bool endpoint_is_at(const struct endpoint *endpoint, struct bytes path)
+{
+    size_t length = strlen(endpoint->path);
+    if (endpoint->is_prefix && path.length > length)
+        path.length = length;
+    return bytes_is(path, endpoint->path);
+}
+
 /* What of the path is behind a dialect's base path; data is NULL: it is not below it. */
 static struct bytes path_below(struct bytes path, const char *base_path)
 {
@@ -75,27 +83,34 @@ static bool router_find_file(struct link *link, struct request *request, struct 
     return false;
 }
 
+static bool router_find_below(struct link *link, struct request *request, const struct dialect_front *dialect, struct bytes path,
+                              enum http_method method, unsigned *ret_methods)
+{
+    struct bytes below = path_below(path, dialect->base_path(link->worker->hub->config));
+    for (size_t e = 0; below.data && e < dialect->endpoint_count; e++) {
+        const struct endpoint *endpoint = &dialect->endpoints[e];
+        if (!endpoint_is_at(endpoint, below) || !endpoint_takes(link, request, endpoint))
+            continue;
+        *ret_methods |= endpoint->methods;
+        if (!(endpoint->methods & 1u << method))
+            continue;
+        request->dialect = dialect;
+        request->endpoint = endpoint;
+        return true;
+    }
+    return false;
+}
+
 /* Finds the endpoint or the file; *ret_methods collects what the path allows. */
 static bool router_find(struct link *link, struct request *request, struct bytes path, unsigned *ret_methods)
 {
     const struct router *router = link->worker->router;
     enum http_method method = request->head->method == HTTP_HEAD ? HTTP_GET : request->head->method;
-    for (size_t d = 0; d < router->dialect_count; d++) {
-        const struct dialect_front *dialect = router->dialects[d];
-        struct bytes below = path_below(path, dialect->base_path(link->worker->hub->config));
-        for (size_t e = 0; below.data && e < dialect->endpoint_count; e++) {
-            const struct endpoint *endpoint = &dialect->endpoints[e];
-            if (!bytes_is(below, endpoint->path) || !endpoint_takes(link, request, endpoint))
-                continue;
-            *ret_methods |= endpoint->methods;
-            if (!(endpoint->methods & 1u << method))
-                continue;
-            request->dialect = dialect;
-            request->endpoint = endpoint;
+    for (size_t d = 0; d < router->dialect_count; d++)
+        if (router_find_below(link, request, router->dialects[d], path, method, ret_methods))
             return true;
-        }
-    }
-    return router_find_file(link, request, path, method, ret_methods);
+    return (router->api && router_find_below(link, request, router->api, path, method, ret_methods))
+        || router_find_file(link, request, path, method, ret_methods);
 }
 
 static void methods_print(unsigned methods, char *out, size_t size)
@@ -133,6 +148,14 @@ static enum route route_no_method(struct link *link, struct request *request, un
     snprintf(extra, sizeof(extra), "Allow: %s\r\n", names);
     snprintf(detail, sizeof(detail), "this address takes %s", names);
     return route_refuse(link, request, FAULT_BAD_METHOD, detail, extra);
+}
+
+static enum route route_by_key(struct link *link, struct request *request)
+{
+    struct fault fault;
+    if (credentials_take_key(link, request, &fault) == FAULT_NONE)
+        return ROUTE_FOUND;
+    return route_refuse(link, request, fault.id, fault.detail, NULL);
 }
 
 /* The token names the worker that owns the connection: the link goes there with all that was read of it. */
@@ -197,5 +220,5 @@ enum route router_route(struct link *link, struct request *request)
         http_respond(link, &(struct response){.status = 200});
         return ROUTE_ANSWERED;
     }
-    return route_by_token(link, request);
+    return request->endpoint->needs_key ? route_by_key(link, request) : route_by_token(link, request);
 }

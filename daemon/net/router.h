@@ -23,13 +23,15 @@ struct endpoint {
     unsigned methods;                   /* METHOD(GET) | … */
     const char *transport;
     void (*serve)(struct link *link, const struct request *request);
+    bool is_prefix;                     /* the path is what its addresses begin with */
     bool needs_token;                   /* refused, before its body is read, without a connection's token */
+    bool needs_key;                     /* the same without an API key that has a level */
 };
 #define METHOD(name) (1u << HTTP_##name)
 
 /* A dialect as the front sees it. One line in dialect/dialects.c. */
 struct dialect_front {
-    const struct dialect *dialect;
+    const struct dialect *dialect;      /* NULL: its endpoints make no connections */
     const char *(*base_path)(const struct config *config);
     const struct endpoint *endpoints;
     size_t endpoint_count;
@@ -43,6 +45,7 @@ struct router {
     size_t transport_count;
     const struct http_file *files;
     size_t file_count;
+    const struct dialect_front *api;    /* the admin commands'; or NULL */
 };
 
 enum route { ROUTE_FOUND, ROUTE_ANSWERED, ROUTE_HANDED_OVER };

@@ -5,6 +5,7 @@
 #include "daemon/net/worker.h"
 
 #include "daemon/config/config.h"
+#include "daemon/core/api_call.h"
 #include "daemon/core/archive.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/message.h"
@@ -133,6 +134,10 @@ static void worker_drop_letter(struct worker *worker, const struct letter *lette
     case LETTER_NOTICE:
         free(letter->notice);
         break;
+    case LETTER_CALL:
+    case LETTER_ANSWER:
+        api_call_free(letter->call);
+        break;
     default:
         break;
     }
@@ -204,6 +209,9 @@ static bool worker_handle(struct worker *worker, struct letter letters[static FA
         worker->hub->config = letter->config;
         grants_take_config(worker->hub);
         listener_take_config(worker);
+        return true;
+    case LETTER_ANSWER:
+        letter->call->on_answer(letter->call);
         return true;
     case LETTER_STOP:
         worker_stop(worker);

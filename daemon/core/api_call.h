@@ -1,0 +1,28 @@
+/*
+ * API call: an admin command that came over HTTP, on its way from the worker that read it to the main thread, which carries it out, and
+ * back with its answer. One thread has it at a time.
+ */
+#pragma once
+
+#include "lib/admin_commands.h"
+#include "lib/fault.h"
+#include "lib/list.h"
+
+struct api_call {
+    unsigned worker;                    /* whose it is */
+    enum admin_access access;           /* of whoever calls */
+    struct buf caller;                  /* who that is, for people */
+    struct buf command, data;           /* "list.connections"; a JSON object, or nothing */
+
+    struct fault refusal;               /* FAULT_NONE: it was done, and: */
+    struct buf answer;                  /* JSON; or nothing */
+
+    struct list node;                   /* the main thread's own */
+    void *asker;                        /* the worker's own */
+    /* On the worker's thread, which owns it from then on. */
+    void (*on_answer)(struct api_call *call);
+};
+
+struct api_call *api_call_new(void);            /* NULL: out of memory */
+void api_call_free(struct api_call *call);      /* NULL is fine */
+DEFINE_SCOPED(api_call)

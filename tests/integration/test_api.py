@@ -1,0 +1,162 @@
+"""The admin commands over HTTP, for programs with an API key."""
+
+import json
+import os
+import socket
+import threading
+import unittest
+
+import jsonschema
+
+from client import Http, WebSocket, request
+from harness import Daemon
+
+LEVELS = ("viewer", "operator", "admin")
+
+
+class Api(unittest.TestCase):
+    options = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon(cls.options, config="")
+        cls.keys, lines = {}, []
+        for level in LEVELS:
+            cls.keys[level], line = cls.make_key(level)
+            lines.append(f"{line} level={level}\n")
+        cls.keys["none"], line = cls.make_key("none")
+        lines.append(line + "\n")
+        cls.path = os.path.join(cls.daemon.directory.name, "keys")
+        with open(cls.path, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write("".join(lines))
+        cls.daemon.arguments += ["--set", f"auth.api-keys={cls.path}"]
+        cls.daemon.start()
+
+    @classmethod
+    def make_key(cls, name):
+        """The key, and its line for the file."""
+        made = json.loads(cls.daemon.rtcctl("--output", "json", "key", "create", name).stdout)
+        return made["key"], made["line"]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.stop()
+
+    def call(self, command, arguments=None, level="admin", **headers):
+        body = b"" if arguments is None else json.dumps(arguments).encode()
+        return request(self.daemon.port, "POST", "/api/v1/" + command, body, {"Authorization": f"Bearer {self.keys[level]}", **headers})
+
+    def assert_refused(self, answer, status, code, *words):
+        self.assertEqual((answer.status, answer.json()["code"]), (status, code), answer.body)
+        self.assertEqual(answer.headers["content-type"], "application/problem+json")
+        for word in words:
+            self.assertIn(word, answer.json()["detail"])
+
+    def test_publishing_by_one_request(self):
+        with WebSocket(self.daemon.port, group="g") as ws:
+            answer = self.call("publish", {"group": "g", "event": "news", "data": {"n": [1, 2]}}, "operator")
+            self.assertEqual((answer.status, answer.headers["content-type"], answer.json()), (200, "application/json", {"recipients": 1}))
+            self.assertEqual(ws.expect("news"), {"eventName": "news", "data": {"n": [1, 2]}, "group": "g"})
+
+    def test_data_on_several_lines_reaches_event_streams_whole(self):
+        from client import Sse
+        with Sse(self.daemon.port, group="lines") as sse:
+            body = b'{"group":"lines",\n "event":"n",\r\n "data":{"a":\n1}}'
+            answer = request(self.daemon.port, "POST", "/api/v1/publish", body, {"Authorization": f"Bearer {self.keys['admin']}"})
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(sse.expect("n")["data"], {"a": 1})
+
+    def test_commands_that_ask_every_worker_are_answered(self):
+        clients = [WebSocket(self.daemon.port, group="many") for _ in range(20)]
+        rows = self.call("list.connections", {"group": "many", "limit": 7}, "viewer").json()
+        self.assertEqual((len(rows["rows"]), "cursor" in rows), (7, True))
+        self.assertEqual(self.call("ping", {}).json()["workers"], 2)
+        self.assertEqual(self.call("status").json()["connections"]["open"], 20)
+        self.assertEqual(self.call("disconnect", {"connection": clients[0].id}).status // 100, 2)
+        for client in clients:
+            client.drop()
+
+    def test_levels_are_kept(self):
+        self.assert_refused(self.call("publish", {"all": True, "event": "n"}, "viewer"), 403, "forbidden", "operator", "viewer")
+        self.assert_refused(self.call("reload", {}, "operator"), 403, "forbidden", "admin")
+        self.assert_refused(self.call("status", {}, "none"), 403, "forbidden", "level")
+        self.assertEqual(self.call("reload", {}, "admin").status, 200)
+
+    def test_credentials_are_asked_for_before_the_body(self):
+        for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic eDp5"},
+                        {"Authorization": "Bearer " + self.keys["admin"][:-1] + "A"}):
+            with self.subTest(headers=headers), Http(self.daemon.port) as http:
+                http.link.sendall(b"POST /api/v1/publish HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+                                  + "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode() + b"\r\n")
+                self.assert_refused(http.reader.response(), 401, "unauthorized")
+        answer = request(self.daemon.port, "POST", f"/api/v1/status?access_token={self.keys['admin']}")
+        self.assert_refused(answer, 400, "bad-request", "Authorization")
+
+    def test_what_is_no_command_is_said_so(self):
+        self.assert_refused(self.call("nothing", {}), 400, "unsupported", "nothing")
+        self.assert_refused(self.call("list%2Econnections", {}), 404, "not-found")
+        self.assert_refused(self.call("listen", {}), 400, "unsupported", "admin socket")
+        self.assert_refused(self.call("publish", {"all": True}), 400, "bad-envelope", "event")
+        self.assert_refused(self.call("publish", [1]), 400, "bad-envelope", "object")
+        answer = request(self.daemon.port, "POST", "/api/v1/status", b"{", {"Authorization": f"Bearer {self.keys['admin']}"})
+        self.assert_refused(answer, 400, "bad-request", "JSON")
+        self.assertEqual(request(self.daemon.port, "GET", "/api/v1/status").status, 405)
+        self.assertEqual(request(self.daemon.port, "POST", "/api/v1").status, 404)
+
+    def test_the_description_is_that_of_the_commands(self):
+        document = request(self.daemon.port, "GET", "/api/v1/openapi.json").json()
+        self.assertEqual((document["openapi"], document["servers"]), ("3.1.0", [{"url": "/api/v1"}]))
+        helped = self.daemon.rtcctl("help").stdout
+        for path, item in document["paths"].items():
+            operation = item["post"]
+            self.assertIn(f"  {path[1:].replace('.', ' ')} ", helped)
+            self.assertIn(operation["x-level"], LEVELS)
+            asked = operation["requestBody"]["content"]["application/json"]["schema"]
+            jsonschema.Draft202012Validator.check_schema(asked)
+            if not asked["required"] and path not in ("/publish", "/disconnect"):
+                answer = self.call(path[1:], {}).json()
+                jsonschema.validate(answer, operation["responses"]["200"]["content"]["application/json"]["schema"], jsonschema.Draft202012Validator)
+        publish = document["paths"]["/publish"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        jsonschema.validate({"group": "g", "event": "n", "data": [1], "exceptSelf": True}, publish, jsonschema.Draft202012Validator)
+        for wrong in ({"group": 1}, {"all": "yes"}, {"nothing": 1}):
+            with self.assertRaises(jsonschema.ValidationError):
+                jsonschema.validate(wrong, publish, jsonschema.Draft202012Validator)
+
+    def test_one_link_carries_many_calls_in_order(self):
+        with Http(self.daemon.port) as http:
+            for _ in range(50):
+                http.send("POST", "/api/v1/ping", b"{}", {"Authorization": f"Bearer {self.keys['viewer']}"})
+            for _ in range(50):
+                self.assertEqual(http.reader.response().status, 200)
+
+    def test_who_hangs_up_before_the_answer_harms_nobody(self):
+        def hang_up():
+            for _ in range(30):
+                with socket.create_connection(("127.0.0.1", self.daemon.port)) as link:
+                    link.sendall(f"POST /api/v1/list.connections HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.keys['viewer']}\r\n"
+                                 "Content-Length: 2\r\n\r\n{}".encode())
+        threads = [threading.Thread(target=hang_up) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(self.call("ping", {}).status, 200)
+
+    def test_a_daemon_that_stops_has_no_call_left(self):
+        with Daemon(config="") as daemon:
+            daemon.arguments += ["--set", f"auth.api-keys={self.path}"]
+            daemon.stop()
+            daemon.start()
+            links = []
+            for _ in range(200):
+                links.append(Http(daemon.port))
+                links[-1].send("POST", "/api/v1/ping", b"{}", {"Authorization": f"Bearer {self.keys['viewer']}"})
+            daemon.stop()
+            self.assertEqual(daemon.process.returncode, 0)
+            for link in links:
+                link.close()
+            daemon.start()
+
+
+if __name__ == "__main__":
+    unittest.main()
