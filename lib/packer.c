@@ -159,6 +159,7 @@ static enum up up_step(z_stream *stream, size_t step, size_t left, struct buf *o
 static enum decode up_read(struct packer *packer, int form, struct bytes packed, size_t length_max, struct buf *out, bool *ret_ended,
                            struct fault *fault)
 {
+    *ret_ended = false;
     size_t start = out->length, step = MIN(MAX(packed.length * 4, (size_t)STEP_MIN), (size_t)STEP_MAX);
     z_stream *stream = &packer->up;
     if (up_begin(packer, form) < 0)
@@ -170,7 +171,6 @@ static enum decode up_read(struct packer *packer, int form, struct bytes packed,
         case UP_FAILED:
             return DECODE_BAD;
         case UP_DRY:
-            *ret_ended = false;
             return DECODE_DONE;
         case UP_END:
             *ret_ended = stream->avail_in == 0;
