@@ -71,10 +71,11 @@ static bool is_over(const struct entry *entry, uint64_t now_s)
 static bool revocations_drop(struct revocations *revocations, enum revocation_kind kind, struct bytes name)
 {
     struct entry *entry = table_remove(&revocations->tables[kind], name);
-    if (entry)
-        atomic_fetch_sub(&revocations->count, 1);
+    if (!entry)
+        return false;
+    atomic_fetch_sub(&revocations->count, 1);
     free(entry);
-    return entry;
+    return true;
 }
 
 /* Only when there is no room. Without memory for that there is still none, which is safe. */

@@ -164,7 +164,8 @@ class Levels(unittest.TestCase):
 
     def test_the_socket_is_never_open_to_more_than_its_mode_says(self):
         # The file's mode is that of bind(2) itself, by the umask: seen by whoever watches the folder.
-        daemon = Daemon({"admin.mode": "0600"})
+        # Leaks cannot be looked for beside another tracer.
+        daemon = Daemon({"admin.mode": "0600"}, environment={"ASAN_OPTIONS": "detect_leaks=0"})
         tracer = ["strace", "-D", "-f", "-e", "trace=umask,bind,chmod,fchmod,fchmodat", "-o", os.path.join(daemon.directory.name, "trace")]
         if subprocess.run(["sh", "-c", "command -v strace"], stdout=subprocess.DEVNULL, check=False).returncode:
             self.skipTest("there is no strace")
@@ -189,6 +190,10 @@ class Levels(unittest.TestCase):
             live.listen()
             self.assertRaises(AssertionError, other.start)
             self.assertTrue(os.path.exists(other.admin_path))
+        # Nobody listens on it any more, but it is somebody else's.
+        os.chown(other.admin_path, STRANGER, 61000)
+        self.assertRaises(AssertionError, other.start)
+        os.chown(other.admin_path, 0, 0)
         # One that nobody listens on any more is replaced.
         with other as daemon:
             wait_until(lambda: daemon.admin("ping"), "an answer")
