@@ -98,6 +98,7 @@ struct config {
     } compression;
     struct {
         bool anonymous;                 /* connections without credentials */
+        bool peer_users;                /* whose process it is, on Unix sockets */
         bool claimed_users;             /* ?user=NAME is believed; for development */
         uint64_t message_bytes, message_fragments;
         uint64_t keep_alive_ms, timeout_ms;

@@ -253,6 +253,10 @@ const struct config_option options[] = {
 
     { .path = "connection.anonymous", FLAG(connection.anonymous), .fallback = "false", .reload = RELOAD_NEW,
       .summary = "Let clients connect without credentials.", .details = "With one, by auth.keys, they may in any case." },
+    { .path = "connection.peer-users", FLAG(connection.peer_users), .fallback = "false", .reload = RELOAD_NEW,
+      .summary = "Let clients on Unix sockets connect as the user whose process they are.",
+      .details = "By the kernel's word, without other credentials; a user that has no name here is uid:NUMBER. Not for a socket that a "
+                 "proxy connects to, whose user all its clients would be." },
     { .path = "connection.claimed-users", FLAG(connection.claimed_users), .fallback = "false", .reload = RELOAD_NEW,
       .summary = "Believe the query parameter user.",
       .details = "For development, or behind a proxy that sets it: whoever can connect can be anybody." },

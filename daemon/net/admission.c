@@ -7,6 +7,7 @@
 #include "daemon/core/limits.h"
 #include "daemon/core/policy.h"
 #include "daemon/net/credentials.h"
+#include "daemon/net/peer_user.h"
 #include "daemon/net/router.h"
 #include "daemon/net/tls_link.h"
 
@@ -27,6 +28,22 @@ static enum fault_id admission_identify_certificate(struct link *link, const str
     else
         ret->user = proved;
     return ret->user.data ? credentials_look_up(link->worker->hub, proved, (struct bytes){0}, 0, fault) : fault->id;
+}
+
+/* By the kernel's word for the peer, which is in `proved`. */
+static enum fault_id admission_identify_peer(struct link *link, const struct request *request, struct buf *scratch, struct buf *proved,
+                                             struct identity *ret, struct fault *fault)
+{
+    struct bytes claimed = request_parameter(request, "user", scratch);
+    if (claimed.data && !bytes_equal(claimed, buf_bytes(proved))) {
+        fault_set(fault, FAULT_FORBIDDEN, "the client's process is that of another user (connection.peer-users)");
+        return fault->id;
+    }
+    buf_done(scratch);
+    *scratch = *proved;
+    *proved = (struct buf){0};
+    ret->user = buf_bytes(scratch);
+    return credentials_look_up(link->worker->hub, ret->user, (struct bytes){0}, 0, fault);
 }
 
 enum fault_id admission_identify(struct link *link, const struct request *request, struct buf *scratch,
@@ -54,6 +71,12 @@ enum fault_id admission_identify(struct link *link, const struct request *reques
     }
     if (tls_link_user(link))
         return admission_identify_certificate(link, request, scratch, ret, fault);
+    struct buf peer = {0};
+    if (peer_user_add(link, &peer) == 0) {
+        refusal = admission_identify_peer(link, request, scratch, &peer, ret, fault);
+        buf_done(&peer);
+        return refusal;
+    }
     refusal = policy_may_connect_anonymously(config, fault);
     if (refusal != FAULT_NONE || !user.data)
         return refusal;
@@ -120,8 +143,12 @@ static bool admission_is_other_user(const struct link *link, const struct reques
     const char *proved = tls_link_user(link);
     if (proved && !bytes_equal(bytes_text(proved), connection_user(connection)))
         return true;
+    struct buf peer = {0};
+    bool is_other_peer = !connection->has_grant && !proved && peer_user_add(link, &peer) == 0
+        && !bytes_equal(buf_bytes(&peer), connection_user(connection));
+    buf_done(&peer);
     struct bytes user = request_parameter(request, "user", scratch);
-    return user.data && !bytes_equal(user, connection_user(connection));
+    return is_other_peer || (user.data && !bytes_equal(user, connection_user(connection)));
 }
 
 enum fault_id admission_open(struct link *link, const struct request *request, enum codec_id codec,
