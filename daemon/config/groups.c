@@ -41,6 +41,7 @@ struct group_rule *config_add_group(struct config *config, const char *origin)
 void config_finish_group(struct group_rule *rule)
 {
     _Static_assert(PATTERN_MAX_BYTES <= UINT8_MAX, "a rule has a byte for it");
+    assert(rule->match);
     rule->match_bytes = (uint8_t)strlen(rule->match);
     rule->plain_bytes = (uint8_t)strcspn(rule->match, "*");
 }

@@ -40,16 +40,16 @@ static const struct config_option *option_by_last_part(const struct option_table
 
 const struct config_option *option_nearest_in(const struct option_table *table, const char *path)
 {
-    const struct config_option *nearest = NULL;
+    size_t nearest = table->count;
     unsigned best = 1 + (unsigned)strlen(path) / 3;
     for (size_t i = 0; i < table->count; i++) {
         unsigned distance = text_distance(path, table->rows[i].path, best);
-        if (distance < best || (distance == best && !nearest)) {
+        if (distance < best || (distance == best && nearest == table->count)) {
             best = distance;
-            nearest = &table->rows[i];
+            nearest = i;
         }
     }
-    return nearest ? nearest : option_by_last_part(table, path);
+    return nearest < table->count ? &table->rows[nearest] : option_by_last_part(table, path);
 }
 
 const struct config_option *option_nearest(const char *path)
