@@ -134,7 +134,7 @@ struct config {
         uint64_t messages_per_connection, messages_per_user;
         uint64_t publishes_per_connection, publishes_per_user;
         uint64_t joins_per_connection, joins_per_user;
-        uint64_t connects_per_address, failures_per_address;
+        uint64_t connects_per_address, failures_per_address, handshakes_per_address;
         uint64_t burst_ms;              /* as much as comes in so long may come at once */
         uint64_t fanout_slice;          /* deliveries in one loop turn before others are served */
     } limits;

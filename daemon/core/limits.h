@@ -32,3 +32,6 @@ enum fault_id limits_take_connect(struct hub *hub, const struct peer_address *ad
 /* May this address show credentials, or were too many refused? Each refusal is noted. */
 enum fault_id limits_may_prove(struct hub *hub, const struct peer_address *address, struct fault *fault);
 void limits_note_failure(struct hub *hub, const struct peer_address *address);
+/* May this address begin a TLS handshake, or did too many of its come to nothing? Each such one is noted. */
+bool limits_may_shake_hands(struct hub *hub, const struct peer_address *address);
+void limits_note_handshake(struct hub *hub, const struct peer_address *address);

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 enum { SECOND_MS = 1000, MINUTE_MS = 60 * SECOND_MS };
-enum bucket_kind { BUCKET_CONNECTION, BUCKET_USER, BUCKET_CONNECT, BUCKET_FAILURE };
+enum bucket_kind { BUCKET_CONNECTION, BUCKET_USER, BUCKET_CONNECT, BUCKET_FAILURE, BUCKET_HANDSHAKE };
 
 /* By connection and by user: the option, and where its value stands. */
 static const struct { const char *option[2]; size_t offset[2]; } rows[] = {
@@ -107,4 +107,21 @@ void limits_note_failure(struct hub *hub, const struct peer_address *address)
     struct bucket_rate rate = {hub->config->limits.failures_per_address, MINUTE_MS, MINUTE_MS};
     if (address->family != AF_UNIX)
         (void)!buckets_take(limits_buckets(hub->exchange->limits), BUCKET_FAILURE, address_key(address), &rate, hub->now_ms);
+}
+
+bool limits_may_shake_hands(struct hub *hub, const struct peer_address *address)
+{
+    struct bucket_rate rate = {hub->config->limits.handshakes_per_address, MINUTE_MS, MINUTE_MS};
+    if (address->family == AF_UNIX
+        || buckets_have(limits_buckets(hub->exchange->limits), BUCKET_HANDSHAKE, address_key(address), &rate, hub->now_ms))
+        return true;
+    metrics_add(&hub->metrics, METRIC_RATE_LIMITED, 1);
+    return false;
+}
+
+void limits_note_handshake(struct hub *hub, const struct peer_address *address)
+{
+    struct bucket_rate rate = {hub->config->limits.handshakes_per_address, MINUTE_MS, MINUTE_MS};
+    if (address->family != AF_UNIX)
+        (void)!buckets_take(limits_buckets(hub->exchange->limits), BUCKET_HANDSHAKE, address_key(address), &rate, hub->now_ms);
 }

@@ -8,6 +8,8 @@
 #include "daemon/net/tls_link.h"
 
 #include "daemon/config/config.h"
+#include "daemon/core/hub.h"
+#include "daemon/core/limits.h"
 #include "daemon/net/http.h"
 #include "lib/log.h"
 
@@ -182,8 +184,16 @@ static void handshake_on_drained(struct link *link)
 {
 }
 
+/* Somebody began, and came to no end: that cost something. */
+static void handshake_note(struct link *link)
+{
+    if (tls_link_of(link)->session.ssl)
+        limits_note_handshake(link->worker->hub, &link->work->address);
+}
+
 static void handshake_on_lost(struct link *link, enum fault_id why)
 {
+    handshake_note(link);
     link_free(link);
 }
 
@@ -198,6 +208,7 @@ static void tls_link_log(struct link *link, const char *reason)
 static void handshake_on_deadline(struct link *link)
 {
     tls_link_log(link, "it was not over in time (tls.handshake-timeout)");
+    handshake_note(link);
     link_free(link);
 }
 
@@ -221,6 +232,11 @@ struct link *tls_link_new(struct worker *worker, int descriptor, const struct pe
 
 void tls_link_begin_handshake(struct link *link)
 {
+    /* Nothing is said: to be told so, one would need the handshake. */
+    if (!limits_may_shake_hands(link->worker->hub, &link->work->address)) {
+        link_free(link);
+        return;
+    }
     link_set_handler(link, &handshake_handler);
     link_set_deadline(link, link->worker->hub->config->tls.handshake_timeout_ms);
 }
@@ -306,6 +322,7 @@ static bool tls_link_is_plain(struct link *link, unsigned char first)
 static void tls_link_refuse(struct tls_link *tls)
 {
     tls_link_log(&tls->link, tls->link.worker->tls->desk.failure);
+    handshake_note(&tls->link);
     tls->is_refused = true;
     link_close_gracefully(&tls->link);
 }

@@ -115,13 +115,13 @@ def fanout_tls(window):
                     [CPU, RATE], "floor-tls", load="fanout", servers=("rtcd-tls",), has_peers=False, targets=targets)
 
 
-def flood(what, title, is_tls=True):
+def flood(what, title, is_tls=True, **more):
     """p99 of a client that echoes, beside its own without the flood."""
     server = "rtcd-tls" if is_tls else "rtcd"
     return Scenario(f"a client echoes, without and with a flood of {title}", "flood-tls" if is_tls else "flood", [f"--flood={what}", "--messages=2000"],
                     [Figure("to_quiet", "p99 beside that without"), P99, Figure("quiet_p99_ns", "p99 without, us", 1000, 1), P50,
                      Figure("flood_rate", "of the flood, answered/s", 1, 0, has_ratio=False)],
-                    load="flood", servers=(server,), targets=[Target(server, "to_quiet", 2)], has_peers=False, clients=1)
+                    **{"load": "flood", "servers": (server,), "targets": [Target(server, "to_quiet", 2)], "has_peers": False, "clients": 1, **more})
 
 
 SCENARIOS = {
@@ -165,10 +165,12 @@ SCENARIOS = {
     "idle-tls": Scenario("4,000 idle connections over WebSocket and TLS, each with a user, in one group", "idle-tls", [],
                          [Figure("bytes", "RSS per connection, bytes", 1, 0), Figure("after_bytes", "after a broadcast to all", 1, 0)],
                          "floor-tls", load="idle", options={"connection.keep-alive": "2s"}, servers=("rtcd-tls",), has_peers=False,
-                         targets=[Target("rtcd-tls", "bytes", 12288)], clients=4000),
+                         targets=[Target("rtcd-tls", key, 1.05, of="floor-tls") for key in ("bytes", "after_bytes")], clients=4000),
     "fanout-tls": fanout_tls(1),
     "fanout-tls-window-4": fanout_tls(4),
-    "flood-hello": flood("hello", "TLS handshakes begun and abandoned"),
+    "flood-hello": flood("hello", "TLS handshakes begun and abandoned, of which an address may have 60 a minute",
+                         options={"limits.handshakes-per-address": "60"}),
+    "flood-hello-unlimited": flood("hello", "TLS handshakes begun and abandoned, without a limit", targets=[], is_default=False),
     "flood-garbage": flood("garbage", "what only looks like a TLS handshake"),
     "flood-http": flood("http", "bad HTTP requests", is_tls=False),
     "workers": Scenario("one worker and two: fan-out to 1,000 members, 128 B, 1 in flight", "fanout", ["--messages=300", LIMIT],

@@ -695,6 +695,23 @@ class Handshakes(TlsTest):
                 link.sendall(hello[100:])
                 self.assertEqual(link.recv(1), b"\x16")
 
+    def test_an_address_that_begins_many_and_ends_none_is_not_listened_to(self):
+        hello = Hand(certificates.context(self.authority)).step()
+        with self.daemon(workers=1, limits__handshakes_per_address=3) as daemon:
+            for count in range(1, 6):
+                # Good ones count for nothing.
+                self.assertEqual(self.ask(self.handshake(daemon)), 200)
+                if count <= 2:
+                    with self.connect(daemon) as link:
+                        link.sendall(hello)
+                        self.assertEqual(link.recv(1), b"\x16")
+            with self.connect(daemon) as link:
+                link.sendall(b"\x16\x03\x01\x00\x05hello")
+                self.assertEqual(link.recv(1), b"\x15")
+            with self.connect(daemon) as link, contextlib.suppress(ConnectionResetError):
+                self.assertEqual(link.recv(1), b"")
+            wait_until(lambda: daemon.counter("rate_limited") >= 1, "the refusal to be counted")
+
     def test_a_crowd_of_them_does_not_hold_up_who_is_there_already(self):
         hello = Hand(certificates.context(self.authority)).step()
         with self.daemon(workers=1) as daemon, WebSocket(daemon.port, "msgpack") as ws:
