@@ -173,7 +173,7 @@ static void native_negotiate(struct link *link, const struct request *request)
     struct json_writer list = json_writer(&lists);
     struct connection *connection = NULL;
 
-    if (coding_refuse(request->head, &fault) == FAULT_NONE && offer_read(request->body, &offer, &fault) == 0) {
+    if (offer_read(request->body, &offer, &fault) == 0) {
         const struct transport *choice = negotiate_transports(&list, link, &offer, &codec);
         if (!choice)
             fault_set(&fault, FAULT_NO_TRANSPORT, "%s", "");
@@ -204,7 +204,7 @@ static void native_negotiate(struct link *link, const struct request *request)
     if (connection)
         native_answer(link, "application/json", &body);
     else
-        http_refuse(link, &fault, false, coding_headers(link, &fault));
+        http_refuse(link, &fault, false, NULL);
     buf_done(&lists);
     buf_done(&body);
 }
@@ -286,7 +286,7 @@ static void native_send(struct link *link, const struct request *request)
         sending.connection->received_untold = 0;
         send_answer(link, request, sending.connection->received);
     } else {
-        http_refuse(link, &fault, false, r == -EAGAIN ? "Retry-After: 1\r\n" : coding_headers(link, &fault));
+        http_refuse(link, &fault, false, r == -EAGAIN ? "Retry-After: 1\r\n" : NULL);
     }
     buf_done(&scratch);
     buf_done(&unpacked);
@@ -312,6 +312,6 @@ const struct endpoint native_endpoints[NATIVE_ENDPOINT_COUNT] = {
     {.path = "/sse", .methods = METHOD(GET), .transport = "sse"},
     {.path = "/poll", .methods = METHOD(GET), .transport = "longpoll"},
     {.path = "/poll", .methods = METHOD(GET), .transport = "shortpoll"},
-    {.path = "/send", .methods = METHOD(POST), .serve = native_send, .needs_token = true},
+    {.path = "/send", .methods = METHOD(POST), .serve = native_send, .needs_token = true, .takes_gzip = true},
     {.path = "/connection", .methods = METHOD(DELETE), .serve = native_end, .needs_token = true},
 };

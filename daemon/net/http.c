@@ -6,6 +6,7 @@
 #include "daemon/config/config.h"
 #include "daemon/net/forwarded.h"
 #include "daemon/net/http_answer.h"
+#include "daemon/net/http_coding.h"
 #include "daemon/net/origin.h"
 #include "daemon/net/router.h"
 
@@ -140,17 +141,31 @@ static int http_note(struct link *link, const struct http_head *head)
     return link->work->origin ? forwarded_note(link, head) : -ENOMEM;
 }
 
+/* May there be such a body? FAULT_NONE, and where it goes. */
+static enum fault_id http_expect_body(struct link *link, const struct request *request, const unsigned char *data, const char **ret_headers,
+                                      struct fault *fault)
+{
+    const struct endpoint *endpoint = request->endpoint;
+    uint64_t body_bytes_max = link->worker->hub->config->http.body_bytes;
+    if (!endpoint->needs_token && !endpoint->needs_key)
+        body_bytes_max = MIN(body_bytes_max, (uint64_t)UNPROVED_BODY_MAX);
+    if (coding_check(link, request, ret_headers, fault) != FAULT_NONE)
+        return fault->id;
+    if (request->head->content_length > body_bytes_max) {
+        fault_set(fault, FAULT_TOO_LARGE, "a body may have %llu bytes here", (unsigned long long)body_bytes_max);
+        return fault->id;
+    }
+    link->work->upload = upload_new(request, data, body_bytes_max);
+    return link->work->upload ? FAULT_NONE : FAULT_INTERNAL;
+}
+
 static size_t http_begin_upload(struct link *link, const struct request *request, const unsigned char *data, size_t length)
 {
     const struct config *config = link->worker->hub->config;
     struct fault fault = {.id = FAULT_INTERNAL};
-    uint64_t body_bytes_max = request->endpoint->needs_token ? config->http.body_bytes : MIN(config->http.body_bytes, (uint64_t)UNPROVED_BODY_MAX);
-    if (request->head->content_length > body_bytes_max)
-        fault_set(&fault, FAULT_TOO_LARGE, "a body may have %llu bytes here", (unsigned long long)body_bytes_max);
-    else
-        link->work->upload = upload_new(request, data, body_bytes_max);
-    if (!link->work->upload) {
-        http_refuse(link, &fault, true, NULL);
+    const char *headers = NULL;
+    if (http_expect_body(link, request, data, &headers, &fault) != FAULT_NONE) {
+        http_refuse(link, &fault, true, headers);
         return length;
     }
     size_t head_bytes = request->head->head_bytes;

@@ -4,6 +4,7 @@
 #include "daemon/net/http_coding.h"
 
 #include "daemon/config/config.h"
+#include "daemon/net/router.h"
 #include "lib/packer.h"
 
 #include <strings.h>
@@ -74,47 +75,40 @@ bool coding_is_wanted(const struct http_head *head)
     return gzip > 0 && gzip >= identity;
 }
 
-/* How often the body was coded with gzip. FAULT_BAD_CONTENT_CODING: with something else. */
-static enum fault_id coding_count(const struct http_head *head, unsigned *ret_gzip, struct fault *fault)
+/* How often the body was coded with gzip, if with nothing else; -1: with something else. */
+static int coding_count(const struct http_head *head)
 {
-    *ret_gzip = 0;
+    int count = 0;
     for (unsigned i = 0; i < head->header_count; i++) {
         struct bytes rest = head->headers[i].value, token;
         if (!is_named(head->headers[i].name, "content-encoding"))
             continue;
         while (http_next_token(&rest, &token)) {
-            if (is_named(token, "gzip") || is_named(token, "x-gzip")) {
-                ++*ret_gzip;
-            } else if (!is_named(token, "identity")) {
-                fault_set(fault, FAULT_BAD_CONTENT_CODING, "%s", "");
-                return fault->id;
-            }
+            if (is_named(token, "gzip") || is_named(token, "x-gzip"))
+                count++;
+            else if (!is_named(token, "identity"))
+                return -1;
         }
     }
-    return FAULT_NONE;
+    return count;
 }
 
-enum fault_id coding_refuse(const struct http_head *head, struct fault *fault)
+enum fault_id coding_check(const struct link *link, const struct request *request, const char **ret_headers, struct fault *fault)
 {
-    unsigned gzip;
-    if (coding_count(head, &gzip, fault) == FAULT_NONE && gzip == 0)
+    bool takes_gzip = request->endpoint->takes_gzip && link->worker->hub->config->compression.polls;
+    int count = coding_count(request->head);
+    if (count == 0 || (count == 1 && takes_gzip))
         return FAULT_NONE;
-    fault_set(fault, FAULT_BAD_CONTENT_CODING, "send the body without Content-Encoding");
+    *ret_headers = takes_gzip ? "Accept-Encoding: gzip\r\n" : "Accept-Encoding: identity\r\n";
+    fault_set(fault, FAULT_BAD_CONTENT_CODING, takes_gzip ? "of content codings, one gzip is taken" : "send the body without Content-Encoding");
     return fault->id;
 }
 
 enum fault_id coding_read(struct link *link, const struct request *request, struct buf *scratch, struct bytes *ret, struct fault *fault)
 {
     const struct config *config = link->worker->hub->config;
-    unsigned gzip;
     *ret = request->body;
-    if (!config->compression.polls)
-        return coding_refuse(request->head, fault);
-    if (coding_count(request->head, &gzip, fault) != FAULT_NONE || gzip > 1) {
-        fault_set(fault, FAULT_BAD_CONTENT_CODING, "of content codings, one gzip is taken");
-        return fault->id;
-    }
-    if (gzip == 0)
+    if (coding_count(request->head) == 0)
         return FAULT_NONE;
     struct packer *packer = worker_packer(link->worker);
     if (!packer) {
@@ -128,13 +122,6 @@ enum fault_id coding_read(struct link *link, const struct request *request, stru
     }
     *ret = buf_bytes(scratch);
     return FAULT_NONE;
-}
-
-const char *coding_headers(const struct link *link, const struct fault *fault)
-{
-    if (fault->id != FAULT_BAD_CONTENT_CODING)
-        return NULL;
-    return link->worker->hub->config->compression.polls ? "Accept-Encoding: gzip\r\n" : "Accept-Encoding: identity\r\n";
 }
 
 void coding_pack(struct link *link, struct response *response, struct buf *packed)

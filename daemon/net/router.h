@@ -26,6 +26,7 @@ struct endpoint {
     bool is_prefix;                     /* the path is what its addresses begin with */
     bool needs_token;                   /* refused, before its body is read, without a connection's token */
     bool needs_key;                     /* the same without an API key that has a level */
+    bool takes_gzip;                    /* its body may be compressed: it calls coding_read() */
 };
 #define METHOD(name) (1u << HTTP_##name)
 

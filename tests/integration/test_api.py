@@ -92,6 +92,14 @@ class Api(unittest.TestCase):
         answer = request(self.daemon.port, "POST", f"/api/v1/status?access_token={self.keys['admin']}")
         self.assert_refused(answer, 400, "bad-request", "Authorization")
 
+    def test_large_bodies_are_taken_and_compressed_ones_are_not(self):
+        with WebSocket(self.daemon.port, group="large") as ws:
+            answer = self.call("publish", {"group": "large", "event": "n", "data": "x" * 50000}, "operator")
+            self.assertEqual((answer.status, answer.json()), (200, {"recipients": 1}))
+            self.assertEqual(len(ws.expect("n")["data"]), 50000)
+        answer = self.call("publish", {"group": "large", "event": "n"}, "operator", **{"Content-Encoding": "gzip"})
+        self.assert_refused(answer, 415, "unsupported", "without Content-Encoding")
+
     def test_what_is_no_command_is_said_so(self):
         self.assert_refused(self.call("nothing", {}), 400, "unsupported", "nothing")
         self.assert_refused(self.call("list%2Econnections", {}), 404, "not-found")
