@@ -46,7 +46,7 @@ int api_key_check(struct bytes text)
     int r = text_base64url_decode(&raw, bytes_of(text.data + prefix, text.length - prefix));
     if (r == 0) {
         api_key_sum(raw.data, sum);
-        r = memcmp(sum, raw.data + API_KEY_RANDOM_BYTES, sizeof(sum)) == 0 ? 0 : -EBADMSG;
+        r = CRYPTO_memcmp(sum, raw.data + API_KEY_RANDOM_BYTES, sizeof(sum)) == 0 ? 0 : -EBADMSG;
     }
     OPENSSL_cleanse(raw.data, raw.capacity);
     buf_done(&raw);
