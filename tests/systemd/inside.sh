@@ -50,6 +50,9 @@ expect "rtcctl as a member of the admin group" grep -q sse <(setpriv --reuid mem
 expect "rtcctl is refused to anyone else" refuses setpriv --reuid stranger --regid stranger --init-groups rtcctl list connections
 setpriv --reuid stranger --regid stranger --init-groups rtcctl ping
 expect "with the exit status for no permission" [ $? = 77 ]
+expect "a member of the admin group is an admin" grep -q 'level.admin' <(setpriv --reuid member --regid member --init-groups rtcctl whoami)
+expect "a revocation is kept" grep -q 'saved.true' <(rtcctl revoke user eve)
+expect "in a file of the daemon's alone" [ "$(stat -c %U%a /var/lib/rtcd/revocations)" = rtcd600 ]
 cat >/test/publish.sh <<'SCRIPT'
 #!/bin/sh
 rtcctl publish --group news headline '{"title":"from a script"}'
@@ -81,6 +84,7 @@ stall=$!
 until_true grep -q stalled /test/stalled
 expect "a stopped worker loop is noticed and the daemon restarted" until_true has_restarted "$pid"
 expect "by the watchdog" grep -q Watchdog <(journalctl -b -u rtcd --no-pager)
+expect "what was revoked before still is" grep -q 'user.eve' <(rtcctl list revocations)
 kill $stall 2>/dev/null
 
 subscribe farewell
