@@ -147,6 +147,9 @@ struct config {
     struct {
         uint64_t groups;                /* that remember */
     } history;
+    struct {
+        uint64_t members;               /* named in an answer */
+    } presence;
     enum log_level log_levels[LOG_AREA_COUNT];
 
     struct keys *keys;                  /* what auth.keys names, as it was read; auth_load() puts it here. NULL: nothing was */

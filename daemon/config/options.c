@@ -418,6 +418,9 @@ const struct config_option options[] = {
       .details = "When there are more, the one that was joined or published to longest ago forgets. Counted for each sixty-fourth part of "
                  "them by itself." },
 
+    { .path = "presence.members", NUMBER(presence.members), .fallback = "100", .max = 10000, .reload = RELOAD_NOW,
+      .summary = "In how large a group rtc.presence names the members.", .details = "Of a larger one only their number is told." },
+
     { .path = "log.daemon", LEVEL(log_levels[LOG_AREA_DAEMON]), .fallback = "info", .reload = RELOAD_NOW,
       .summary = "How much is logged of starting, stopping and systemd.", .details = "" },
     { .path = "log.config", LEVEL(log_levels[LOG_AREA_CONFIG]), .fallback = "info", .reload = RELOAD_NOW,

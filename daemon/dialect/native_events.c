@@ -12,6 +12,7 @@
 #include "daemon/core/message.h"
 #include "daemon/core/notice.h"
 #include "daemon/core/policy.h"
+#include "daemon/core/presence.h"
 #include "daemon/net/credentials.h"
 #include "lib/json.h"
 #include "lib/transcode.h"
@@ -185,21 +186,41 @@ static int native_take_refresh(const struct call *call, struct fault *fault)
     return 0;
 }
 
-/* Who may not ask is told that, whether there is an answer or not. */
-static int native_take_question(const struct call *call, enum group_action action, struct fault *fault)
+static void native_tell_presence(struct connection *connection, const struct presence *presence)
 {
-    struct buf scratch = {0};
-    struct bytes group;
-    if (native_read_group(call, &scratch, &group, fault) == 0 && policy_may_ask(call->connection, action, group, fault) == FAULT_NONE)
-        fault_set(fault, FAULT_UNSUPPORTED, "%.*s is not offered by this daemon", (int)call->envelope->event_name.length,
-                  (const char *)call->envelope->event_name.data);
-    buf_done(&scratch);
-    return 0;
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    json_begin_object(&json);
+    json_key(&json, "group");
+    json_add_string(&json, buf_bytes(&presence->group));
+    json_key(&json, "count");
+    json_add_uint(&json, presence->count);
+    if (presence->count <= presence->named_max) {
+        json_key(&json, "members");
+        json_begin_array(&json);
+        buf_add_bytes(&data, buf_bytes(&presence->members));
+        json_end_array(&json);
+    }
+    json_end_object(&json);
+    if (buf_status(&presence->members) < 0)
+        buf_fail(&data);
+    native_push_made(connection, "rtc.reply", presence->id, false, &data);
 }
 
 static int native_take_presence(const struct call *call, struct fault *fault)
 {
-    return native_take_question(call, GROUP_PRESENCE, fault);
+    struct buf scratch = {0};
+    struct bytes group;
+    int r = 0;
+    if (native_read_group(call, &scratch, &group, fault) == 0
+        && policy_may_ask(call->connection, GROUP_PRESENCE, group, fault) == FAULT_NONE && call->envelope->id)
+        r = presence_ask(call->connection, group, call->envelope->id, native_tell_presence);
+    if (r == -EAGAIN)
+        fault_set(fault, FAULT_BACK_PRESSURE, "%s", "");
+    else if (r < 0)
+        fault_set(fault, FAULT_INTERNAL, "out of memory");
+    buf_done(&scratch);
+    return 0;
 }
 
 static void native_tell_history(const struct call *call, struct bytes group, struct catch_up *asked, struct fault *fault)
