@@ -186,7 +186,7 @@ def part_tls(count, arguments):
     """What clients do, once more, through TLS."""
     for name in ("build-test", "build-asan", "build-tsan"):
         if build(count, name):
-            for pattern in ("test_http.py", "test_origins.py", "test_websocket.py", "test_polling.py", "test_groups.py", "test_limits.py", "test_slow.py", "test_r[eo]*.py"):
+            for pattern in ("test_http.py", "test_hostile.py", "test_origins.py", "test_websocket.py", "test_polling.py", "test_groups.py", "test_limits.py", "test_slow.py", "test_r[eo]*.py"):
                 integration(count, name, pattern, TLS="1")
 
 

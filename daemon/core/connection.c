@@ -263,7 +263,7 @@ void connection_detach(struct connection *connection)
 
 bool connection_is_overtaken(const struct connection *connection, uint64_t received)
 {
-    return received + 1 < connection->outbox.first && !connection->has_forgotten;
+    return received < connection->outbox.first - 1 && !connection->has_forgotten;
 }
 
 int connection_resume(struct connection *connection, uint64_t received)

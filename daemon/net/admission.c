@@ -130,8 +130,14 @@ static enum fault_id admission_new(struct link *link, const struct request *requ
 static int admission_received(const struct request *request, struct buf *scratch, uint64_t *ret)
 {
     struct bytes text = http_header(request->head, "last-event-id");
-    if (!text.data || text.length == 0)
-        text = request_parameter(request, "received", scratch);
+    if (text.length) {
+        /* An EventSource sends what it was given last, by whomever, and cannot be told to send anything else: no number is one that
+         * was never sent. */
+        if (text_parse_uint(text, ret) < 0)
+            *ret = UINT64_MAX;
+        return 0;
+    }
+    text = request_parameter(request, "received", scratch);
     if (!text.data)
         return -ENOENT;
     return text_parse_uint(text, ret);
@@ -179,7 +185,7 @@ enum fault_id admission_open(struct link *link, const struct request *request, e
     uint64_t received = connection->outbox.first - 1;
     int r = admission_received(request, scratch, &received);
     if (r == -EBADMSG || r == -ERANGE) {
-        fault_set(fault, FAULT_BAD_REQUEST, "received (or Last-Event-ID) must be a whole number");
+        fault_set(fault, FAULT_BAD_REQUEST, "received must be a whole number");
         return fault->id;
     }
     if (r == 0 && connection_is_overtaken(connection, received)) {

@@ -14,6 +14,7 @@
 enum {
     LINGER_MS = 2000,
     LINGER_BYTES_MAX = 256 * 1024,
+    REQUESTS_PER_FEED = 4,      /* that came in one piece */
 };
 
 _Static_assert(sizeof(struct link) == LINK_BYTES, "set LINK_BYTES in ports.h");
@@ -248,8 +249,19 @@ void link_resume(struct link *link)
         list_append(&link->worker->resumed, &link->work->stalled_node);
 }
 
+/* Many requests came at once: others have their turn before the next of them. Nothing more is read meanwhile. */
+static void link_yield(struct link *link)
+{
+    link->is_paused = link->is_yielding = true;
+    list_append(&link->worker->resumed, &link->work->stalled_node);
+}
+
 void link_feed_kept(struct link *link)
 {
+    if (link->is_yielding && !link->is_closed) {
+        link->is_paused = link->is_yielding = false;
+        link_arm(link, link_waits_to_write(link));
+    }
     if (link->is_closed || link->is_paused || !link->work->in.length)
         return;
     struct buf in = link->work->in;
@@ -306,7 +318,8 @@ void link_adopt(struct link *link, struct worker *worker)
 static void link_feed(struct link *link, unsigned char *data, size_t length)
 {
     size_t used = 0;
-    while (!link->is_closed && !link->is_paused && used < length) {
+    unsigned rounds = 0;
+    while (!link->is_closed && !link->is_paused && used < length && (link->is_streaming || rounds++ < REQUESTS_PER_FEED)) {
         size_t taken = link->handler->on_data(link, data + used, length - used);
         if (taken == 0)
             break;
@@ -321,6 +334,8 @@ static void link_feed(struct link *link, unsigned char *data, size_t length)
         link_lost(link, FAULT_INTERNAL);
     else if (link->destination != link->worker->index)
         link_move(link);
+    else if (rounds > REQUESTS_PER_FEED && !link->is_paused)
+        link_yield(link);
     else
         link_rest(link);
 }

@@ -68,6 +68,7 @@ struct link {
     bool is_listening : 1;              /* held open for a poll: a hang-up is worth knowing at once */
     bool is_misplaced : 1;              /* HTTP in clear, where TLS is spoken */
     bool takes_gzip : 1;                /* polls: the answer may be compressed */
+    bool is_yielding : 1;               /* paused, until others have had their turn */
 };
 
 /* Takes the descriptor over in any case. `size`: of the link, or of what it is the first member of, which is zeroed and freed with it.

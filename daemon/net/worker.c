@@ -24,6 +24,7 @@
 
 enum {
     LETTERS_PER_TURN = 4096,
+    RESUMED_PER_TURN = 16,
     STOP_GRACE_MS = 3000,           /* for farewells to reach slow peers */
 };
 
@@ -232,17 +233,19 @@ static void worker_take_letters(struct worker *worker)
             return;
 }
 
-/* Those that come meanwhile have their turn in the next one. */
+/* Those that come meanwhile have their turn in the next one, as have those for whom there is no time in this one. */
 static void worker_feed_resumed(struct worker *worker)
 {
     struct list resumed;
     list_init(&resumed);
     list_move_all(&resumed, &worker->resumed);
-    while (!list_is_empty(&resumed)) {
+    for (unsigned i = 0; i < RESUMED_PER_TURN && !list_is_empty(&resumed); i++) {
         struct link_work *work = CONTAINER_OF(resumed.next, struct link_work, stalled_node);
         list_remove(&work->stalled_node);
         link_feed_kept(work->link);
     }
+    list_move_all(&resumed, &worker->resumed);
+    list_move_all(&worker->resumed, &resumed);
 }
 
 /* The first worker looks after what groups may remember, even where it has nothing else to do. */
