@@ -1,12 +1,16 @@
 /*
  * Verify: how many access tokens one thread verifies a second of CPU time, by algorithm: all that a daemon does for each, from the
- * token's text to its user. `verify [THREADS]` (default 1): with more, what they cost one another shows.
+ * token's text to its user; and how many signatures bare OpenSSL verifies in a loop of its own, in one thread, of texts as long.
+ * `verify [THREADS]` (default 1): with more, what they cost one another shows.
  */
 #include "daemon/auth/auth.h"
 #include "lib/text.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,20 +34,26 @@ static int keep_key(struct key *key, void *argument)
     return 0;
 }
 
+static const struct bytes secret = BYTES("a secret of at least thirty-two bytes, as it has to be");
+
+/* NULL: it signs with a secret. */
+static EVP_PKEY *make_pair(enum key_algorithm algorithm)
+{
+    if (algorithm == KEY_RS256 || algorithm == KEY_PS256)
+        return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+    if (algorithm == KEY_ES256)
+        return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    return algorithm == KEY_EDDSA ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519") : NULL;
+}
+
 static struct key *make_key(enum key_algorithm algorithm)
 {
     struct key_wish wish = {.has_algorithm = true, .algorithm = algorithm};
     struct buf problem = {0};
     struct key *key = NULL;
-    struct bytes text = BYTES("a secret of at least thirty-two bytes, as it has to be");
-    EVP_PKEY *pair = NULL;
+    struct bytes text = secret;
+    EVP_PKEY *pair = make_pair(algorithm);
     BIO *bio = BIO_new(BIO_s_mem());
-    if (algorithm == KEY_RS256 || algorithm == KEY_PS256)
-        pair = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
-    else if (algorithm == KEY_ES256)
-        pair = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
-    else if (algorithm == KEY_EDDSA)
-        pair = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     if (pair) {
         char *data;
         PEM_write_bio_PrivateKey(bio, pair, NULL, NULL, 0, NULL, NULL);
@@ -103,12 +113,58 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* The least that a verification can be: one call of OpenSSL's on what is there already. */
+struct bare {
+    EVP_PKEY *pair;
+    EVP_MD_CTX *context;
+    const EVP_MD *digest;
+    bool is_pss;
+    unsigned char signature[512];
+    size_t length;
+};
+
+static bool bare_begin(struct bare *bare, bool signs)
+{
+    EVP_PKEY_CTX *padding;
+    EVP_MD_CTX_reset(bare->context);
+    int r = signs ? EVP_DigestSignInit(bare->context, &padding, bare->digest, NULL, bare->pair)
+        : EVP_DigestVerifyInit(bare->context, &padding, bare->digest, NULL, bare->pair);
+    return r == 1 && (!bare->is_pss || EVP_PKEY_CTX_set_rsa_padding(padding, RSA_PKCS1_PSS_PADDING) == 1);
+}
+
+static bool bare_verify(struct bare *bare, struct bytes text)
+{
+    unsigned char mac[32];
+    if (bare->pair)
+        return bare_begin(bare, false) && EVP_DigestVerify(bare->context, bare->signature, bare->length, text.data, text.length) == 1;
+    return HMAC(EVP_sha256(), secret.data, (int)secret.length, text.data, text.length, mac, NULL)
+        && CRYPTO_memcmp(mac, bare->signature, sizeof(mac)) == 0;
+}
+
+static double bare_rate(enum key_algorithm algorithm, struct bytes text)
+{
+    struct bare bare = {.pair = make_pair(algorithm), .context = EVP_MD_CTX_new(), .is_pss = algorithm == KEY_PS256,
+                        .digest = algorithm == KEY_EDDSA ? NULL : EVP_sha256(), .length = sizeof(bare.signature)};
+    bool is_signed = bare.pair ? bare_begin(&bare, true) && EVP_DigestSign(bare.context, bare.signature, &bare.length, text.data, text.length) == 1
+        : HMAC(EVP_sha256(), secret.data, (int)secret.length, text.data, text.length, bare.signature, NULL) != NULL;
+    uint64_t count = 0;
+    double start = seconds(CLOCK_MONOTONIC), start_cpu = seconds(CLOCK_THREAD_CPUTIME_ID);
+    for (; is_signed && seconds(CLOCK_MONOTONIC) - start < MEASURE_S; count += BATCH)
+        for (unsigned i = 0; i < BATCH; i++)
+            if (!bare_verify(&bare, text))
+                exit(EX_SOFTWARE);
+    double rate = (double)count / (seconds(CLOCK_THREAD_CPUTIME_ID) - start_cpu);
+    EVP_MD_CTX_free(bare.context);
+    EVP_PKEY_free(bare.pair);
+    return rate;
+}
+
 int main(int argc, char **argv)
 {
     unsigned threads = argc > 1 ? (unsigned)atoi(argv[1]) : 1;
     if (threads < 1 || threads > THREADS_MAX)
         return EX_USAGE;
-    printf("algorithm\tper CPU second and thread\n");
+    printf("algorithm\tper CPU second and thread\tbare OpenSSL\tratio\n");
     for (enum key_algorithm algorithm = 0; algorithm < KEY_ALGORITHM_COUNT; algorithm++) {
         struct keys keys = {.items = {{.key = make_key(algorithm), .source = ""}}, .count = 1};
         struct subject subject = {.config = {.keys = &keys, .auth = {.user_claim = (char *)"sub", .rights_claim = (char *)"rtc", .requires_exp = true}}};
@@ -123,7 +179,9 @@ int main(int argc, char **argv)
             pthread_join(started[i], NULL);
             sum += subject.rates[i];
         }
-        printf("%s\t%.0f\n", key_algorithm_name(algorithm), sum / threads);
+        const unsigned char *dot = memrchr(subject.token.data, '.', subject.token.length);
+        double bare = bare_rate(algorithm, bytes_of(subject.token.data, (size_t)(dot - subject.token.data)));
+        printf("%s\t%.0f\t%.0f\t%.2f\n", key_algorithm_name(algorithm), sum / threads, bare, sum / threads / bare);
         pthread_barrier_destroy(&subject.barrier);
         buf_done(&subject.token);
         key_free(keys.items[0].key);
