@@ -80,11 +80,18 @@ static void encoding_free(struct encoding *encoding)
     free(encoding);
 }
 
+/* Nobody else has the message, so nothing is exchanged: that would cost a bus lock for each place, and most are empty. */
 static void message_drop_encodings(struct message *message)
 {
-    for (size_t dialect = 0; dialect < MESSAGE_DIALECTS_MAX; dialect++)
-        for (size_t codec = 0; codec < CODEC_COUNT; codec++)
-            encoding_free(atomic_exchange_explicit(&message->encodings[dialect][codec], NULL, memory_order_relaxed));
+    for (size_t dialect = 0; dialect < MESSAGE_DIALECTS_MAX; dialect++) {
+        for (size_t codec = 0; codec < CODEC_COUNT; codec++) {
+            struct encoding *encoding = atomic_load_explicit(&message->encodings[dialect][codec], memory_order_relaxed);
+            if (!encoding)
+                continue;
+            atomic_store_explicit(&message->encodings[dialect][codec], NULL, memory_order_relaxed);
+            encoding_free(encoding);
+        }
+    }
 }
 
 void message_count_lost(struct message *gap, uint32_t more)
