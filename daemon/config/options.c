@@ -59,6 +59,9 @@ static const char *check_origin(const char *text)
     bool is_origin = strcmp(text, "*") == 0 || strcmp(text, "null") == 0
         || (host && host == text + scheme && scheme > 0 && host[3]
             && strspn(host + 3, "abcdefghijklmnopqrstuvwxyz0123456789-._~:[]") == strlen(host + 3));
+    const char *port = is_origin && host ? strrchr(host + 3, ':') : NULL;
+    if (port && strcmp(port, strncmp(text, "https:", 6) == 0 ? ":443" : ":80") == 0)
+        return "browsers leave out the port that the scheme implies: an origin without it is expected";
     return is_origin ? NULL : "an origin such as https://example.org:8443 in lower case, without a path, or * is expected";
 }
 

@@ -173,21 +173,45 @@ static void each_option_can_be_compared_and_copied(void **state)
 static void listen_addresses(void **state)
 {
     static const char *const right[] = {"127.0.0.1:8000", "0.0.0.0:65535", "[::]:1", "[fe80::1]:80", "unix:/run/a.sock", "systemd:web",
-                                        "tls:127.0.0.1:8443", "tls:[::]:8443", "tls:unix:/run/a.sock", "tls:systemd:web"};
+                                        "tls:127.0.0.1:8443", "tls:[::]:8443", "tls:unix:/run/a.sock", "tls:systemd:web",
+                                        "proxy:127.0.0.1:8000", "proxy:tls:[::]:8443", "proxy:unix:/run/a.sock", "proxy:systemd:web"};
     static const char *const wrong[] = {
         "", ":", "8000", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "localhost:80", "::1:80", "[::1]", "[::1]80", "[]:80",
         "[127.0.0.1]:80", "unix:run/a.sock", "unix:", "systemd:", "127.0.0.1:80 ", "127.0.0.1:+80", "127.1:80",
-        "tls:", "tls:tls:127.0.0.1:80", "TLS:127.0.0.1:80",
+        "tls:", "tls:tls:127.0.0.1:80", "TLS:127.0.0.1:80", "proxy:", "proxy:tls:", "tls:proxy:127.0.0.1:80", "proxy:proxy:127.0.0.1:80",
     };
     struct listen_address address;
     for (size_t i = 0; i < COUNT_OF(right); i++)
         if (listen_parse(right[i], &address) != 0)
             fail_msg("refused: %s", right[i]);
         else
-            assert_int_equal(address.is_tls, strncmp(right[i], "tls:", 4) == 0);
+            assert_true(address.is_tls == (strstr(right[i], "tls:") != NULL) && address.is_proxied == (right[i][0] == 'p'));
     for (size_t i = 0; i < COUNT_OF(wrong); i++)
         if (listen_parse(wrong[i], &address) != -EINVAL)
             fail_msg("taken: %s", wrong[i]);
+}
+
+static void origins_hosts_and_proxies_that_could_never_match_are_refused(void **state)
+{
+    static const struct { const char *option, *right, *wrong; } rows[] = {
+        {"http.origins", "https://app.example", "https://app.example/"}, {"http.origins", "https://app.example:8443", "https://app.example:443"},
+        {"http.origins", "http://app.example:443", "http://app.example:80"}, {"http.origins", "null", "https://App.example"},
+        {"http.hosts", "example.org", "https://example.org"}, {"http.hosts", "localhost:8000", "Localhost"},
+        {"http.hosts", "[::1]:80", "::1"}, {"http.hosts", "[::1]", "[::1"}, {"http.hosts", "127.0.0.1", "example.org/x"},
+        {"http.trusted-proxies", "10.0.0.0/8", "10.0.0.1/8"}, {"http.trusted-proxies", "unix", "localhost"}, {"http.trusted-proxies", "::1", "[::1]"},
+    };
+    struct config *config;
+    struct buf problems = {0};
+    assert_int_equal(load("", NULL, 0, &config, &problems), 0);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct buf reason = {0};
+        const struct config_option *option = option_find(rows[i].option);
+        if (option_set(config, option, rows[i].right, "test", &reason) != 0 || option_set(config, option, rows[i].wrong, "test", &reason) != -EINVAL)
+            fail_msg("%s: %s, %s", rows[i].option, rows[i].right, rows[i].wrong);
+        buf_done(&reason);
+    }
+    config_unref(config);
+    buf_done(&problems);
 }
 
 static void values_origins_and_overrides(void **state)
@@ -215,7 +239,7 @@ static void values_origins_and_overrides(void **state)
 static void rules_between_options(void **state)
 {
     static const char *const overrides[][1] = {
-        {"connection.timeout=10s"}, {"http.body-bytes=32KiB"}, {"queue.bytes=4KiB"}, {"listen="}, {"http.target-bytes=64KiB"}, {"protocols.json=false"},
+        {"connection.timeout=10s"}, {"http.body-bytes=32KiB"}, {"queue.bytes=4KiB"}, {"listen="}, {"listen=proxy:127.0.0.1:1"}, {"http.target-bytes=64KiB"}, {"protocols.json=false"},
     };
     struct config *config;
     struct buf problems = {0};
@@ -343,6 +367,7 @@ int main(void)
         TEST(the_sample_is_a_config_of_comments),
         TEST(no_mistake_hides_those_behind_it), TEST(nesting_without_end_is_refused_where_it_begins), TEST(text_that_is_none_is_refused_where_it_stands),
         TEST(a_file_beyond_its_limit_is_not_read), TEST(each_option_can_be_compared_and_copied), TEST(listen_addresses),
+        TEST(origins_hosts_and_proxies_that_could_never_match_are_refused),
         TEST(the_first_rule_that_matches_holds_alone), TEST(rules_are_cloned_and_compared),
         TEST(mistakes_in_rules_are_told_with_their_lines), TEST(there_may_be_so_many_rules_and_no_more),
     };
