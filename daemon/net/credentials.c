@@ -261,7 +261,7 @@ enum fault_id credentials_take_key(struct link *link, struct request *request, s
     };
     struct hub *hub = link->worker->hub;
     struct buf decoded = {0};
-    struct bytes key;
+    struct bytes key = {0};
     struct auth_verdict verdict = {0};
     enum fault_id refusal = credentials_read_key(link, request, &decoded, &key, fault);
     if (refusal == FAULT_NONE)
