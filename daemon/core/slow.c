@@ -219,7 +219,8 @@ void slow_look(struct connection *connection, const struct message *newest)
         hub->is_pressed = true;
         hub_mark_dirty(hub, connection);
     } else if (is_over_soft(hub->config, owed) && !owed->soft_ms) {
-        owed->soft_ms = (uint32_t)hub->now_ms | 1;
+        /* Never in the future: that would be long ago. 0 has its own meaning. */
+        owed->soft_ms = (uint32_t)hub->now_ms ? (uint32_t)hub->now_ms : UINT32_MAX;
         if (connection->link)
             connection_tend_within(connection, hub->config->queue.soft_time_ms);
     } else if (is_over_soft_for_long(hub, owed)) {

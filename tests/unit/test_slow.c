@@ -215,6 +215,21 @@ static void over_the_soft_limit_one_may_be_but_not_for_long(void **state)
     assert_false(is_open(world));
 }
 
+static void going_over_the_soft_limit_costs_nothing_in_that_millisecond(void **state)
+{
+    struct world *world = *state;
+    char large[4001];
+    memset(large, '1', sizeof(large) - 1);
+    large[sizeof(large) - 1] = '\0';
+    for (unsigned moment = 0; moment < 2; moment++) {
+        for (unsigned i = 0; i < 5; i++)
+            push(world, "k", "keep", SLOW_CLOSE, large);
+        turn(world, 0, 0);
+        assert_true(is_open(world));
+        turn(world, 5, 1);
+    }
+}
+
 static void over_the_soft_limit_for_long_the_oldest_go_first(void **state)
 {
     struct world *world = *state;
@@ -316,6 +331,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_connection_with_too_much_that_must_be_kept_is_closed, start, stop),
         cmocka_unit_test_setup_teardown(of_what_is_to_be_the_latest_only_the_newest_of_each_name_waits, start, stop),
         cmocka_unit_test_setup_teardown(over_the_soft_limit_one_may_be_but_not_for_long, start, stop),
+        cmocka_unit_test_setup_teardown(going_over_the_soft_limit_costs_nothing_in_that_millisecond, start, stop),
         cmocka_unit_test_setup_teardown(over_the_soft_limit_for_long_the_oldest_go_first, start, stop),
         cmocka_unit_test_setup_teardown(what_waits_too_long_is_dropped_or_costs_the_connection, start, stop),
         cmocka_unit_test_setup_teardown(a_client_is_never_left_in_the_dark, start, stop),
