@@ -8,6 +8,7 @@
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
 #include "daemon/core/message.h"
+#include "daemon/core/notice.h"
 #include "lib/json.h"
 
 #include <stdlib.h>
@@ -94,19 +95,10 @@ void connection_expel(struct connection *connection, unsigned position)
 {
     struct buf data = {0};
     struct json_writer json = json_writer(&data);
-    char id[UUID_TEXT + 1];
-    struct bytes user = connection_user(connection);
-    uuid_print(&connection->id, id);
     json_begin_object(&json);
     json_key(&json, "group");
     json_add_string(&json, place_name(connection_memberships(connection)[position].roster->place));
-    json_key(&json, "connectionId");
-    json_add_text(&json, id);
-    json_key(&json, "userId");
-    if (user.length)
-        json_add_string(&json, user);
-    else
-        json_add_null(&json);
+    notice_add_identity(&json, connection);
     json_end_object(&json);
     connection_leave_at(connection, position);
     metrics_add(&connection->hub->metrics, METRIC_MEMBERSHIPS_ENDED, 1);

@@ -8,13 +8,11 @@
 #include "lib/json.h"
 #include "lib/transcode.h"
 
-static void notice_add_from(struct json_writer *json, const struct connection *connection)
+void notice_add_identity(struct json_writer *json, const struct connection *connection)
 {
     char id[UUID_TEXT + 1];
-    uuid_print(&connection->id, id);
     struct bytes user = connection_user(connection);
-    json_key(json, "from");
-    json_begin_object(json);
+    uuid_print(&connection->id, id);
     json_key(json, "connectionId");
     json_add_text(json, id);
     json_key(json, "userId");
@@ -22,6 +20,13 @@ static void notice_add_from(struct json_writer *json, const struct connection *c
         json_add_string(json, user);
     else
         json_add_null(json);
+}
+
+static void notice_add_from(struct json_writer *json, const struct connection *connection)
+{
+    json_key(json, "from");
+    json_begin_object(json);
+    notice_add_identity(json, connection);
     json_end_object(json);
 }
 

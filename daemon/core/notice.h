@@ -8,6 +8,10 @@
 
 struct connection;
 struct fault;
+struct json_writer;
+
+/* Who it is, in all that is said of it: "connectionId" and "userId". */
+void notice_add_identity(struct json_writer *json, const struct connection *connection);
 
 void notice_connected(struct connection *connection);
 void notice_disconnected(struct connection *connection, const struct fault *why);

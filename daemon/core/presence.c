@@ -6,6 +6,7 @@
 #include "daemon/config/config.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
+#include "daemon/core/notice.h"
 #include "lib/json.h"
 
 #include <stdlib.h>
@@ -27,20 +28,11 @@ static int presence_post(struct presence *presence, unsigned worker)
 
 static void presence_name(struct presence *presence, const struct connection *connection)
 {
-    char id[UUID_TEXT + 1];
     struct json_writer json = json_writer(&presence->members);
-    struct bytes user = connection_user(connection);
     if (presence->members.length)
         buf_add_byte(&presence->members, ',');
-    uuid_print(&connection->id, id);
     json_begin_object(&json);
-    json_key(&json, "connectionId");
-    json_add_text(&json, id);
-    json_key(&json, "userId");
-    if (user.length)
-        json_add_string(&json, user);
-    else
-        json_add_null(&json);
+    notice_add_identity(&json, connection);
     json_end_object(&json);
 }
 

@@ -55,10 +55,3 @@ class FaultyDaemon(Daemon):
                 assert self.control.live_blocks == 0, f"{self.control.live_blocks} blocks were not freed"
         finally:
             self.control.close()
-
-    def processor_s(self):
-        total = 0
-        for thread in os.listdir(f"/proc/{self.process.pid}/task"):
-            with open(f"/proc/{self.process.pid}/task/{thread}/schedstat", encoding="ascii") as file:
-                total += int(file.read().split()[0])
-        return total / 1e9

@@ -1,33 +1,19 @@
 """Hostile peers over HTTP and event streams: each costs its own share and nobody else anything."""
 
 import json
-import os
 import random
 import socket
 import unittest
 
 from client import Http, Poller, Reader, Sse, WebSocket, connect, head_of, request
-from harness import AdminError, Daemon, DaemonTest, wait_until
+from harness import AdminError, Daemon, DaemonTest, has_plain_memory, memory_bytes, processor_s, wait_until
 
 ASKED = head_of("GET", "/nothing")
 
 
-def resident_bytes(daemon):
-    with open(f"/proc/{daemon.process.pid}/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def growth(daemon, before):
     """Of what it has in memory; a sanitizer's own bookkeeping says nothing about that."""
-    return 0 if any(word in os.environ.get("BUILD", "") for word in ("asan", "tsan")) else resident_bytes(daemon) - before
-
-
-def processor_s(daemon):
-    total = 0
-    for thread in os.listdir(f"/proc/{daemon.process.pid}/task"):
-        with open(f"/proc/{daemon.process.pid}/task/{thread}/schedstat", encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total / 1e9
+    return memory_bytes(daemon) - before if has_plain_memory() else 0
 
 
 class Floods(unittest.TestCase):
@@ -35,7 +21,7 @@ class Floods(unittest.TestCase):
         count, size = 400, 16 * 1024
         with Daemon({"http.head-timeout": "1h", "limits.connections-per-address": "unlimited"}, workers=1) as daemon:
             links = [connect(daemon.port) for _ in range(count)]
-            before = resident_bytes(daemon)
+            before = memory_bytes(daemon)
             start = b"GET /rtc/sse HTTP/1.1\r\nHost: x\r\n"
             head = start + b"A: bcdefgh\r\n" * 80
             head += b"B: " + b"c" * (size - len(head) - 3)
@@ -89,7 +75,7 @@ class Floods(unittest.TestCase):
 
     def test_who_does_not_read_answers_is_read_no_further(self):
         with Daemon({"http.write-timeout": "1h"}, workers=1) as daemon, Http(daemon.port) as http:
-            before = resident_bytes(daemon)
+            before = memory_bytes(daemon)
             http.link.settimeout(0.3)
             sent = 0
             try:
