@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { COLUMNS_MAX = 32, CELL_MAX = 1024, GAP = 2 };
@@ -104,6 +105,18 @@ static void add_human_span(struct buf *out, uint64_t ms)
         buf_add_format(out, "%llud%02lluh", (unsigned long long)s / 86400, (unsigned long long)s % 86400 / 3600);
 }
 
+/* In the time zone of who looks at it. */
+static void add_human_time(struct buf *out, uint64_t ms)
+{
+    char text[32];
+    struct tm parts;
+    time_t seconds = (time_t)(ms / 1000);
+    if (localtime_r(&seconds, &parts) && strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &parts))
+        buf_add_text(out, text);
+    else
+        buf_add_decimal(out, ms);
+}
+
 /* A cell as text: people get units, programs the plain value. Control bytes are escaped for both. */
 static void add_cell(struct buf *out, struct bytes value, enum admin_kind kind, bool for_people)
 {
@@ -116,6 +129,8 @@ static void add_cell(struct buf *out, struct bytes value, enum admin_kind kind, 
         add_human_size(out, number);
     else if (for_people && kind == ADMIN_KIND_SPAN && json_uint(value, &number) == 0)
         add_human_span(out, number);
+    else if (for_people && kind == ADMIN_KIND_TIME && json_uint(value, &number) == 0)
+        add_human_time(out, number);
     else if (json_type(value) != JSON_NULL)
         buf_add_bytes(out, value);
     buf_done(&scratch);

@@ -113,7 +113,7 @@ static void revoke_log(const struct admin_call *call, const struct revocation *r
     const struct admin_peer *peer = admin_peer_of(call);
     struct buf name = {0};
     text_add_escaped(&name, revocation->name, REVOCATION_NAME_MAX);
-    log_info(LOG_AREA_ADMIN, NULL, "%s of %s \"%s\" by uid %d", what, revocation_kind_name(revocation->kind), buf_text(&name),
+    log_info(LOG_AREA_ADMIN, NULL, "%s of %s %s by uid %d", what, revocation_kind_name(revocation->kind), buf_text(&name),
              peer ? (int)peer->uid : -1);
     buf_done(&name);
 }

@@ -38,7 +38,7 @@ static const struct config_option group_options[] = {
                  "is closed (slow-consumer). drop-oldest: those that have waited longest go, and the client is told how many "
                  "(rtc.gap). latest: the same; and while the client takes nothing, or is between two polls, only the newest with each "
                  "event name waits." },
-    { .path = "groups.history-envelopes", NUMBER(history.envelopes), .fallback = "0", .max = 1000000, .special = "none", .reload = RELOAD_NOW,
+    { .path = "groups.history-envelopes", NUMBER(history.envelopes), .fallback = "none", .max = 1000000, .special = "none", .reload = RELOAD_NOW,
       .summary = "How many envelopes the group remembers.",
       .details = "For those who join with since or last, for rtc.history and for rtcctl history. What is remembered has a number, its offset. "
                  "It is kept in memory, and is gone with the daemon." },

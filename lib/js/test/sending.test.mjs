@@ -31,7 +31,7 @@ test("what is refused is not sent", async (t) => {
         assert.throws(bad, { code: "bad-argument" }, String(bad));
     assert.throws(() => client.send("x", "y".repeat(65536)), { code: "too-large" });
     await assert.rejects(client.join(""), { code: "bad-argument" });
-    await assert.rejects(client.invoke("rtc.presence", { group: "g" }), { code: "unsupported" });
+    await assert.rejects(client.invoke("rtc.presence", { group: "g" }), { code: "forbidden" });
     assert.equal(client.state, "connected");
 });
 
