@@ -2,7 +2,7 @@
  * Log: one line an event, to the journal (with fields) when stderr is the journal, else to stderr.
  *
  * The one process-wide state of the project, because a process has one stderr and one journal.
- * Safe from every thread; never blocks on the journal for long, never allocates without bound.
+ * Safe from every thread; never waits for whoever reads the log: what a full pipe or journal does not take is dropped and counted.
  * Whatever a peer sent is escaped here (text_add_escaped), so callers pass it as it is.
  * A message (area, format) that comes too often is suppressed and counted: "suppressed N".
  */

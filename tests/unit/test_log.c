@@ -2,6 +2,7 @@
 
 #include "lib/log.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 /* What goes to stderr while `write_lines` runs. */
@@ -55,6 +56,71 @@ static void a_flood_is_cut_and_counted(void **state)
     buf_done(&out);
 }
 
+static char formats[200][8];
+
+static void write_many_kinds(void)
+{
+    for (unsigned i = 0; i < 100; i++)
+        for (size_t kind = 0; kind < COUNT_OF(formats); kind += 10)
+            log_error(LOG_AREA_CORE, NULL, (const char *)formats[kind]);
+}
+
+static void each_message_of_a_flood_is_cut_by_itself(void **state)
+{
+    struct buf out = {0};
+    unsigned lines = 0;
+    for (size_t i = 0; i < COUNT_OF(formats); i++)
+        snprintf(formats[i], sizeof(formats[i]), "kind");
+    capture(write_many_kinds, &out);
+    for (size_t i = 0; i < out.length; i++)
+        lines += out.data[i] == '\n';
+    assert_int_equal(lines, 20 * COUNT_OF(formats) / 10);
+    buf_done(&out);
+}
+
+static void write_to_a_full_pipe(void)
+{
+    char filling[4096] = {0};
+    int flags = fcntl(STDERR_FILENO, F_GETFL);
+    fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK);
+    while (write(STDERR_FILENO, filling, sizeof(filling)) > 0)
+        ;
+    fcntl(STDERR_FILENO, F_SETFL, flags);
+    uint64_t before = log_dropped_count();
+    alarm(10);
+    log_error(LOG_AREA_NET, NULL, "nobody reads this");
+    alarm(0);
+    assert_int_equal(log_dropped_count() - before, 1);
+}
+
+static void who_does_not_read_the_log_holds_nobody_up(void **state)
+{
+    struct buf out = {0};
+    capture(write_to_a_full_pipe, &out);
+    assert_null(strstr(buf_text(&out), "nobody"));
+    buf_done(&out);
+}
+
+static void write_a_long_one(void)
+{
+    char text[3000], field[600];
+    memset(text, 'x', sizeof(text) - 1);
+    for (size_t i = 0; i + 2 < sizeof(field); i += 2)
+        memcpy(field + i, "\303\251", 2);
+    text[sizeof(text) - 1] = field[598] = '\0';
+    log_error(LOG_AREA_NET, LOG_FIELDS({"a", field}, {"b", field}, {"c", field}), "%s", text);
+}
+
+static void a_long_line_is_cut_between_characters(void **state)
+{
+    struct buf out = {0};
+    capture(write_a_long_one, &out);
+    assert_in_range(out.length, 4094, 4096);
+    assert_int_equal(out.data[out.length - 1], '\n');
+    assert_int_equal(out.data[out.length - 2], 0xa9);
+    buf_done(&out);
+}
+
 static void levels_are_kept_by_area(void **state)
 {
     log_set_level(LOG_AREA_ADMIN, LOG_LEVEL_ERROR);
@@ -66,6 +132,7 @@ static void levels_are_kept_by_area(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(a_peers_bytes_cannot_forge_a_line), TEST(a_flood_is_cut_and_counted), TEST(levels_are_kept_by_area)};
+    const struct CMUnitTest tests[] = {TEST(a_peers_bytes_cannot_forge_a_line), TEST(a_flood_is_cut_and_counted), TEST(each_message_of_a_flood_is_cut_by_itself),
+        TEST(who_does_not_read_the_log_holds_nobody_up), TEST(a_long_line_is_cut_between_characters), TEST(levels_are_kept_by_area)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
