@@ -1,6 +1,7 @@
 /*
  * rtcd: arguments. What runs is daemon.c's.
  */
+#include "daemon/admin/parts.h"
 #include "daemon/auth/auth.h"
 #include "daemon/certificates.h"
 #include "daemon/config/config_file.h"
@@ -33,8 +34,15 @@ static void print_help(void)
            "      --dumpable         let core files and debuggers see its memory, secrets too\n"
            "      --print-sample     print a config with every option at its default, and exit\n"
            "  -h, --help             show this help\n"
-           "  -V, --version          show the version\n\n"
+           "  -V, --version          show the version, and those of the libraries in use\n\n"
            "rtcd(8) says more, rtcd.yaml(5) lists the options, rtcctl(1) drives a running rtcd.\n", RTCD_CONFIG_PATH);
+}
+
+static void print_version(void)
+{
+    struct part_version part;
+    for (size_t i = 0; (part = part_version(i)).name; i++)
+        printf("%s %s\n", part.name, part.version);
 }
 
 static int print_sample(void)
@@ -86,7 +94,7 @@ static int read_arguments(int argc, char **argv, struct command_line *ret)
             print_help();
             return EX_OK;
         case 'V':
-            printf("rtcd %s\n", RTCD_VERSION);
+            print_version();
             return EX_OK;
         default:
             fprintf(stderr, "Try 'rtcd --help'.\n");

@@ -3,14 +3,11 @@
  */
 #include "daemon/admin/admin_call.h"
 #include "daemon/admin/admin_client.h"
+#include "daemon/admin/parts.h"
 
 #include "daemon/config/config_file.h"
 #include "daemon/config/groups.h"
-#include "daemon/fetch/fetch.h"
 #include "lib/log.h"
-#include "lib/msgpack.h"
-#include "lib/packer.h"
-#include "lib/ws_frame.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,21 +210,13 @@ void admin_ping(struct admin_call *call)
 
 void admin_version(struct admin_call *call)
 {
-    const struct { const char *name, *version; } parts[] = {
-        {"rtcd", RTCD_VERSION},
-        {"libevent", event_get_version()},
-        {"msgpack-c", msgpack_library_version()},
-        {"libyaml", config_library_version()},
-        {"openssl", ws_library_version()},
-        {"zlib", packer_library_version()},
-        {"libcurl", fetch_library_version()},
-    };
     struct buf data = {0};
     struct json_writer json = json_writer(&data);
     json_begin_object(&json);
-    for (size_t i = 0; i < COUNT_OF(parts); i++) {
-        json_key(&json, parts[i].name);
-        json_add_text(&json, parts[i].version);
+    struct part_version part;
+    for (size_t i = 0; (part = part_version(i)).name; i++) {
+        json_key(&json, part.name);
+        json_add_text(&json, part.version);
     }
     json_end_object(&json);
     admin_reply(&call->back, buf_bytes(&data));
