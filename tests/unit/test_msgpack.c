@@ -97,6 +97,7 @@ static void there_and_back_keeps_values(void **state)
         {"1.5", NULL}, {"1.0", NULL}, {"1e2", "100.0"}, {"1e400", "null"}, {"\"\\u00e9\\n\"", "\"\xc3\xa9\\n\""},
         {"{\"$binary\":\"AP8=\"}", NULL}, {"{\"$binary\":\"A\"}", NULL}, {"{\"$binary\":\"AA==\",\"x\":1}", NULL},
         {"{\"$ext\":[5,\"AA==\"]}", NULL}, {"{\"$ext\":[-128,\"\"]}", NULL}, {"{\"$ext\":[300,\"\"]}", NULL}, {" [ 1 , 2 ] ", "[1,2]"},
+        {"{\"a\":1,\"a\":2}", NULL}, {"\"a\\u0000b\"", NULL}, {"-1e400", "null"}, {"1e-400", "0.0"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct buf packed = {0}, back = {0};
