@@ -8,7 +8,7 @@ import socket
 import unittest
 
 from faults import Control, FaultyDaemon
-from harness import Daemon, processor_s, wait_until
+from harness import AdminError, Daemon, processor_s, wait_until
 from session import Session, patience
 from client import Closed, Http, Poller, WebSocket
 
@@ -52,6 +52,26 @@ class Memory(unittest.TestCase):
             daemon.control.quiet()
             self.assertEqual(Session(daemon).run().failed, [])
             del ws
+
+    def test_a_reload_takes_the_whole_config_or_keeps_the_old_one(self):
+        text = "connection: {{groups: {0}}}\nresume: {{parked-per-user: {0}}}\nhttp: {{origins: ['http://h:{0}']}}\n".format
+        with FaultyDaemon(config=text(50)) as daemon:
+            control, number, has_failed = daemon.control, 0, True
+            while has_failed:
+                number += 1
+                with self.subTest(allocation=number):
+                    daemon.write_config(text(60 + number % 2))
+                    control.failed_allocations = control.allocations = 0
+                    control.fail_allocation = number
+                    with contextlib.suppress(AdminError, ConnectionError, ValueError):      # ValueError: the answer was lost
+                        daemon.admin("reload")
+                    control.quiet()
+                    has_failed = control.failed_allocations > 0
+                    values = {row[0]: row[1] for row in daemon.admin("show.config")["rows"]}
+                    self.assertEqual(values["connection.groups"], values["resume.parked-per-user"])
+                    self.assertIn(":" + values["connection.groups"], values["http.origins"])
+            self.assertGreater(number, 100)
+            self.assertEqual(values["connection.groups"], str(60 + number % 2))
 
     def test_starting_fails_cleanly(self):
         control = Control()

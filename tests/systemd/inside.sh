@@ -87,6 +87,11 @@ expect "by the watchdog" grep -q Watchdog <(journalctl -b -u rtcd --no-pager)
 expect "what was revoked before still is" grep -q 'user.eve' <(rtcctl list revocations)
 kill $stall 2>/dev/null
 
+pid=$(main_pid)
+kill -STOP "$pid"
+expect "a daemon that stands still is restarted too" until_true has_restarted "$pid"
+expect "no core file is left of it, which would hold secrets" [ "$(systemctl show -P LimitCORE rtcd)" = 0 ]
+
 subscribe farewell
 until_true received farewell rtc.welcome
 expect "systemctl stop" systemctl stop rtcd
