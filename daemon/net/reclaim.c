@@ -10,6 +10,11 @@ enum {
     IDLE_BYTES_MIN = 256 * 1024, IDLE_SHARE = 16,       /* worth asking for: this much, and one part in so many of what is in use */
 };
 
+void reclaim_prepare(void)
+{
+    (void)mallinfo2();
+}
+
 /* What makes and frees memory: envelopes and connections. */
 static uint64_t reclaim_activity(const struct metrics *metrics)
 {

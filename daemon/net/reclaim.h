@@ -11,6 +11,9 @@ struct reclaim {
     uint64_t seen, settled;             /* what had happened at the last look; when all was given back */
 };
 
+/* Before the first thread is started: glibc's malloc sets itself up at its first use, which two threads must not do at once. Where a sanitizer
+ * has taken its place nobody has used it until the first tick. */
+void reclaim_prepare(void);
 /* Now and then, by the worker that owns the metrics. */
 void reclaim_tick(struct reclaim *reclaim, const struct metrics *metrics, uint64_t now_ms);
 /* Something happened since memory was last looked at: there must be another tick. */

@@ -80,6 +80,7 @@ static void worker_tick(struct worker *worker)
 int worker_init(struct worker *worker, unsigned index, struct exchange *exchange, struct config *config,
                 const struct router *router, struct mailbox *mailboxes, unsigned worker_count)
 {
+    reclaim_prepare();
     worker->index = index;
     worker->router = router;
     worker->mailboxes = mailboxes;
