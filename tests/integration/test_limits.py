@@ -143,7 +143,7 @@ class Limits(unittest.TestCase):
     def test_with_all_descriptors_taken_clients_and_the_admin_socket_go_on_and_nothing_spins(self):
         with Daemon({"connection.keep-alive": "100ms"}, workers=2, descriptors=64) as daemon:
             with WebSocket(daemon.port, group="g") as ws:
-                links = [connect(daemon.port) for _ in range(200)]
+                links = [socket.create_connection(("127.0.0.1", daemon.port)) for _ in range(200)]
                 wait_until(lambda: daemon.counter("accept_paused") >= 2, "both workers to pause")
                 before_s, began = processor_s(daemon), time.monotonic()
                 for number in range(10):
