@@ -6,7 +6,6 @@
 
 #include "daemon/admin/admin_call.h"
 #include "daemon/config/config.h"
-#include "daemon/core/api_call.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -30,7 +29,7 @@ void admin_client_free(struct admin_client *client)
         atomic_fetch_sub(&client->admin->host.exchange->listener_count, 1);
     list_remove(&client->node);
     if (client->call) {
-        api_call_free(client->call);
+        admin_api_drop(client->call);
         free(client);
         return;
     }

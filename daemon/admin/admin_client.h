@@ -45,6 +45,8 @@ void admin_client_free(struct admin_client *client);
 /* The answer to a call over HTTP, or why there is none; the client is gone then. */
 void admin_api_answer(struct admin_client *client, enum fault_id refusal, struct bytes text);
 void admin_api_done(struct admin *admin);
+/* Nobody waits for it any more; of a batch, until none is waited for. */
+void admin_api_drop(struct api_call *call);
 /* It may do nothing any more: it ends once its answers are out, that of the present request too. */
 void admin_client_bar(struct admin_client *client);
 struct admin_client *admin_find_client(struct admin *admin, uint64_t id);   /* NULL: it is gone */

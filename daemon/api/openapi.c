@@ -201,6 +201,8 @@ void openapi_write(const char *base_path, struct buf *out)
     begin(&json, "info");
     add_text(&json, "title", "rtcd");
     add_text(&json, "version", RTCD_VERSION);
+    add_text(&json, "description", "An array of up to 1000 bodies is a batch, and is answered by an array with {\"data\":...} or "
+             "{\"error\":{\"code\":...,\"message\":...}} for each.");
     json_end_object(&json);
     json_key(&json, "servers");
     json_begin_array(&json);

@@ -17,7 +17,10 @@ struct api_call {
     struct fault refusal;               /* FAULT_NONE: it was done, and: */
     struct buf answer;                  /* JSON; or nothing */
 
-    struct list node;                   /* the main thread's own */
+    struct list node;                   /* the main thread's own, as these: */
+    struct api_call *batch;             /* it is one of a batch; NULL: it stands for itself */
+    struct api_call **items;            /* it is a batch of these */
+    size_t item_count, items_open;      /* of which so many have no answer yet */
     void *asker;                        /* the worker's own */
     /* On the worker's thread, which owns it from then on. */
     void (*on_answer)(struct api_call *call);

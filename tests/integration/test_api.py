@@ -76,6 +76,17 @@ class Api(unittest.TestCase):
         for client in clients:
             client.drop()
 
+    def test_a_batch_is_answered_one_by_one_and_in_order(self):
+        with WebSocket(self.daemon.port, group="batch") as ws:
+            answers = self.call("publish", [{"group": "batch", "event": "n", "data": number} for number in range(100)]
+                                + [{"group": "batch"}, 7, {"connection": "nobody", "event": "n"}], "operator").json()
+            self.assertEqual(answers[:100], [{"data": {"recipients": 1}}] * 100)
+            self.assertEqual([answer["error"]["code"] for answer in answers[100:]], ["bad-envelope", "bad-envelope", "not-found"])
+            self.assertEqual([ws.expect("n")["data"] for _ in range(100)], list(range(100)))
+            rows = self.call("list.connections", [{"group": "batch"}, {"group": "none"}]).json()
+            self.assertEqual([len(answer["data"]["rows"]) for answer in rows], [1, 0])
+            self.assertEqual({answer["error"]["code"] for answer in self.call("publish", [{}, {}], "viewer").json()}, {"forbidden"})
+
     def test_levels_are_kept(self):
         self.assert_refused(self.call("publish", {"all": True, "event": "n"}, "viewer"), 403, "forbidden", "operator", "viewer")
         self.assert_refused(self.call("reload", {}, "operator"), 403, "forbidden", "admin")
@@ -105,7 +116,9 @@ class Api(unittest.TestCase):
         self.assert_refused(self.call("list%2Econnections", {}), 404, "not-found")
         self.assert_refused(self.call("listen", {}), 400, "unsupported", "admin socket")
         self.assert_refused(self.call("publish", {"all": True}), 400, "bad-envelope", "event")
-        self.assert_refused(self.call("publish", [1]), 400, "bad-envelope", "object")
+        self.assert_refused(self.call("publish", "x"), 400, "bad-envelope", "object")
+        self.assert_refused(self.call("publish", []), 400, "bad-request", "1 to 1000")
+        self.assert_refused(self.call("publish", [{}] * 1001), 400, "bad-request", "1 to 1000")
         answer = request(self.daemon.port, "POST", "/api/v1/status", b"{", {"Authorization": f"Bearer {self.keys['admin']}"})
         self.assert_refused(answer, 400, "bad-request", "JSON")
         self.assertEqual(request(self.daemon.port, "GET", "/api/v1/status").status, 405)
@@ -158,7 +171,7 @@ class Api(unittest.TestCase):
             links = []
             for _ in range(200):
                 links.append(Http(daemon.port))
-                links[-1].send("POST", "/api/v1/ping", b"{}", {"Authorization": f"Bearer {self.keys['viewer']}"})
+                links[-1].send("POST", "/api/v1/ping", b"[{},{},{}]" if len(links) % 2 else b"{}", {"Authorization": f"Bearer {self.keys['viewer']}"})
             daemon.stop()
             self.assertEqual(daemon.process.returncode, 0)
             for link in links:
