@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 from harness import BUILD, Daemon     # noqa: E402
 
 FIELDS = ["allocations", "fail_allocation", "failed_allocations", "live_blocks", "calls", "call_rate", "seed", "failed_calls",
-          "accept_error", "fail_every", "spares_main", "wall_offset_s"]
+          "accept_error", "fail_every", "spares_main", "wall_offset_s", "is_harmless"]
 
 
 class Control:

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@ struct control {
     _Atomic uint64_t fail_every;        /* every so many allocations one more fails, after the first; 0: only the one */
     _Atomic uint64_t spares_main;       /* what the main thread asks for succeeds */
     _Atomic int64_t wall_offset_s;      /* the time of day is so much later than it is */
+    _Atomic uint64_t is_harmless;       /* only what no client may notice: short counts, EINTR, EAGAIN */
 };
 
 extern void *__libc_malloc(size_t size);
@@ -59,7 +61,8 @@ static int find_program(struct dl_phdr_info *info, size_t size, void *argument)
 
 __attribute__((constructor)) static void inject_start(void)
 {
-    const char *path = getenv("INJECT_CONTROL");
+    /* Not what merely starts the daemon: a shell, a tracer. */
+    const char *path = strcmp(program_invocation_short_name, "rtcd") == 0 ? getenv("INJECT_CONTROL") : NULL;
     int descriptor = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
     if (descriptor < 0)
         return;
@@ -201,9 +204,10 @@ static uint64_t is_hit(const void *caller)
     return number / 1000 | 1;
 }
 
+/* The first two of a longer list are harmless. */
 static int pick(uint64_t number, const int *errors, size_t count)
 {
-    errno = errors[number / 2 % count];
+    errno = errors[number / 2 % (control->is_harmless && count > 2 ? 2 : count)];
     return -1;
 }
 #define FAIL(number, ...) pick(number, (int[]){__VA_ARGS__}, sizeof((int[]){__VA_ARGS__}) / sizeof(int))
@@ -253,13 +257,20 @@ ssize_t sendmsg(int descriptor, const struct msghdr *message, int flags)
     return real(descriptor, &part, flags);
 }
 
+/* Slow file systems may interrupt, but a file is never to be asked again later. */
+static bool is_file(int descriptor)
+{
+    struct stat about;
+    return fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode);
+}
+
 /* Events (8 bytes) are read whole or not at all. */
 ssize_t read(int descriptor, void *data, size_t length)
 {
     REAL(read);
     uint64_t number = is_hit(CALLER);
     if (number && (length == 8 || !is_short(number)))
-        return FAIL(number, EINTR, EAGAIN);
+        return is_file(descriptor) ? FAIL(number, EINTR) : FAIL(number, EINTR, EAGAIN);
     return real(descriptor, data, number ? shorten(number, length) : length);
 }
 
@@ -293,17 +304,16 @@ int epoll_wait(int descriptor, struct epoll_event *events, int count, int wait_m
 int epoll_ctl(int descriptor, int operation, int target, struct epoll_event *event)
 {
     REAL(epoll_ctl);
-    uint64_t number = operation == EPOLL_CTL_DEL ? 0 : is_hit(CALLER);
+    uint64_t number = operation == EPOLL_CTL_DEL || control->is_harmless ? 0 : is_hit(CALLER);
     return number && number / 2 % 8 == 0 ? FAIL(number, ENOMEM) : real(descriptor, operation, target, event);
 }
 
 ssize_t getrandom(void *data, size_t length, unsigned flags)
 {
     REAL(getrandom);
-    uint64_t number = is_hit(CALLER);
-    if (number && !is_short(number))
-        return FAIL(number, EINTR);
-    return real(data, number ? shorten(number, length) : length, flags);
+    /* Up to 256 bytes, and the program asks for no more, it is neither cut short nor interrupted. A filter of calls may refuse it. */
+    uint64_t number = control->is_harmless ? 0 : is_hit(CALLER);
+    return number ? FAIL(number, ENOSYS) : real(data, length, flags);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now)
