@@ -49,10 +49,12 @@ static int certificate_read(const char *option, const char *path, bool is_secret
     ssize_t got = 1;
     while (r == 0 && got > 0 && ret->length < (size_t)about.st_size) {
         got = read(descriptor, ret->data + ret->length, (size_t)about.st_size - ret->length);
-        if (got < 0)
-            r = certificate_refuse(problems, option, path, strerror(errno));
-        else
+        if (got >= 0)
             ret->length += (size_t)got;
+        else if (errno == EINTR)        /* a file system of a network, or of a program */
+            got = 1;
+        else
+            r = certificate_refuse(problems, option, path, strerror(errno));
     }
     if (descriptor >= 0)
         close(descriptor);

@@ -5,9 +5,11 @@ import itertools
 import os
 import select
 import socket
+import tempfile
 import unittest
 
 from faults import Control, FaultyDaemon
+import certificates
 from harness import AdminError, Daemon, processor_s, wait_until
 from session import Session, patience
 from client import Closed, Http, Poller, WebSocket
@@ -167,6 +169,20 @@ class SystemCalls(unittest.TestCase):
                 waiting.close()
                 self.assertIn(b"rtc.reply", admin.recv(1000))
                 admin.close()
+
+
+class Files(unittest.TestCase):
+    def test_certificates_are_taken_though_reading_them_is_interrupted(self):
+        with tempfile.TemporaryDirectory() as directory:
+            item = certificates.Authority(directory).issue_for("localhost").item
+            daemon = FaultyDaemon(config="log: {}\n")
+            daemon.arguments += ["--set", f"listen=tls:127.0.0.1:{daemon.port}", "--set", f"tls.certificates={item}"]
+            with daemon:
+                daemon.control.is_harmless, daemon.control.call_rate = 1, 300
+                for seed in range(20):
+                    daemon.control.seed = seed
+                    daemon.admin("reload")
+                self.assertGreater(daemon.control.failed_calls, 20)
 
 
 class FanOut(unittest.TestCase):
