@@ -18,6 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
 FLUSH = os.environ.get("FLUSH", "write")    # net.flush, where a test does not say
 TLS = os.environ.get("TLS") == "1"          # clients speak TLS, where a test does not say
+ENVIRONMENT = {}    # of every daemon, beside what a test says
 CONTEXTS = {}   # by port: how clients speak TLS there, and the name that they ask for
 PATIENCE_S = 20  # how long a condition may take to come true; only a broken daemon takes that long
 
@@ -114,7 +115,7 @@ class Daemon:
             os.unlink(path)
         notify.bind(path)
         notify.settimeout(PATIENCE_S)
-        environment = dict(os.environ, NOTIFY_SOCKET=path, **self.environment)
+        environment = {**os.environ, **ENVIRONMENT, **self.environment, "NOTIFY_SOCKET": path}
 
         def limit():
             if self.descriptors:

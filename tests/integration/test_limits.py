@@ -156,7 +156,8 @@ class Limits(unittest.TestCase):
                     admin.connect(daemon.admin_path)
                     admin.sendall(b'{"eventName":"ping","id":1}\n')
                 for admin in admins:
-                    self.assertIn(b'"workers":2', admin.recv(1000))
+                    with admin.makefile("rb") as lines:
+                        self.assertIn(b'"workers":2', lines.readline())
                     admin.close()
                 for link in links:
                     link.close()
