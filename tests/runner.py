@@ -158,8 +158,8 @@ def part_faults(count, arguments):
     """Failing memory and system calls, at every place; and harmless disturbances while clients do all that they do."""
     if build(count, "build-test"):
         integration(count, "build-test", folder="inject")
-        plain = "groups history resume websocket polling http slow tls rtcctl compression presence peers rights revoke".split()
-        steps = [(name, "0") for name in plain] + [(name, "1") for name in plain[:7]]
+        plain = "groups history resume websocket polling http tls rtcctl compression presence peers rights revoke".split()
+        steps = [(name, "0") for name in plain] + [(name, "1") for name in plain[:6]]
         side_by_side(lambda step: count.counting(f"build-test, disturbed{', TLS' * int(step[1])}: test_{step[0]}.py", "/usr/bin/python3", "-W",
                                                  "ignore::ResourceWarning", "tests/inject/disturbed.py", f"test_{step[0]}.py",
                                                  timeout=600, BUILD="build-test", TLS=step[1]), steps)
