@@ -175,8 +175,10 @@ static void batch_run(struct admin *admin, struct api_call *batch, struct bytes 
     json_scan_init(&scan, data);
     r = json_enter(&scan, '[');
     /* With its last answer the batch goes away: nothing of it is touched behind that. */
-    for (size_t i = 0; i < count && r == 0 && json_next_element(&scan, JSON_DEPTH_MAX, &element) == 1; i++)
+    for (size_t i = 0; i < count && r == 0 && json_next_element(&scan, JSON_DEPTH_MAX, &element) == 1; i++) {
+        assert(items[i]);
         call_run(admin, items[i], command, element);
+    }
 }
 
 /* What a command is given is copied: with its answer the call is the worker's again. */
