@@ -109,7 +109,7 @@ static struct admin_client *client_of_call(struct admin *admin, struct api_call 
     if (!client)
         return NULL;
     *client = (struct admin_client){.admin = admin, .descriptor = -1, .id = ++admin->next_id, .call = call};
-    client->peer = (struct admin_peer){.access = call->access, .by = "an API key"};
+    client->peer = (struct admin_peer){.access = call->access, .by = buf_text(call->batch ? &call->batch->caller : &call->caller), .is_key = true};
     list_append(&admin->clients, &client->node);
     return client;
 }
@@ -125,7 +125,7 @@ static bool call_read(const struct api_call *call, struct buf *ret)
     if (json_take_all(&scan, JSON_DEPTH_MAX, &whole) < 0)
         return false;
     json_add_compact(ret, whole);
-    return buf_status(ret) == 0;
+    return true;
 }
 
 static void call_run(struct admin *admin, struct api_call *call, struct bytes command, struct bytes data)
@@ -187,7 +187,10 @@ void admin_carry_out(struct admin *admin, struct api_call *call)
     struct buf command = {0}, data = {0};
     calls_return(admin);
     buf_add_bytes(&command, buf_bytes(&call->command));
-    if (!call_read(call, &data) || buf_status(&command) < 0)
+    bool is_json = call_read(call, &data);
+    if (buf_status(&command) < 0 || buf_status(&data) < 0)
+        call_finish(admin, call, FAULT_INTERNAL, BYTES("out of memory"));
+    else if (!is_json)
         call_finish(admin, call, FAULT_BAD_REQUEST, BYTES("the body is not JSON; an object with the command's arguments is expected"));
     else if (json_type(buf_bytes(&data)) == JSON_ARRAY)
         batch_run(admin, call, buf_bytes(&command), buf_bytes(&data));

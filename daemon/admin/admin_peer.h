@@ -13,7 +13,8 @@ struct admin_peer {
     unsigned uid, gid;
     int pid;
     enum admin_access access;
-    const char *by;                     /* what says so: an option's name, "root" or "the daemon's own user" */
+    const char *by;                     /* what says so: an option's name, "root" or "the daemon's own user"; of a key its id */
+    bool is_key;                        /* it called over HTTP with an API key, and is no process of this machine */
 };
 
 /* The option that lists those who have it. */

@@ -111,11 +111,15 @@ static int revoke_span(struct admin_call *call, uint64_t now_s, uint64_t *ret_un
 static void revoke_log(const struct admin_call *call, const struct revocation *revocation, const char *what)
 {
     const struct admin_peer *peer = admin_peer_of(call);
-    struct buf name = {0};
+    struct buf name = {0}, by = {0};
     text_add_escaped(&name, revocation->name, REVOCATION_NAME_MAX);
-    log_info(LOG_AREA_ADMIN, NULL, "%s of %s %s by uid %d", what, revocation_kind_name(revocation->kind), buf_text(&name),
-             peer ? (int)peer->uid : -1);
+    if (peer && peer->is_key)
+        buf_add_text(&by, peer->by);
+    else if (peer)
+        buf_add_format(&by, "uid %u", peer->uid);
+    log_info(LOG_AREA_ADMIN, NULL, "%s of %s %s by %s", what, revocation_kind_name(revocation->kind), buf_text(&name), buf_text(&by));
     buf_done(&name);
+    buf_done(&by);
 }
 
 static void revoke(struct admin_call *call, const struct revocation *revocation, uint64_t now_s)

@@ -235,10 +235,12 @@ void admin_whoami(struct admin_call *call)
     json_add_text(&json, admin_access_name(peer->access));
     json_key(&json, "by");
     json_add_text(&json, peer->by);
-    json_key(&json, "uid");
-    json_add_uint(&json, peer->uid);
-    json_key(&json, "gid");
-    json_add_uint(&json, peer->gid);
+    if (!peer->is_key) {
+        json_key(&json, "uid");
+        json_add_uint(&json, peer->uid);
+        json_key(&json, "gid");
+        json_add_uint(&json, peer->gid);
+    }
     json_end_object(&json);
     admin_reply(&call->back, buf_bytes(&data));
     buf_done(&data);

@@ -69,6 +69,16 @@ static const char *column_type(enum admin_kind kind)
     }
 }
 
+/* Of any column a row may have nothing. */
+static void add_cell_type(struct json_writer *json, const char *type)
+{
+    json_key(json, "type");
+    json_begin_array(json);
+    json_add_text(json, type);
+    json_add_text(json, "null");
+    json_end_array(json);
+}
+
 /* Rows are arrays with a value for each column, in their order. */
 static void add_rows(struct json_writer *json, const char *columns)
 {
@@ -85,7 +95,7 @@ static void add_rows(struct json_writer *json, const char *columns)
         json_begin_object(json);
         add_text(json, "title", column.name);
         if (column_type(column.kind)[0])
-            add_text(json, "type", column_type(column.kind));
+            add_cell_type(json, column_type(column.kind));
         json_end_object(json);
     }
     json_end_array(json);

@@ -19,15 +19,21 @@ void catch_up_done(struct catch_up *catch_up)
     catch_up->count = 0;
 }
 
-/* Nothing is remembered any more; a group without members is gone then. */
+/* Nothing is remembered any more. */
+static void archive_forget(struct stripe *stripe, struct remembered *remembered)
+{
+    list_remove(&remembered->node);
+    stripe->remembered_count--;
+    remembered->place->remembered = NULL;
+    history_free(remembered->history);
+    free(remembered);
+}
+
+/* The same, and a group without members is gone then. */
 static void archive_close(struct directory *directory, struct stripe *stripe, struct remembered *remembered)
 {
     struct place *place = remembered->place;
-    list_remove(&remembered->node);
-    stripe->remembered_count--;
-    place->remembered = NULL;
-    history_free(remembered->history);
-    free(remembered);
+    archive_forget(stripe, remembered);
     if (place->workers == 0)
         directory_drop(directory, stripe, place);
 }
@@ -74,7 +80,7 @@ struct remembered *archive_open(struct directory *directory, struct stripe *stri
     struct remembered *remembered = place->remembered;
     if (!rule || rule->history.envelopes == 0) {
         if (remembered)
-            archive_close(directory, stripe, remembered);
+            archive_forget(stripe, remembered);
         return NULL;
     }
     if (!remembered && stripe->remembered_count >= MAX(config->history.groups / DIRECTORY_STRIPES, UINT64_C(1)))
@@ -154,6 +160,8 @@ bool archive_read(struct directory *directory, struct bytes group, const struct 
     struct stripe *stripe = directory_lock(directory, SPACE_GROUP, group, &place);
     if (place && place->remembered)
         archive_answer(archive_open(directory, stripe, place, config, now_ms), catch_up);
+    if (place && !place->remembered && place->workers == 0)
+        directory_drop(directory, stripe, place);
     directory_unlock(stripe);
     return catch_up->has_history;
 }

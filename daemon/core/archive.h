@@ -35,7 +35,7 @@ struct catch_up {
 };
 void catch_up_done(struct catch_up *catch_up);      /* what was not taken out is let go */
 
-/* The group's memory, from now on if it had none; NULL: it keeps none. */
+/* The group's memory, from now on if it had none; NULL: it keeps none (any more). Then a place without members is the caller's to drop. */
 struct remembered *archive_open(struct directory *directory, struct stripe *stripe, struct place *place, const struct config *config,
                                 uint64_t now_ms);
 /* Gives the message its offset, and keeps it. Without memory nothing is kept, and who asks later is told so. */

@@ -80,11 +80,12 @@ static struct place *exchange_remember(struct exchange *exchange, const struct c
         return NULL;
     uint64_t now_ms = exchange->ports.now_ms(exchange->ports.argument);
     struct remembered *remembered = archive_open(exchange->directory, stripe, place, config, now_ms);
+    bool is_empty = place->workers == 0;
     if (remembered)
         archive_append(stripe, remembered, message, now_ms);
-    else if (place->workers == 0)
+    else if (is_empty)
         directory_drop(exchange->directory, stripe, place);
-    return place->workers ? place : NULL;
+    return is_empty ? NULL : place;
 }
 
 static int exchange_publish_place(struct exchange *exchange, const struct config *config, enum space space, struct bytes name,
@@ -96,7 +97,7 @@ static int exchange_publish_place(struct exchange *exchange, const struct config
     *ret_recipients = 0;
     if (place && !exchange_has_room(exchange, place->workers))
         r = -EAGAIN;
-    else if (space == SPACE_GROUP && config->group_count)
+    else if (space == SPACE_GROUP && (config->group_count || (place && place->remembered)))
         place = exchange_remember(exchange, config, stripe, place, letter->message);
     if (place && r == 0) {
         uint64_t sequence = atomic_load_explicit(&place->sequence, memory_order_relaxed) + 1;

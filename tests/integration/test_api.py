@@ -87,6 +87,14 @@ class Api(unittest.TestCase):
             self.assertEqual([len(answer["data"]["rows"]) for answer in rows], [1, 0])
             self.assertEqual({answer["error"]["code"] for answer in self.call("publish", [{}, {}], "viewer").json()}, {"forbidden"})
 
+    def test_a_key_is_named_as_itself_and_not_as_a_user_of_the_machine(self):
+        self.assertEqual(self.call("whoami", {}, "viewer").json(), {"level": "viewer", "by": "api-key:viewer"})
+        self.assertEqual([answer["data"]["by"] for answer in self.call("whoami", [{}, {}], "operator").json()], ["api-key:operator"] * 2)
+        self.assertEqual(self.call("revoke.user", {"user": "mallory"}, "admin").status, 200)
+        self.assertEqual(self.call("lift.revocation", {"user": "mallory"}, "admin").status // 100, 2)
+        self.assertIn("revocation of user mallory by api-key:admin", self.daemon.log())
+        self.assertIn("revocation lifted of user mallory by api-key:admin", self.daemon.log())
+
     def test_levels_are_kept(self):
         self.assert_refused(self.call("publish", {"all": True, "event": "n"}, "viewer"), 403, "forbidden", "operator", "viewer")
         self.assert_refused(self.call("reload", {}, "operator"), 403, "forbidden", "admin")
@@ -126,6 +134,7 @@ class Api(unittest.TestCase):
 
     def test_the_description_is_that_of_the_commands(self):
         document = request(self.daemon.port, "GET", "/api/v1/openapi.json").json()
+        self.call("revoke.user", {"user": "nobody in particular"}, "admin")     # so that there is a row with an empty cell
         self.assertEqual((document["openapi"], document["servers"]), ("3.1.0", [{"url": "/api/v1"}]))
         helped = self.daemon.rtcctl("help").stdout
         for path, item in document["paths"].items():

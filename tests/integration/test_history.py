@@ -188,11 +188,33 @@ class Forgetting(unittest.TestCase):
             daemon.write_config('groups: [{match: "**", history-envelopes: 3}]\n')
             daemon.admin("reload")
             self.assertEqual(len(rows(daemon, "g")), 3)
+            daemon.write_config('groups: [{match: "other", publish: anyone}]\n')
+            daemon.admin("reload")
+            for number in range(3):
+                daemon.publish("n", number, group="g")
+            self.assertEqual(daemon.admin("list.groups")["rows"], [])
             daemon.write_config("groups: []\n")
             daemon.admin("reload")
             with self.assertRaises(AdminError) as refused:
                 daemon.admin("history", group="g")
             self.assertEqual(refused.exception.code, "not-found")
+
+    def test_what_was_published_while_a_group_kept_nothing_is_never_said_to_be_recovered(self):
+        keeping = 'groups: [{match: "**", history-envelopes: 10}]\n'
+        for other in ("groups: []\n", 'groups: [{match: "other", publish: anyone}]\n'):
+            with self.subTest(other=other), Daemon({}, config=keeping) as daemon:
+                daemon.publish("n", 1, group="g")
+                epoch = daemon.admin("history", group="g")["epoch"]
+                daemon.write_config(other)
+                daemon.admin("reload")
+                daemon.publish("n", 2, group="g")
+                daemon.write_config(keeping)
+                daemon.admin("reload")
+                daemon.publish("n", 3, group="g")
+                with WebSocket(daemon.port) as ws:
+                    joined = ws.call("rtc.join", {"group": "g", "since": {"epoch": epoch, "offset": 1}})["data"]
+                    self.assertFalse(joined["recovered"])
+                    self.assertNotEqual(joined["epoch"], epoch)
 
 
 if __name__ == "__main__":
