@@ -137,8 +137,11 @@ static void worker_drop_letter(struct worker *worker, const struct letter *lette
         free(letter->notice);
         break;
     case LETTER_CALL:
-    case LETTER_ANSWER:
         api_call_free(letter->call);
+        break;
+    case LETTER_ANSWER:
+        /* Its link still knows it. */
+        letter->call->on_answer(letter->call);
         break;
     default:
         break;
