@@ -1,197 +1,22 @@
 /*
  * Daemon: see daemon.h.
  */
-#include "daemon/daemon.h"
+#include "daemon/daemon_state.h"
 
-#include "daemon/admin/admin.h"
 #include "daemon/admin/notify.h"
 #include "daemon/admin/revocation_file.h"
 #include "daemon/admin/watchdog.h"
-#include "daemon/api/api.h"
-#include "daemon/auth/auth.h"
 #include "daemon/auth/jwks.h"
-#include "daemon/certificates.h"
-#include "daemon/config/config_file.h"
 #include "daemon/config/option.h"
-#include "daemon/dialect/dialects.h"
-#include "daemon/net/listener.h"
-#include "daemon/net/worker.h"
-#include "daemon/page/pages.h"
-#include "daemon/transport/transports.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
-
-struct daemon {
-    const struct daemon_arguments *arguments;
-    struct config *config;
-    struct event_base *base;
-    struct event *signals[3], *mailbox_event;
-    struct inherited inherited;
-    struct listen_sockets sockets;
-    struct certificates *certificates;  /* NULL: no client speaks TLS */
-    struct mailbox *mailboxes;          /* of the workers, then the main thread's */
-    struct router router;
-    struct exchange *exchange;
-    struct worker *workers;
-    unsigned worker_count, ready_count;
-    struct jwks *jwks;
-    struct admin *admin;
-    struct watchdog *watchdog;
-    bool is_stopping;
-};
-
-static struct mailbox *daemon_mailbox(struct daemon *daemon, unsigned worker)
-{
-    return &daemon->mailboxes[worker == MAIN_MAILBOX ? daemon->worker_count : worker];
-}
-
-static int on_post(void *argument, unsigned worker, const struct letter *letter)
-{
-    const struct daemon *daemon = argument;
-    if (worker != MAIN_MAILBOX && worker >= daemon->ready_count)
-        return -ESHUTDOWN;
-    return mailbox_post(daemon_mailbox(argument, worker), letter);
-}
-
-static bool on_has_room(void *argument, unsigned worker)
-{
-    return mailbox_has_room(daemon_mailbox(argument, worker));
-}
-
-static void on_settle(void *argument, unsigned worker)
-{
-    worker_settle(&((struct daemon *)argument)->workers[worker]);
-}
-
-static uint64_t on_wall_ms(void *argument)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static uint64_t on_now_ms(void *argument)
-{
-    return clock_now_ms();
-}
-
-static void daemon_take_letters(struct daemon *daemon)
-{
-    struct letter letter;
-    while (mailbox_take(daemon_mailbox(daemon, MAIN_MAILBOX), &letter)) {
-        if (letter.kind == LETTER_VISIT)
-            letter.visit->arrive(letter.visit);
-        else if (letter.kind == LETTER_CALL)
-            admin_carry_out(daemon->admin, letter.call);
-        else if (letter.kind == LETTER_NOTICE && daemon->admin)
-            admin_notice(daemon->admin, letter.notice);
-        else if (letter.kind == LETTER_NOTICE)
-            free(letter.notice);
-    }
-}
-
-static void on_mailbox(evutil_socket_t descriptor, short what, void *argument)
-{
-    struct daemon *daemon = argument;
-    mailbox_hear(daemon_mailbox(daemon, MAIN_MAILBOX));
-    daemon_take_letters(daemon);
-}
-
-/* Config */
-
-static void daemon_apply_log_levels(const struct daemon *daemon, const struct config *config)
-{
-    bool is_dumpable = daemon->arguments->is_dumpable;
-    for (enum log_area area = 0; area < LOG_AREA_COUNT; area++) {
-        log_set_level(area, config->log_levels[area]);
-        is_dumpable |= config->log_levels[area] == LOG_LEVEL_DEBUG;
-    }
-    /* Memory holds secrets: no core files, no debugger of another process, unless someone is looking for a fault. */
-    if (is_dumpable && prctl(PR_GET_DUMPABLE) == 0)
-        log_warning(LOG_AREA_DAEMON, NULL, "core files and debuggers may see this process, its secrets too (a log level is debug, or --dumpable)");
-    prctl(PR_SET_DUMPABLE, is_dumpable ? 1 : 0);
-}
-
-static void daemon_log_lines(enum log_level level, const struct buf *lines)
-{
-    struct bytes rest = buf_bytes(lines);
-    while (rest.length) {
-        const unsigned char *end = memchr(rest.data, '\n', rest.length);
-        size_t length = end ? (size_t)(end - rest.data) : rest.length;
-        log_at(level, LOG_AREA_CONFIG, NULL, "%.*s", (int)length, (const char *)rest.data);
-        size_t used = MIN(length + 1, rest.length);
-        rest = bytes_of(rest.data + used, rest.length - used);
-    }
-}
-
-static int daemon_load_config(struct daemon *daemon)
-{
-    struct buf problems = {0};
-    const struct daemon_arguments *arguments = daemon->arguments;
-    int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &daemon->config, &problems);
-    if (r == 0)
-        r = auth_load(daemon->config, NULL, &problems);
-    daemon_log_lines(LOG_LEVEL_ERROR, &problems);
-    buf_done(&problems);
-    if (r == 0)
-        daemon_apply_log_levels(daemon, daemon->config);
-    return r;
-}
-
-static void daemon_drop_config(struct daemon *daemon)
-{
-    config_unref(daemon->config);
-}
-
-/* From now on this config is everybody's. */
-static void daemon_publish_config(struct daemon *daemon, struct config *config)
-{
-    config->generation = daemon->config->generation + 1;
-    config_unref(daemon->config);
-    daemon->config = config;
-    daemon_apply_log_levels(daemon, config);
-    if (daemon->admin)
-        admin_take_config(daemon->admin);
-    for (unsigned worker = 0; worker < daemon->worker_count; worker++) {
-        struct letter letter = {.kind = LETTER_CONFIG, .config = config_ref(config)};
-        if (on_post(daemon, worker, &letter) < 0)
-            config_unref(config);
-    }
-}
-
-static int daemon_reload(void *argument, struct buf *report)
-{
-    struct daemon *daemon = argument;
-    const struct daemon_arguments *arguments = daemon->arguments;
-    SCOPED(config) config = NULL;
-    notify_reloading();
-    int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &config, report);
-    if (r == 0)
-        r = auth_load(config, daemon->config, report);
-    if (r == 0) {
-        options_report_changes(daemon->config, config, report);
-        r = options_keep_until_restart(daemon->config, config);
-    }
-    if (r == 0 && daemon->certificates)
-        r = certificates_load(daemon->certificates, config, report);
-    if (r == 0) {
-        daemon_publish_config(daemon, STEAL(config));
-        r = jwks_update(daemon->jwks);
-    } else {
-        buf_add_text(report, "the config in force stays as it was\n");
-    }
-    daemon_log_lines(r < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, report);
-    notify_ready();
-    return r;
-}
 
 /* Signals */
 
@@ -286,99 +111,6 @@ static void daemon_stop_certificates(struct daemon *daemon)
     certificates_free(daemon->certificates);
 }
 
-/* Threads */
-
-static int daemon_start_mailboxes(struct daemon *daemon)
-{
-    daemon->mailboxes = calloc(daemon->worker_count + 1, sizeof(*daemon->mailboxes));
-    if (!daemon->mailboxes)
-        return -ENOMEM;
-    for (unsigned i = 0; i <= daemon->worker_count; i++)
-        daemon->mailboxes[i].event_fd = -1;
-    for (unsigned i = 0; i <= daemon->worker_count; i++) {
-        int r = mailbox_init(&daemon->mailboxes[i], daemon->config->limits.mailbox);
-        if (r < 0)
-            return r;
-    }
-    struct mailbox *own = daemon_mailbox(daemon, MAIN_MAILBOX);
-    daemon->mailbox_event = event_new(daemon->base, own->event_fd, EV_READ | EV_PERSIST, on_mailbox, daemon);
-    return daemon->mailbox_event && event_add(daemon->mailbox_event, NULL) == 0 ? 0 : -ENOMEM;
-}
-
-static void daemon_stop_mailboxes(struct daemon *daemon)
-{
-    if (!daemon->mailboxes)
-        return;
-    daemon_take_letters(daemon);
-    if (daemon->mailbox_event)
-        event_free(daemon->mailbox_event);
-    for (unsigned i = 0; i <= daemon->worker_count; i++)
-        mailbox_done(&daemon->mailboxes[i]);
-    free(daemon->mailboxes);
-}
-
-static int daemon_start_exchange(struct daemon *daemon)
-{
-    struct ports ports = {.post = on_post, .has_room = on_has_room, .settle = on_settle, .wall_ms = on_wall_ms, .now_ms = on_now_ms,
-                          .argument = daemon};
-    daemon->router = (struct router){.dialects = dialect_fronts, .dialect_count = dialect_count, .api = &api_front,
-                                     .transports = transport_fronts, .transport_count = TRANSPORT_COUNT,
-                                     .files = pages, .file_count = PAGE_COUNT};
-    for (size_t i = 0; i < dialect_count; i++)
-        if (dialect_fronts[i]->is_for_tests)
-            log_warning(LOG_AREA_DAEMON, NULL, "this build has the dialect %s, which is for tests (-Dtest_dialects); never install it",
-                        dialect_fronts[i]->dialect->name);
-    daemon->exchange = exchange_new(daemon->worker_count, &ports);
-    return daemon->exchange ? 0 : -ENOMEM;
-}
-
-static void daemon_stop_exchange(struct daemon *daemon)
-{
-    exchange_free(daemon->exchange);
-}
-
-static int daemon_start_workers(struct daemon *daemon)
-{
-    daemon->workers = calloc(daemon->worker_count, sizeof(*daemon->workers));
-    if (!daemon->workers)
-        return -ENOMEM;
-    for (unsigned i = 0; i < daemon->worker_count; i++) {
-        struct worker *worker = &daemon->workers[i];
-        daemon->ready_count++;
-        int r = worker_init(worker, i, daemon->exchange, daemon->config, &daemon->router, daemon->mailboxes,
-                            daemon->worker_count);
-        if (r == 0)
-            r = listener_add_all(worker, &daemon->sockets, certificates_store(daemon->certificates));
-        if (r < 0)
-            return r;
-    }
-    /* Signals are the main thread's alone. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = 0;
-    for (unsigned i = 0; i < daemon->worker_count && r == 0; i++)
-        r = worker_start(&daemon->workers[i]);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return r;
-}
-
-static void daemon_stop_workers(struct daemon *daemon)
-{
-    struct letter stop = {.kind = LETTER_STOP};
-    for (unsigned i = 0; i < daemon->ready_count; i++)
-        if (daemon->workers[i].is_running && on_post(daemon, i, &stop) < 0)
-            _exit(EX_OSERR);
-    for (unsigned i = 0; i < daemon->ready_count; i++)
-        worker_join(&daemon->workers[i]);
-    for (unsigned i = 0; i < daemon->ready_count; i++)
-        worker_done(&daemon->workers[i]);
-    daemon->ready_count = 0;
-    /* Visits that came home last are answered, or at least freed, while those who sent them still live. */
-    daemon_take_letters(daemon);
-    free(daemon->workers);
-}
-
 /* Admin socket and systemd */
 
 static struct config *on_config(void *argument)
@@ -399,7 +131,7 @@ static void on_publish(void *argument, struct config *config)
 static int daemon_start_keys(struct daemon *daemon)
 {
     struct jwks_host host = {.base = daemon->base, .config = on_config, .publish = on_publish, .argument = daemon};
-    int r = revocation_file_load(daemon->config, daemon->exchange->revocations, on_wall_ms(daemon) / 1000);
+    int r = revocation_file_load(daemon->config, daemon->exchange->revocations, daemon_wall_ms(daemon) / 1000);
     return r < 0 ? r : jwks_new(&host, &daemon->jwks);
 }
 

@@ -1,0 +1,164 @@
+/*
+ * Daemon threads: the workers, the mailboxes between them and the main thread, and what core calls outward.
+ */
+#include "daemon/daemon_state.h"
+
+#include "daemon/api/api.h"
+#include "daemon/dialect/dialects.h"
+#include "daemon/page/pages.h"
+#include "daemon/transport/transports.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct mailbox *daemon_mailbox(struct daemon *daemon, unsigned worker)
+{
+    return &daemon->mailboxes[worker == MAIN_MAILBOX ? daemon->worker_count : worker];
+}
+
+int daemon_post(void *argument, unsigned worker, const struct letter *letter)
+{
+    const struct daemon *daemon = argument;
+    if (worker != MAIN_MAILBOX && worker >= daemon->ready_count)
+        return -ESHUTDOWN;
+    return mailbox_post(daemon_mailbox(argument, worker), letter);
+}
+
+static bool on_has_room(void *argument, unsigned worker)
+{
+    return mailbox_has_room(daemon_mailbox(argument, worker));
+}
+
+static void on_settle(void *argument, unsigned worker)
+{
+    worker_settle(&((struct daemon *)argument)->workers[worker]);
+}
+
+uint64_t daemon_wall_ms(void *argument)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint64_t on_now_ms(void *argument)
+{
+    return clock_now_ms();
+}
+
+static void daemon_take_letters(struct daemon *daemon)
+{
+    struct letter letter;
+    while (mailbox_take(daemon_mailbox(daemon, MAIN_MAILBOX), &letter)) {
+        if (letter.kind == LETTER_VISIT)
+            letter.visit->arrive(letter.visit);
+        else if (letter.kind == LETTER_CALL)
+            admin_carry_out(daemon->admin, letter.call);
+        else if (letter.kind == LETTER_NOTICE && daemon->admin)
+            admin_notice(daemon->admin, letter.notice);
+        else if (letter.kind == LETTER_NOTICE)
+            free(letter.notice);
+    }
+}
+
+static void on_mailbox(evutil_socket_t descriptor, short what, void *argument)
+{
+    struct daemon *daemon = argument;
+    mailbox_hear(daemon_mailbox(daemon, MAIN_MAILBOX));
+    daemon_take_letters(daemon);
+}
+
+int daemon_start_mailboxes(struct daemon *daemon)
+{
+    daemon->mailboxes = calloc(daemon->worker_count + 1, sizeof(*daemon->mailboxes));
+    if (!daemon->mailboxes)
+        return -ENOMEM;
+    for (unsigned i = 0; i <= daemon->worker_count; i++)
+        daemon->mailboxes[i].event_fd = -1;
+    for (unsigned i = 0; i <= daemon->worker_count; i++) {
+        int r = mailbox_init(&daemon->mailboxes[i], daemon->config->limits.mailbox);
+        if (r < 0)
+            return r;
+    }
+    struct mailbox *own = daemon_mailbox(daemon, MAIN_MAILBOX);
+    daemon->mailbox_event = event_new(daemon->base, own->event_fd, EV_READ | EV_PERSIST, on_mailbox, daemon);
+    return daemon->mailbox_event && event_add(daemon->mailbox_event, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+void daemon_stop_mailboxes(struct daemon *daemon)
+{
+    if (!daemon->mailboxes)
+        return;
+    daemon_take_letters(daemon);
+    if (daemon->mailbox_event)
+        event_free(daemon->mailbox_event);
+    for (unsigned i = 0; i <= daemon->worker_count; i++)
+        mailbox_done(&daemon->mailboxes[i]);
+    free(daemon->mailboxes);
+}
+
+int daemon_start_exchange(struct daemon *daemon)
+{
+    struct ports ports = {.post = daemon_post, .has_room = on_has_room, .settle = on_settle, .wall_ms = daemon_wall_ms, .now_ms = on_now_ms,
+                          .argument = daemon};
+    daemon->router = (struct router){.dialects = dialect_fronts, .dialect_count = dialect_count, .api = &api_front,
+                                     .transports = transport_fronts, .transport_count = TRANSPORT_COUNT,
+                                     .files = pages, .file_count = PAGE_COUNT};
+    for (size_t i = 0; i < dialect_count; i++)
+        if (dialect_fronts[i]->is_for_tests)
+            log_warning(LOG_AREA_DAEMON, NULL, "this build has the dialect %s, which is for tests (-Dtest_dialects); never install it",
+                        dialect_fronts[i]->dialect->name);
+    daemon->exchange = exchange_new(daemon->worker_count, &ports);
+    return daemon->exchange ? 0 : -ENOMEM;
+}
+
+void daemon_stop_exchange(struct daemon *daemon)
+{
+    exchange_free(daemon->exchange);
+}
+
+int daemon_start_workers(struct daemon *daemon)
+{
+    daemon->workers = calloc(daemon->worker_count, sizeof(*daemon->workers));
+    if (!daemon->workers)
+        return -ENOMEM;
+    for (unsigned i = 0; i < daemon->worker_count; i++) {
+        struct worker *worker = &daemon->workers[i];
+        daemon->ready_count++;
+        int r = worker_init(worker, i, daemon->exchange, daemon->config, &daemon->router, daemon->mailboxes,
+                            daemon->worker_count);
+        if (r == 0)
+            r = listener_add_all(worker, &daemon->sockets, certificates_store(daemon->certificates));
+        if (r < 0)
+            return r;
+    }
+    /* Signals are the main thread's alone. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = 0;
+    for (unsigned i = 0; i < daemon->worker_count && r == 0; i++)
+        r = worker_start(&daemon->workers[i]);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
+void daemon_stop_workers(struct daemon *daemon)
+{
+    struct letter stop = {.kind = LETTER_STOP};
+    for (unsigned i = 0; i < daemon->ready_count; i++)
+        if (daemon->workers[i].is_running && daemon_post(daemon, i, &stop) < 0)
+            _exit(EX_OSERR);
+    for (unsigned i = 0; i < daemon->ready_count; i++)
+        worker_join(&daemon->workers[i]);
+    for (unsigned i = 0; i < daemon->ready_count; i++)
+        worker_done(&daemon->workers[i]);
+    daemon->ready_count = 0;
+    /* Visits that came home last are answered, or at least freed, while those who sent them still live. */
+    daemon_take_letters(daemon);
+    free(daemon->workers);
+}
