@@ -1,6 +1,6 @@
 /*
- * The native dialect (rtc-protocol(7)), in three files: what its envelopes look like (native.c), what clients ask for
- * in them (native_events.c), and its HTTP addresses (native_http.c).
+ * The native dialect (rtc-protocol(7)): what its envelopes look like (native.c), what clients ask for in them (native_events.c, of
+ * groups in native_groups.c) and how that is answered (native_call.c), and its HTTP addresses (native_http.c).
  */
 #pragma once
 

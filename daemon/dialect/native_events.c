@@ -1,9 +1,9 @@
 /*
  * What clients ask for in the native dialect: an event for the server or for others, and the protocol's own events, each
- * a row of a table.
+ * a row of a table. Those that are about groups are carried out in native_groups.c.
  */
 #include "daemon/dialect/native.h"
-#include "daemon/dialect/native_history.h"
+#include "daemon/dialect/native_call.h"
 
 #include "daemon/config/config.h"
 #include "daemon/core/exchange.h"
@@ -12,68 +12,13 @@
 #include "daemon/core/message.h"
 #include "daemon/core/notice.h"
 #include "daemon/core/policy.h"
-#include "daemon/core/presence.h"
 #include "daemon/net/credentials.h"
 #include "lib/json.h"
 #include "lib/transcode.h"
 
-#include <stdio.h>
-
-enum { HISTORY_LIMIT = 1000 };          /* envelopes in a reply to rtc.history */
-
-/* An envelope being answered. */
-struct call {
-    struct connection *connection;
-    const struct envelope *envelope;
-    struct bytes json;                  /* its data, in JSON */
-};
-
-/* Queues a numbered envelope of the protocol's own for this connection. */
-static void native_push(struct connection *connection, const char *event_name, uint64_t id, bool is_error, struct bytes json)
-{
-    struct envelope envelope = {.event_name = bytes_text(event_name), .id = id, .is_error = is_error,
-                                .data = json, .data_codec = CODEC_JSON};
-    SCOPED(message) message = message_new(&envelope);
-    if (message)
-        connection_push(connection, STEAL(message));
-    else
-        connection_doom(connection, FAULT_INTERNAL);
-}
-
-/* The same with data that was written into a buf, which is freed. */
-static void native_push_made(struct connection *connection, const char *event_name, uint64_t id, bool is_error, struct buf *data)
-{
-    if (buf_status(data) < 0)
-        connection_doom(connection, FAULT_INTERNAL);
-    else
-        native_push(connection, event_name, id, is_error, buf_bytes(data));
-    buf_done(data);
-}
-
-static void native_reply(const struct call *call, struct buf *data)
-{
-    if (call->envelope->id)
-        native_push_made(call->connection, "rtc.reply", call->envelope->id, false, data);
-    buf_done(data);
-}
-
-static void native_refuse(struct connection *connection, uint64_t id, const struct fault *fault)
-{
-    struct buf data = {0};
-    struct json_writer json = json_writer(&data);
-    json_begin_object(&json);
-    json_key(&json, "code");
-    json_add_text(&json, fault_rows[fault->id].code);
-    json_key(&json, "message");
-    json_add_text(&json, fault_message(fault));
-    json_end_object(&json);
-    metrics_add(&connection->hub->metrics, METRIC_ENVELOPES_REFUSED, 1);
-    native_push_made(connection, id ? "rtc.reply" : "rtc.error", id, id != 0, &data);
-}
-
 /* Every handler returns what receive returns; a fault that it set is answered by native_receive. */
 
-static int native_take_ping(const struct call *call, struct fault *fault)
+static int native_take_ping(const struct native_call *call, struct fault *fault)
 {
     struct buf text = {0};
     native_add_event(call->connection, "rtc.pong", call->json, &text);
@@ -85,12 +30,12 @@ static int native_take_ping(const struct call *call, struct fault *fault)
     return 0;
 }
 
-static int native_take_pong(const struct call *call, struct fault *fault)
+static int native_take_pong(const struct native_call *call, struct fault *fault)
 {
     return 0;
 }
 
-static int native_take_ack(const struct call *call, struct fault *fault)
+static int native_take_ack(const struct native_call *call, struct fault *fault)
 {
     uint64_t number;
     if (json_uint(json_member(call->json, "received"), &number) < 0)
@@ -103,71 +48,14 @@ static int native_take_ack(const struct call *call, struct fault *fault)
     return 0;
 }
 
-static int native_take_close(const struct call *call, struct fault *fault)
+static int native_take_close(const struct native_call *call, struct fault *fault)
 {
     struct fault why = {.id = FAULT_CLIENT_CLOSED};
     connection_close(call->connection, &why, false);
     return -ECONNRESET;
 }
 
-/* The group that is named. */
-static int native_read_group(const struct call *call, struct buf *scratch, struct bytes *ret, struct fault *fault)
-{
-    struct bytes value = json_member(call->json, "group");
-    if (value.length && json_string(value, scratch, ret) == 0)
-        return 0;
-    fault_set(fault, FAULT_BAD_ENVELOPE, "the data needs \"group\" with the group's name");
-    return -EBADMSG;
-}
-
-/* Who joins is given no more of what it missed than half of what may wait for it. */
-static void native_join(const struct call *call, struct bytes group, struct catch_up *missed, struct fault *fault)
-{
-    struct connection *connection = call->connection;
-    const struct config *config = connection->hub->config;
-    missed->count_max = config->queue.envelopes / 2;
-    missed->bytes_max = config->queue.bytes / 2;
-    if (policy_join(connection, group, missed, fault) != FAULT_NONE)
-        return;
-    struct buf data = {0};
-    struct json_writer json = json_writer(&data);
-    json_begin_object(&json);
-    json_key(&json, "group");
-    json_add_string(&json, group);
-    native_add_position(missed, &json);
-    json_end_object(&json);
-    native_reply(call, &data);
-    native_push_missed(connection, missed);
-}
-
-static int native_take_join(const struct call *call, struct fault *fault)
-{
-    struct buf scratch[2] = {0};
-    struct bytes group;
-    struct catch_up missed = {0};
-    if (native_read_group(call, &scratch[0], &group, fault) == 0 && native_read_catch_up(call->json, &scratch[1], &missed, fault) == 0)
-        native_join(call, group, &missed, fault);
-    catch_up_done(&missed);
-    buf_done(&scratch[0]);
-    buf_done(&scratch[1]);
-    return 0;
-}
-
-static int native_take_leave(const struct call *call, struct fault *fault)
-{
-    struct buf scratch = {0};
-    struct bytes group;
-    if (native_read_group(call, &scratch, &group, fault) == 0) {
-        if (connection_leave(call->connection, group) < 0)
-            fault_set(fault, FAULT_NOT_FOUND, "the connection is not in this group");
-        else
-            native_reply(call, &(struct buf){0});
-    }
-    buf_done(&scratch);
-    return 0;
-}
-
-static int native_take_refresh(const struct call *call, struct fault *fault)
+static int native_take_refresh(const struct native_call *call, struct fault *fault)
 {
     struct connection *connection = call->connection;
     struct bytes value = json_member(call->json, "accessToken"), token;
@@ -186,93 +74,10 @@ static int native_take_refresh(const struct call *call, struct fault *fault)
     return 0;
 }
 
-static void native_tell_presence(struct connection *connection, const struct presence *presence)
-{
-    struct buf data = {0};
-    struct json_writer json = json_writer(&data);
-    json_begin_object(&json);
-    json_key(&json, "group");
-    json_add_string(&json, buf_bytes(&presence->group));
-    json_key(&json, "count");
-    json_add_uint(&json, presence->count);
-    if (presence->count <= presence->named_max) {
-        json_key(&json, "members");
-        json_begin_array(&json);
-        buf_add_bytes(&data, buf_bytes(&presence->members));
-        json_end_array(&json);
-    }
-    json_end_object(&json);
-    if (buf_status(&presence->members) < 0)
-        buf_fail(&data);
-    native_push_made(connection, "rtc.reply", presence->id, false, &data);
-}
-
-static int native_take_presence(const struct call *call, struct fault *fault)
-{
-    struct buf scratch = {0};
-    struct bytes group;
-    int r = 0;
-    if (native_read_group(call, &scratch, &group, fault) == 0
-        && policy_may_ask(call->connection, GROUP_PRESENCE, group, fault) == FAULT_NONE && call->envelope->id)
-        r = presence_ask(call->connection, group, call->envelope->id, native_tell_presence);
-    if (r == -EAGAIN)
-        fault_set(fault, FAULT_BACK_PRESSURE, "%s", "");
-    else if (r < 0)
-        fault_set(fault, FAULT_INTERNAL, "out of memory");
-    buf_done(&scratch);
-    return 0;
-}
-
-static void native_tell_history(const struct call *call, struct bytes group, struct catch_up *asked, struct fault *fault)
-{
-    struct connection *connection = call->connection;
-    struct hub *hub = connection->hub;
-    struct buf data = {0};
-    struct json_writer json = json_writer(&data);
-    if (!archive_read(hub->exchange->directory, group, hub->config, hub->now_ms, asked)) {
-        fault_set(fault, FAULT_NOT_FOUND, "this group remembers nothing (history-envelopes, under groups)");
-        return;
-    }
-    json_begin_object(&json);
-    json_key(&json, "group");
-    json_add_string(&json, group);
-    native_add_position(asked, &json);
-    json_key(&json, "envelopes");
-    if (native_add_envelopes(asked, &json) < 0)
-        fault_set(fault, FAULT_INTERNAL, "out of memory");
-    json_end_object(&json);
-    if (fault->id == FAULT_NONE)
-        native_reply(call, &data);
-    buf_done(&data);
-}
-
-/* Its reply is one envelope, so it holds no more than the largest that clients may send. */
-static int native_take_history(const struct call *call, struct fault *fault)
-{
-    struct buf scratch[2] = {0};
-    struct bytes group;
-    uint64_t limit = HISTORY_LIMIT;
-    struct catch_up asked = {.bytes_max = call->connection->hub->config->connection.message_bytes};
-    struct bytes given = json_member(call->json, "limit");
-    if (given.length && json_uint(given, &limit) < 0)
-        fault_set(fault, FAULT_BAD_ENVELOPE, "limit is a whole number");
-    asked.count_max = MIN(limit, (uint64_t)HISTORY_LIMIT);
-    if (fault->id == FAULT_NONE && native_read_group(call, &scratch[0], &group, fault) == 0
-        && native_read_catch_up(call->json, &scratch[1], &asked, fault) == 0
-        && policy_may_ask(call->connection, GROUP_HISTORY, group, fault) == FAULT_NONE) {
-        asked.last = asked.last ? asked.last : asked.count_max;
-        native_tell_history(call, group, &asked, fault);
-    }
-    catch_up_done(&asked);
-    buf_done(&scratch[0]);
-    buf_done(&scratch[1]);
-    return 0;
-}
-
 static const struct protocol_event {
     const char *name;
     bool is_numbered;                   /* rtc-protocol(7), "Stateful reconnect" */
-    int (*take)(const struct call *call, struct fault *fault);
+    int (*take)(const struct native_call *call, struct fault *fault);
 } protocol_events[] = {
     {"rtc.ping", false, native_take_ping},
     {"rtc.pong", false, native_take_pong},
@@ -298,7 +103,7 @@ static int native_take_protocol_event(struct connection *connection, const struc
                                       const struct protocol_event *event, struct fault *fault)
 {
     struct buf converted = {0};
-    struct call call = {.connection = connection, .envelope = envelope, .json = envelope->data};
+    struct native_call call = {.connection = connection, .envelope = envelope, .json = envelope->data};
     if (envelope->data_codec == CODEC_MSGPACK && envelope->data.length) {
         if (transcode_to_json(&converted, envelope->data, NULL) < 0)
             buf_clear(&converted);
@@ -355,7 +160,7 @@ static int native_take_event(struct connection *connection, const struct envelop
         if (r < 0)
             return r;
     }
-    struct call call = {.connection = connection, .envelope = envelope};
+    struct native_call call = {.connection = connection, .envelope = envelope};
     if (fault->id == FAULT_NONE)
         native_reply(&call, &(struct buf){0});
     return 0;
