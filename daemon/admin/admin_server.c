@@ -6,7 +6,7 @@
 #include "daemon/admin/parts.h"
 
 #include "daemon/config/config_file.h"
-#include "daemon/config/groups.h"
+#include "daemon/config/rule_list.h"
 #include "lib/log.h"
 
 #include <stdio.h>
@@ -94,22 +94,31 @@ static bool config_is_wanted(const char *path, struct bytes wanted)
                                   && (path[wanted.length] == '\0' || path[wanted.length] == '.'));
 }
 
-/* The rules, each under its number: groups.1.match. */
-static size_t config_add_groups(struct json_writer *json, const struct config *config, struct bytes wanted)
+/* The rules of a list, each under its number: groups.1.match. */
+static size_t config_add_rules(struct json_writer *json, const struct rule_list *list, const struct config *config, struct bytes wanted)
 {
     size_t count = 0;
-    for (size_t i = 0; i < config->group_count; i++) {
-        for (size_t k = 0; k < group_option_table.count; k++) {
-            const struct config_option *option = &group_option_table.rows[k];
+    for (size_t i = 0; i < rule_list_count(list, config); i++) {
+        const void *rule = rule_list_rule(list, config, i);
+        for (size_t k = 0; k < list->table->count; k++) {
+            const struct config_option *option = &list->table->rows[k];
             char path[80];
-            snprintf(path, sizeof(path), "groups.%zu%s", i + 1, strchr(option->path, '.'));
+            snprintf(path, sizeof(path), "%s.%zu%s", list->name, i + 1, strchr(option->path, '.'));
             if (!config_is_wanted(path, wanted))
                 continue;
-            config_add_row(json, path, &config->groups[i], option, config->groups[i].origin);
+            config_add_row(json, path, rule, option, rule_origin(rule));
             count++;
         }
     }
     return count;
+}
+
+static bool config_is_list(struct bytes path)
+{
+    bool is_list = false;
+    for (size_t i = 0; i < RULE_LIST_COUNT && !is_list; i++)
+        is_list = bytes_is(path, rule_lists[i]->name);
+    return is_list;
 }
 
 void admin_show_config(struct admin_call *call)
@@ -130,11 +139,12 @@ void admin_show_config(struct admin_call *call)
         config_add_row(&json, options[i].path, config, &options[i], option_origin(config, &options[i]));
         count++;
     }
-    count += config_add_groups(&json, config, wanted);
+    for (size_t i = 0; i < RULE_LIST_COUNT; i++)
+        count += config_add_rules(&json, rule_lists[i], config, wanted);
     json_end_array(&json);
     json_end_object(&json);
     if (count == 0)
-        admin_refuse(&call->back, FAULT_NOT_FOUND, bytes_is(wanted, "groups") ? "there are no rules for groups" : "there is no such option");
+        admin_refuse(&call->back, FAULT_NOT_FOUND, config_is_list(wanted) ? "the config has none" : "there is no such option");
     else
         admin_reply(&call->back, buf_bytes(&data));
     buf_done(&data);

@@ -2,8 +2,8 @@
  * Config: the life of a snapshot. Made with all defaults; freed row by row.
  */
 #include "daemon/config/config_file.h"
-#include "daemon/config/groups.h"
 #include "daemon/config/option.h"
+#include "daemon/config/rule_list.h"
 
 #include <stdlib.h>
 
@@ -23,7 +23,7 @@ void config_unref(struct config *config)
         option_clear(config, &options[i]);
         free(config->origins[i]);
     }
-    config_clear_groups(config);
+    rule_lists_clear(config);
     free(config);
 }
 
@@ -36,7 +36,7 @@ struct config *config_clone(const struct config *config)
     for (size_t i = 0; i < option_count; i++)
         if (option_copy(clone, config, &options[i]) < 0)
             return NULL;
-    return config_copy_groups(clone, config) == 0 ? STEAL(clone) : NULL;
+    return rule_lists_copy(clone, config) == 0 ? STEAL(clone) : NULL;
 }
 
 enum { SAMPLE_WIDTH = 100 };
@@ -61,7 +61,7 @@ static void sample_add_text(struct buf *out, const char *indent, const char *tex
 /* `dash` begins an item of a list. */
 static void sample_add_option(struct buf *out, const struct config_option *option, const char *margin, const char *dash)
 {
-    const char *dot = strchr(option->path, '.'), *value = option->fallback ? option->fallback : "room.*";
+    const char *dot = strchr(option->path, '.'), *value = option->fallback ? option->fallback : option->example;
     bool is_list = option->kind == OPTION_LIST, is_quoted = option->kind == OPTION_TEXT || (is_list && value[0]);
     size_t column = 0;
     sample_add_text(out, margin, option->summary, &column);
@@ -71,11 +71,11 @@ static void sample_add_option(struct buf *out, const struct config_option *optio
 }
 
 /* An example, since there are none by default. */
-static void sample_add_groups(struct buf *out)
+static void sample_add_rules(struct buf *out, const struct rule_list *list)
 {
-    buf_add_text(out, "\n# Rules for groups. There are none by default.\n#groups:\n");
-    for (size_t i = 0; i < group_option_table.count; i++)
-        sample_add_option(out, &group_option_table.rows[i], "  ", i ? "  " : "- ");
+    buf_add_format(out, "\n# %s There are none by default.\n#%s:\n", list->heading, list->name);
+    for (size_t i = 0; i < list->table->count; i++)
+        sample_add_option(out, &list->table->rows[i], "  ", i ? "  " : "- ");
 }
 
 void config_print_sample(struct buf *out)
@@ -93,5 +93,6 @@ void config_print_sample(struct buf *out)
         section = dot ? option->path : "";
         sample_add_option(out, option, dot ? "  " : "", "");
     }
-    sample_add_groups(out);
+    for (size_t i = 0; i < RULE_LIST_COUNT; i++)
+        sample_add_rules(out, rule_lists[i]);
 }

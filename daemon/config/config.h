@@ -32,6 +32,7 @@ enum config_who { WHO_NOBODY, WHO_TOKEN, WHO_MEMBERS, WHO_ANYONE, WHO_DEFAULT };
 
 /* One item of `groups`: what holds for the groups that match. The rows are in group_options.c. */
 struct group_rule {
+    char *origin;                       /* "file:line" */
     char *match;
     uint8_t match_bytes, plain_bytes;   /* of `match`, and of what of it stands before the first star */
     enum config_who may[GROUP_ACTION_COUNT];
@@ -39,7 +40,6 @@ struct group_rule {
     struct {
         uint64_t envelopes, bytes, age_ms;      /* 0 envelopes: it keeps none */
     } history;
-    char *origin;                       /* "file:line" */
 };
 enum { GROUP_RULES_MAX = 128 };
 

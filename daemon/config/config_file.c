@@ -1,10 +1,11 @@
 /*
  * Config file: see config_file.h. A walk over libyaml's events: nested mappings make dotted paths, scalars and lists of
- * scalars set options, and `groups` is a list of mappings, each with options of its own. Whatever YAML can do beyond that (aliases, tags, several documents) is refused.
+ * scalars set options, and the lists of rules are lists of mappings, each with options of its own. Whatever YAML can do beyond that
+ * (aliases, tags, several documents) is refused.
  */
 #include "daemon/config/config_file.h"
 
-#include "daemon/config/groups.h"
+#include "daemon/config/rule_list.h"
 #include "lib/text.h"
 
 #include <stdio.h>
@@ -20,13 +21,13 @@ struct reading {
     const char *file;
     yaml_parser_t parser;
     struct buf text;
-    struct scope {                      /* whose options are being read: the config's, or those of a rule of `groups` */
+    struct scope {                      /* whose options are being read: the config's, or those of a rule */
         const struct option_table *table;
-        struct group_rule *rule;        /* NULL: the config's */
+        void *rule;                     /* NULL: the config's */
         bool seen[OPTIONS_MAX];         /* by option */
     } *scope;
     bool opened[OPTIONS_MAX];           /* by the first option of a section */
-    bool has_groups, has_failed;
+    bool has_list[RULE_LIST_COUNT], has_failed;
 };
 
 static void reading_problem(struct reading *reading, size_t line, const char *path, const char *reason)
@@ -107,7 +108,8 @@ static void reading_unknown(struct reading *reading, size_t line, const char *pa
     unsigned best = 1 + (unsigned)strlen(path) / 3;
     const struct config_option *near = option_nearest_in(reading->scope->table, path);
     bool has_section = section_nearest(&option_table, path, &best, section);
-    has_section = section_nearest(&group_option_table, path, &best, section) || has_section;
+    for (size_t i = 0; i < RULE_LIST_COUNT; i++)
+        has_section = section_nearest(rule_lists[i]->table, path, &best, section) || has_section;
     if (near || has_section)
         snprintf(reason, sizeof(reason), "there is no such option; did you mean %s?", near ? near->path : section);
     else
@@ -217,38 +219,68 @@ static bool reading_section(struct reading *reading, const struct config_option 
     return reading_mapping(reading, path);
 }
 
+/* What is still missing in a rule, or wrong with it as a whole. */
+static void reading_finish_rule(struct reading *reading, const struct rule_list *list, const struct scope *scope, size_t line)
+{
+    bool is_whole = true;
+    const char *option;
+    for (size_t i = 0; i < list->table->count; i++) {
+        bool is_set = option_is_set(scope->rule, &list->table->rows[i]);
+        if (!is_set && !scope->seen[i])
+            reading_problem(reading, line, list->table->rows[i].path, "each rule needs it");
+        is_whole = is_whole && is_set;
+    }
+    const char *problem = is_whole ? rule_list_finish(list, reading->config, scope->rule, &option) : NULL;
+    if (problem)
+        reading_problem(reading, line, option, problem);
+}
+
 /* One rule; its mapping has begun. */
-static bool reading_group(struct reading *reading, size_t line)
+static bool reading_rule(struct reading *reading, const struct rule_list *list, size_t line)
 {
     char origin[300];
-    struct scope rules = {.table = &group_option_table}, *before = reading->scope;
+    struct scope scope = {.table = list->table}, *before = reading->scope;
     snprintf(origin, sizeof(origin), "%s:%zu", reading->file, line);
-    rules.rule = config_add_group(reading->config, origin);
-    if (!rules.rule) {
-        reading_problem(reading, line, "groups", "out of memory");
+    scope.rule = rule_list_add(list, reading->config, origin);
+    if (!scope.rule) {
+        reading_problem(reading, line, list->name, "out of memory");
         return false;
     }
-    reading->scope = &rules;
-    bool goes_on = reading_mapping(reading, "groups");
-    for (size_t i = 0; i < group_option_table.count && goes_on; i++)
-        if (!group_option_table.rows[i].fallback && !rules.seen[i])
-            reading_problem(reading, line, group_option_table.rows[i].path, "each rule needs it");
-    if (rules.rule->match)
-        config_finish_group(rules.rule);
+    reading->scope = &scope;
+    bool goes_on = reading_mapping(reading, list->name);
+    if (goes_on)
+        reading_finish_rule(reading, list, &scope, line);
     reading->scope = before;
     return goes_on;
 }
 
-/* The list of rules; its first event is at hand. */
-static bool reading_groups(struct reading *reading, const yaml_event_t *first)
+/* What stands in the place of a rule is none, or one too many. */
+static bool reading_is_rule(struct reading *reading, const struct rule_list *list, const yaml_event_t *event, size_t line)
 {
+    char reason[160];
+    const struct config_option *first = &list->table->rows[0];
+    bool is_rule = event->type == YAML_MAPPING_START_EVENT && !event_is_fancy(event);
+    if (is_rule && rule_list_count(list, reading->config) < list->max)
+        return true;
+    if (is_rule)
+        snprintf(reason, sizeof(reason), "there are more than %zu rules", list->max);
+    else
+        snprintf(reason, sizeof(reason), "each rule is a mapping, as %s: \"%s\"", strchr(first->path, '.') + 1, first->example);
+    reading_problem(reading, line, list->name, reason);
+    return false;
+}
+
+/* A list of rules; its first event is at hand. */
+static bool reading_rules(struct reading *reading, size_t index, const yaml_event_t *first)
+{
+    const struct rule_list *list = rule_lists[index];
     size_t line = first->start_mark.line + 1;
     bool is_list = first->type == YAML_SEQUENCE_START_EVENT && !event_is_fancy(first), goes_on = true;
-    if (reading->has_groups)
-        reading_problem(reading, line, "groups", "it is given twice; put its rules together");
-    reading->has_groups = true;
+    if (reading->has_list[index])
+        reading_problem(reading, line, list->name, "it is given twice; put its rules together");
+    reading->has_list[index] = true;
     if (!is_list) {
-        reading_problem(reading, line, "groups", "a list of rules is expected, each with match and more");
+        reading_problem(reading, line, list->name, list->expected);
         return reading_skip(reading, first->type);
     }
     while (goes_on) {
@@ -256,19 +288,12 @@ static bool reading_groups(struct reading *reading, const yaml_event_t *first)
         if (!reading_next(reading, &event))
             return false;
         yaml_event_type_t type = event.type;
-        bool is_rule = type == YAML_MAPPING_START_EVENT && !event_is_fancy(&event);
         line = event.start_mark.line + 1;
+        bool is_rule = type != YAML_SEQUENCE_END_EVENT && reading_is_rule(reading, list, &event, line);
         yaml_event_delete(&event);
         if (type == YAML_SEQUENCE_END_EVENT)
             break;
-        if (is_rule && reading->config->group_count == GROUP_RULES_MAX) {
-            _Static_assert(GROUP_RULES_MAX == 128, "as the sentence says");
-            reading_problem(reading, line, "groups", "there are more than 128 rules");
-            is_rule = false;
-        } else if (!is_rule) {
-            reading_problem(reading, line, "groups", "each rule is a mapping, as match: \"room.*\"");
-        }
-        goes_on = is_rule ? reading_group(reading, line) : reading_skip(reading, type);
+        goes_on = is_rule ? reading_rule(reading, list, line) : reading_skip(reading, type);
     }
     return goes_on;
 }
@@ -279,11 +304,12 @@ static bool reading_other(struct reading *reading, const char *path, size_t line
     bool is_config = !reading->scope->rule;
     bool is_empty = event->type == YAML_SCALAR_EVENT && event->data.scalar.length == 0 && event->data.scalar.plain_implicit;
     const struct config_option *first = is_config ? section_find(&option_table, path) : NULL;
-    if (is_config && strcmp(path, "groups") == 0 && !is_empty)
-        return reading_groups(reading, event);
+    size_t list = is_config ? rule_list_find(path) : RULE_LIST_COUNT;
+    if (list < RULE_LIST_COUNT && !is_empty)
+        return reading_rules(reading, list, event);
     if (first && event->type == YAML_MAPPING_START_EVENT && !event_is_fancy(event))
         return reading_section(reading, first, path, line);
-    if (!first && !(is_config && strcmp(path, "groups") == 0))
+    if (!first && list == RULE_LIST_COUNT)
         reading_unknown(reading, line, path);
     else if (!is_empty)
         reading_problem(reading, line, path, "options are expected below it");
@@ -415,10 +441,12 @@ static int config_override(struct config *config, const char *text, struct buf *
     int r = -EINVAL;
     snprintf(path, sizeof(path), "%.*s", (int)(equals ? equals - text : (ptrdiff_t)strlen(text)), text);
     const struct config_option *option = option_find(path), *near = option_nearest(path);
+    char section[PATH_MAX_BYTES];
+    snprintf(section, sizeof(section), "%.*s", (int)strcspn(path, "."), path);
     if (!equals)
         buf_add_format(problems, "--set %s: option=value is expected\n", path);
-    else if (strcmp(path, "groups") == 0 || strncmp(path, "groups.", 7) == 0)
-        buf_add_format(problems, "--set %s: rules for groups are taken from the file alone\n", path);
+    else if (rule_list_find(section) < RULE_LIST_COUNT)
+        buf_add_format(problems, "--set %s: the rules of %s are taken from the file alone\n", path, section);
     else if (!option)
         buf_add_format(problems, "--set %s: there is no such option%s%s%s\n", path, near ? "; did you mean " : "",
                        near ? near->path : "", near ? "?" : "");

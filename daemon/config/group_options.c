@@ -15,7 +15,7 @@ static const char *check_pattern(const char *text)
 }
 
 static const struct config_option group_options[] = {
-    { .path = "groups.match", TEXT(match), .check = check_pattern, .reload = RELOAD_NOW,
+    { .path = "groups.match", TEXT(match), .example = "room.*", .check = check_pattern, .reload = RELOAD_NOW,
       .summary = "The groups that this rule is for.",
       .details = "A pattern: * is any run of bytes within a segment of the name, none as well, and ** any run at all; the segments have ., : "
                  "or / between them. room.* matches room.7, but not room.7.staff, which room.** does. The first rule that matches a group "

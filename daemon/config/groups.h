@@ -4,18 +4,11 @@
  */
 #pragma once
 
-#include "daemon/config/option.h"
+#include "daemon/config/rule_list.h"
 
 /* Its rows; those of a required option (no fallback) first. */
 extern const struct option_table group_option_table;
-
-/* One more rule at the end, at its defaults. Valid until the next is added. NULL: out of memory. */
-struct group_rule *config_add_group(struct config *config, const char *origin);
-/* To be called once all of it is set. */
-void config_finish_group(struct group_rule *rule);
-void config_clear_groups(struct config *config);
-MUST_CHECK int config_copy_groups(struct config *to, const struct config *from);       /* -ENOMEM */
-bool config_has_same_groups(const struct config *a, const struct config *b);
+extern const struct rule_list group_list;
 
 /* The first rule that matches, or NULL. Looks through all of them: keep the answer where it is asked for often, with the
  * config's generation. */

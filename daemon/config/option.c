@@ -3,7 +3,7 @@
  */
 #include "daemon/config/option.h"
 
-#include "daemon/config/groups.h"
+#include "daemon/config/rule_list.h"
 #include "lib/text.h"
 
 #include <stdio.h>
@@ -280,6 +280,12 @@ int option_add(struct config *config, const struct config_option *option, const 
     return r < 0 ? r : option_note(config, option, origin);
 }
 
+bool option_is_set(const void *base, const struct config_option *option)
+{
+    const void *member = (const char *)base + option->offset;
+    return option->fallback || (option->kind == OPTION_LIST ? ((const struct text_list *)member)->count > 0 : *(char *const *)member != NULL);
+}
+
 void option_print(const void *base, const struct config_option *option, struct buf *out)
 {
     const void *member = option_member(base, option);
@@ -358,9 +364,11 @@ void options_report_changes(const struct config *old, const struct config *new, 
         buf_add_format(report, "%s changed%s\n", options[i].path,
                        options[i].reload == RELOAD_RESTART ? "; restart rtcd to take it up" : "");
     }
-    if (!config_has_same_groups(old, new)) {
+    for (size_t i = 0; i < RULE_LIST_COUNT; i++) {
+        if (rule_list_is_same(rule_lists[i], old, new))
+            continue;
         changed++;
-        buf_add_text(report, "groups changed\n");
+        buf_add_format(report, "%s changed\n", rule_lists[i]->name);
     }
     if (!changed)
         buf_add_text(report, "nothing changed\n");

@@ -1,5 +1,5 @@
 /*
- * Option: the engine over the rows of options.c, and over those of a rule of groups (groups.h). Sets, prints, checks, copies and
+ * Option: the engine over the rows of options.c, and over those of the rules of lists (rule_list.h). Sets, prints, checks, copies and
  * compares row by row, so no list of options exists but the tables. What has a `base` is for the structs of either table.
  */
 #pragma once
@@ -19,7 +19,8 @@ struct config_option {
     const char *path;       /* "resume.window" */
     enum option_kind kind;
     size_t offset;          /* of the member in its struct */
-    const char *fallback;   /* the default, as one would write it; NULL: it must be given (in a rule of groups only) */
+    const char *fallback;   /* the default, as one would write it; NULL: it must be given (in a rule of a list only) */
+    const char *example;    /* what the sample shows where there is no default */
     uint64_t min, max;      /* NUMBER, SIZE, SPAN; max 0: no limit */
     const char *choices;    /* CHOICE: the words, separated by blanks, in the order of the enum */
     const char *special;    /* NUMBER: a word that means 0, or NULL */
@@ -58,6 +59,9 @@ MUST_CHECK int option_fill(void *base, const struct config_option *option, const
 void option_clear(void *base, const struct config_option *option);
 MUST_CHECK int option_add(struct config *config, const struct config_option *option, const char *item,
                           const char *origin, struct buf *reason);
+
+/* false: it must be given, and was not. */
+bool option_is_set(const void *base, const struct config_option *option);
 
 /* As one would write it; text_parse and option_set take it back. */
 void option_print(const void *base, const struct config_option *option, struct buf *out);
