@@ -145,7 +145,7 @@ static int daemon_start_admin(struct daemon *daemon)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     struct admin_host host = {
-        .exchange = daemon->exchange, .base = daemon->base, .worker_count = daemon->worker_count,
+        .exchange = daemon->exchange, .base = daemon->base, .metrics = &daemon->metrics, .notices = &daemon->notices, .worker_count = daemon->worker_count,
         .started_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000,
         .config = on_config, .reload = daemon_reload, .hub = on_hub, .argument = daemon,
     };
@@ -180,6 +180,7 @@ static const struct part {
     {"certificates", daemon_start_certificates, daemon_stop_certificates, EX_CONFIG},
     {"mailboxes", daemon_start_mailboxes, daemon_stop_mailboxes, EX_OSERR},
     {"exchange", daemon_start_exchange, daemon_stop_exchange, EX_OSERR},
+    {"notices", daemon_start_notices, NULL, EX_OSERR},
     {"keys", daemon_start_keys, daemon_stop_keys, EX_CONFIG},
     {"admin socket", daemon_start_admin, daemon_stop_admin, EX_UNAVAILABLE},
     {"watchdog", daemon_start_watchdog, daemon_stop_watchdog, EX_OSERR},
@@ -221,7 +222,8 @@ int daemon_run(const struct daemon_arguments *arguments)
         event_base_dispatch(daemon->base);
     }
     while (started > 0)
-        parts[--started].stop(daemon);
+        if (parts[--started].stop)
+            parts[started].stop(daemon);
     free(daemon);
     if (status == EX_OK)
         log_info(LOG_AREA_DAEMON, NULL, "stopped");

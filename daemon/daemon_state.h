@@ -7,6 +7,7 @@
 #include "daemon/admin/admin.h"
 #include "daemon/certificates.h"
 #include "daemon/daemon.h"
+#include "daemon/hook/notices.h"
 #include "daemon/net/listener.h"
 #include "daemon/net/router.h"
 #include "daemon/net/worker.h"
@@ -24,6 +25,8 @@ struct daemon {
     struct exchange *exchange;
     struct worker *workers;
     unsigned worker_count, ready_count;
+    struct metrics metrics;             /* the main thread's own */
+    struct notices notices;
     struct jwks *jwks;
     struct admin *admin;
     struct watchdog *watchdog;
@@ -37,6 +40,7 @@ int daemon_start_mailboxes(struct daemon *daemon);
 void daemon_stop_mailboxes(struct daemon *daemon);
 int daemon_start_exchange(struct daemon *daemon);
 void daemon_stop_exchange(struct daemon *daemon);
+int daemon_start_notices(struct daemon *daemon);
 int daemon_start_workers(struct daemon *daemon);
 void daemon_stop_workers(struct daemon *daemon);
 

@@ -58,11 +58,11 @@ static void daemon_take_letters(struct daemon *daemon)
             letter.visit->arrive(letter.visit);
         else if (letter.kind == LETTER_CALL)
             admin_carry_out(daemon->admin, letter.call);
-        else if (letter.kind == LETTER_NOTICE && daemon->admin)
-            admin_notice(daemon->admin, letter.notice);
         else if (letter.kind == LETTER_NOTICE)
-            free(letter.notice);
+            notices_take(&daemon->notices, letter.notice);
     }
+    if (daemon->exchange)
+        notices_settle(&daemon->notices);
 }
 
 static void on_mailbox(evutil_socket_t descriptor, short what, void *argument)
@@ -118,11 +118,19 @@ int daemon_start_exchange(struct daemon *daemon)
 
 void daemon_stop_exchange(struct daemon *daemon)
 {
-    exchange_free(daemon->exchange);
+    exchange_free(STEAL(daemon->exchange));
+}
+
+/* Sinks are there before the workers, and gone behind them. */
+int daemon_start_notices(struct daemon *daemon)
+{
+    notices_init(&daemon->notices, daemon->exchange, &daemon->metrics);
+    return 0;
 }
 
 int daemon_start_workers(struct daemon *daemon)
 {
+    notices_begin(&daemon->notices);
     daemon->workers = calloc(daemon->worker_count, sizeof(*daemon->workers));
     if (!daemon->workers)
         return -ENOMEM;

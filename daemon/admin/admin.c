@@ -4,6 +4,7 @@
 #include "daemon/admin/admin.h"
 
 #include "daemon/admin/admin_client.h"
+#include "daemon/admin/admin_listen.h"
 #include "daemon/config/config.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -80,7 +81,7 @@ static void admin_pause(struct admin *admin, int reason)
 {
     static const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
     log_warning(LOG_AREA_ADMIN, NULL, "cannot accept: %s; trying again in %d ms", strerror(reason), ACCEPT_PAUSE_MS);
-    metrics_add(&admin->metrics, METRIC_ACCEPT_PAUSED, 1);
+    metrics_add(admin->host.metrics, METRIC_ACCEPT_PAUSED, 1);
     event_del(admin->accept_event);
     event_add(admin->pause_event, &pause);
 }
@@ -163,6 +164,7 @@ int admin_new(const struct admin_host *host, int descriptor, const char *path, s
     admin->descriptor = descriptor;
     list_init(&admin->clients);
     list_init(&admin->unreturned);
+    admin_listen_begin(admin);
     for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++)
         admin_grammar_read(admin_commands[i].synopsis, &admin->grammars[i]);
     int r = 0;
@@ -196,6 +198,7 @@ void admin_free(struct admin *admin)
         return;
     LIST_EACH(node, &admin->clients)
         admin_client_free(CONTAINER_OF(node, struct admin_client, node));
+    admin_listen_end(admin);
     admin_api_done(admin);
     if (admin->accept_event)
         event_free(admin->accept_event);

@@ -12,11 +12,14 @@
 
 struct api_call;
 struct config;
+struct notices;
 
 /* What the daemon lets its admin socket see and do. */
 struct admin_host {
     struct exchange *exchange;
     struct event_base *base;
+    struct metrics *metrics;                                /* the main thread's own */
+    struct notices *notices;
     unsigned worker_count;
     uint64_t started_ms;                                    /* CLOCK_REALTIME, Unix milliseconds */
     struct config *(*config)(void *argument);               /* the snapshot in force; borrowed */
@@ -40,6 +43,3 @@ const char *admin_path(const struct admin *admin);          /* "systemd" when in
 
 /* A LETTER_CALL came to the main mailbox: it goes back to its worker with the answer. */
 void admin_carry_out(struct admin *admin, struct api_call *call);
-
-/* A LETTER_NOTICE came to the main mailbox: hands it to those who listen. The notice is the admin's afterwards. */
-void admin_notice(struct admin *admin, struct notice *notice);

@@ -231,7 +231,7 @@ const struct admin_peer *admin_peer_of(const struct admin_call *call)
 
 struct metrics *admin_metrics(const struct admin_call *call)
 {
-    return &call->back.admin->metrics;
+    return call->host->metrics;
 }
 
 int admin_send_visit(const struct admin_host *host, unsigned worker, struct visit *visit)

@@ -25,9 +25,9 @@ struct admin_client *admin_find_client(struct admin *admin, uint64_t id)
 
 void admin_client_free(struct admin_client *client)
 {
-    if (client->is_listening)
-        atomic_fetch_sub(&client->admin->host.exchange->listener_count, 1);
     list_remove(&client->node);
+    if (client->is_listening)
+        notices_refresh(client->admin->host.notices);
     if (client->call) {
         admin_api_drop(client->call);
         free(client);
@@ -94,7 +94,7 @@ static void client_stall(struct admin_client *client)
 {
     static const struct timeval pause = {0, RETRY_MS * 1000};
     if (!client->is_stalled)
-        metrics_add(&client->admin->metrics, METRIC_MAILBOX_FULL, 1);
+        metrics_add(client->admin->host.metrics, METRIC_MAILBOX_FULL, 1);
     client->is_stalled = true;
     event_add(client->retry_event, &pause);
 }

@@ -6,6 +6,7 @@
 
 #include "daemon/admin/admin.h"
 #include "daemon/admin/admin_peer.h"
+#include "daemon/hook/notices.h"
 #include "lib/list.h"
 
 struct admin_client {
@@ -22,7 +23,8 @@ struct admin_client {
     struct api_call *call;              /* it is no socket but one call over HTTP, which has no events and ends with its answer; or NULL */
     bool is_listening;
     char *pattern;                      /* of event names it wants; NULL: all */
-    uint64_t lost;                      /* notices it was too slow for, not yet told */
+    uint64_t since;                     /* life-cycle events up to this number are no news to it */
+    uint64_t lost;                      /* notices that did not reach it, not yet told */
 };
 
 struct admin {
@@ -35,7 +37,7 @@ struct admin {
     struct list unreturned;             /* calls over HTTP that are done, and for whose letter there was no memory yet */
     uint64_t next_id;
     size_t client_count;
-    struct metrics metrics;             /* the main thread's own */
+    struct notice_sink listeners;       /* what those who listen want */
     struct admin_grammar grammars[ADMIN_COMMAND_COUNT];
     struct buf scratch, decoded, line;  /* of the request being answered: its envelope, its arguments, the answer */
 };

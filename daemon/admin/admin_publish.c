@@ -1,5 +1,5 @@
 /*
- * publish and listen: into the exchange from the main thread, and out of it.
+ * publish: into the exchange from the main thread.
  */
 #include "daemon/admin/admin_call.h"
 #include "daemon/admin/admin_client.h"
@@ -73,7 +73,7 @@ static void publish_send(struct admin_call *call, const struct envelope *envelop
     unsigned recipients = 0;
     int r = message ? exchange_publish(call->host->exchange, call->host->config(call->host->argument), message, to, 0, &recipients) : -ENOMEM;
     if (r == 0) {
-        metrics_add(&admin->metrics, METRIC_MESSAGES_PUBLISHED, 1);
+        metrics_add(admin->host.metrics, METRIC_MESSAGES_PUBLISHED, 1);
         publish_reply(call, recipients);
     } else if (r == -EAGAIN) {
         call->must_wait = true;
@@ -100,55 +100,4 @@ void admin_publish(struct admin_call *call)
     if (to.kind == TARGET_GROUP)
         envelope.group = to.name;
     publish_send(call, &envelope, &to);
-}
-
-void admin_listen(struct admin_call *call)
-{
-    struct bytes pattern = {0};
-    struct admin_client *client = admin_find_client(call->back.admin, call->back.client);
-    if (!client || admin_text(call, "event", &pattern) < 0)
-        return;
-    if (client->call) {
-        admin_refuse(&call->back, FAULT_UNSUPPORTED, "listen has no end, and a call over HTTP has one answer; use the admin socket");
-        return;
-    }
-    if (client->is_listening) {
-        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "this admin connection listens already");
-        return;
-    }
-    if (pattern.length)
-        client->pattern = strndup((const char *)pattern.data, pattern.length);
-    client->is_listening = true;
-    atomic_fetch_add(&call->host->exchange->listener_count, 1);
-    admin_reply(&call->back, (struct bytes){0});
-}
-
-static void listener_tell(struct admin_client *client, const struct notice *notice, size_t queue_bytes)
-{
-    struct bytes name = bytes_of(notice->bytes, notice->name_length);
-    if (client->pattern && !text_matches(bytes_text(client->pattern), name))
-        return;
-    if (client->out.length + notice->length > queue_bytes) {
-        client->lost++;
-        metrics_add(&client->admin->metrics, METRIC_LISTEN_DROPPED, 1);
-        return;
-    }
-    if (client->lost) {
-        char gap[80];
-        snprintf(gap, sizeof(gap), "{\"eventName\":\"rtc.gap\",\"data\":{\"lost\":%llu}}", (unsigned long long)client->lost);
-        admin_client_send(client, bytes_text(gap));
-        client->lost = 0;
-    }
-    admin_client_send(client, bytes_of(notice->bytes + notice->name_length, notice->length));
-}
-
-void admin_notice(struct admin *admin, struct notice *notice)
-{
-    const struct config *config = admin->host.config(admin->host.argument);
-    LIST_EACH(node, &admin->clients) {
-        struct admin_client *client = CONTAINER_OF(node, struct admin_client, node);
-        if (client->is_listening)
-            listener_tell(client, notice, config->admin.queue_bytes);
-    }
-    free(notice);
 }

@@ -16,7 +16,7 @@
 
 static uint64_t metric_sum(const struct admin_call *call, enum metric metric)
 {
-    uint64_t sum = metrics_get(&call->back.admin->metrics, metric);
+    uint64_t sum = metrics_get(call->host->metrics, metric);
     for (unsigned worker = 0; worker < call->host->worker_count; worker++)
         sum += metrics_get(&call->host->hub(call->host->argument, worker)->metrics, metric);
     return sum;

@@ -20,7 +20,8 @@ struct exchange *exchange_new(unsigned worker_count, const struct ports *ports)
     exchange->directory = directory_new(worker_count);
     exchange->limits = limits_new();
     exchange->revocations = revocations_new();
-    if (!exchange->directory || !exchange->limits || !exchange->revocations) {
+    int r = lifecycle_init(&exchange->lifecycle, &exchange->ports);
+    if (r < 0 || !exchange->directory || !exchange->limits || !exchange->revocations) {
         exchange_free(exchange);
         return NULL;
     }
@@ -34,6 +35,7 @@ void exchange_free(struct exchange *exchange)
     directory_free(exchange->directory);
     limits_free(exchange->limits);
     revocations_free(exchange->revocations);
+    lifecycle_done(&exchange->lifecycle);
     free(exchange);
 }
 
@@ -154,27 +156,4 @@ int exchange_publish(struct exchange *exchange, const struct config *config, str
     default:
         return -EINVAL;
     }
-}
-
-bool exchange_has_listeners(struct exchange *exchange)
-{
-    return atomic_load_explicit(&exchange->listener_count, memory_order_relaxed) > 0;
-}
-
-int exchange_notice(struct exchange *exchange, struct bytes name, struct bytes json)
-{
-    if (!exchange->ports.has_room(exchange->ports.argument, MAIN_MAILBOX))
-        return -EAGAIN;
-    struct notice *notice = malloc(sizeof(*notice) + name.length + json.length);
-    if (!notice)
-        return -ENOMEM;
-    notice->name_length = name.length;
-    notice->length = json.length;
-    memcpy(notice->bytes, name.data, name.length);
-    memcpy(notice->bytes + name.length, json.data, json.length);
-    struct letter letter = {.kind = LETTER_NOTICE, .notice = notice};
-    int r = exchange->ports.post(exchange->ports.argument, MAIN_MAILBOX, &letter);
-    if (r < 0)
-        free(notice);
-    return r;
 }

@@ -6,6 +6,7 @@
 
 #include "daemon/core/directory.h"
 #include "daemon/core/letter.h"
+#include "daemon/core/lifecycle.h"
 #include "daemon/core/limits.h"
 #include "daemon/core/ports.h"
 #include "daemon/core/revocations.h"
@@ -17,10 +18,10 @@ struct exchange {
     struct directory *directory;
     struct limits *limits;
     struct revocations *revocations;
-    atomic_uint listener_count;         /* admin connections that want notices: asked before one is made */
+    struct lifecycle lifecycle;
 };
 
-struct exchange *exchange_new(unsigned worker_count, const struct ports *ports);    /* NULL: out of memory */
+struct exchange *exchange_new(unsigned worker_count, const struct ports *ports);    /* NULL: out of memory, or of random bytes */
 void exchange_free(struct exchange *exchange);
 
 /*
@@ -30,7 +31,3 @@ void exchange_free(struct exchange *exchange);
  */
 MUST_CHECK int exchange_publish(struct exchange *exchange, const struct config *config, struct message *message, const struct target *to,
                                 uint64_t except, unsigned *ret_recipients);
-
-/* Posts a notice to the main thread if anybody listens; takes nothing over. Dropped when the main mailbox is full: false. */
-bool exchange_has_listeners(struct exchange *exchange);
-MUST_CHECK int exchange_notice(struct exchange *exchange, struct bytes name, struct bytes json);

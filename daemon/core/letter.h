@@ -22,7 +22,7 @@ enum letter_kind {
     LETTER_VISIT,               /* run `visit` here */
     LETTER_ADOPT,               /* `link` is yours now */
     LETTER_CONFIG,              /* use `config` from now on */
-    LETTER_NOTICE,              /* to the main thread: `notice` for those who listen */
+    LETTER_NOTICE,              /* to the main thread: `notice` for those who want its kind */
     LETTER_CALL,                /* to the main thread: carry `call` out */
     LETTER_ANSWER,              /* `call` is yours again, with its answer */
     LETTER_STOP,                /* close everything and end */
@@ -53,10 +53,4 @@ struct visit {
     bool (*run)(struct visit *visit, struct hub *hub);
     void (*arrive)(struct visit *visit);
     bool is_over;               /* on its way home; who sends it out clears this */
-};
-
-/* Something that listeners on the admin socket may want to know: one envelope in JSON, with its name for the pattern. */
-struct notice {
-    size_t name_length, length;
-    char bytes[];               /* the event name, then the JSON text */
 };

@@ -1,5 +1,6 @@
 /*
- * Notice: see notice.h. An envelope in JSON with a header `from`, whatever the connection's own protocol is.
+ * Notice: see notice.h. An envelope in JSON, with a header `from` where it speaks of a connection, whatever that one's protocol is. The
+ * data stands last, and its numbers last in it: they are known only when all else is written.
  */
 #include "daemon/core/notice.h"
 
@@ -7,6 +8,67 @@
 #include "daemon/core/hub.h"
 #include "lib/json.h"
 #include "lib/transcode.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NUMBERS_MAX = 128 };             /* ,"epoch":"…","sequence":…,"generation":…}} */
+_Static_assert(NUMBERS_MAX > LIFECYCLE_EPOCH_TEXT + 2 * 20 + 40, "the numbers fit");
+
+static const char *const kind_names[NOTICE_KIND_COUNT] = {
+    [NOTICE_GAP] = "rtc.gap",
+    [NOTICE_EPOCH] = "rtc.epoch",
+    [NOTICE_CONNECTED] = "rtc.connected",
+    [NOTICE_DISCONNECTED] = "rtc.disconnected",
+};
+
+const char *notice_kind_name(enum notice_kind kind)
+{
+    return kind_names[kind];
+}
+
+static struct bytes notice_keep(char **end, struct bytes text)
+{
+    char *start = *end;
+    if (text.length)
+        memcpy(start, text.data, text.length);
+    *end += text.length;
+    return bytes_of(start, text.length);
+}
+
+struct notice *notice_new(const struct notice_draft *draft, uint64_t time_ms)
+{
+    struct bytes name = draft->kind == NOTICE_EVENT ? draft->name : bytes_text(kind_names[draft->kind]);
+    struct notice *notice = !draft->json.length ? NULL : malloc(sizeof(*notice) + name.length + draft->user.length + draft->group.length + UUID_TEXT + 1
+                                   + draft->json.length + NUMBERS_MAX);
+    if (!notice)
+        return NULL;
+    char *end = notice->bytes;
+    *notice = (struct notice){.kind = draft->kind, .generation = draft->generation, .time_ms = time_ms};
+    notice->name = notice_keep(&end, name);
+    notice->user = notice_keep(&end, draft->user);
+    notice->group = notice_keep(&end, draft->group);
+    if (draft->connection) {
+        uuid_print(draft->connection, end);
+        notice->connection = bytes_of(end, UUID_TEXT);
+        end += UUID_TEXT;
+    }
+    notice->json = notice_keep(&end, draft->json);
+    return notice;
+}
+
+void notice_number(struct notice *notice, const char *epoch, uint64_t sequence)
+{
+    /* The text is ours, and there is room behind it. */
+    char *end = notice->bytes + (notice->json.data - (const unsigned char *)notice->bytes) + notice->json.length;
+    bool is_first = end[-1] == '{';
+    int length = snprintf(end, NUMBERS_MAX, "%s\"epoch\":\"%s\",\"sequence\":%llu", is_first ? "" : ",", epoch, (unsigned long long)sequence);
+    if (notice->generation)
+        length += snprintf(end + length, (size_t)(NUMBERS_MAX - length), ",\"generation\":%llu", (unsigned long long)notice->generation);
+    length += snprintf(end + length, (size_t)(NUMBERS_MAX - length), "}}");
+    notice->sequence = sequence;
+    notice->json.length += (size_t)length;
+}
 
 void notice_add_identity(struct json_writer *json, const struct connection *connection)
 {
@@ -22,42 +84,38 @@ void notice_add_identity(struct json_writer *json, const struct connection *conn
         json_add_null(json);
 }
 
-static void notice_add_from(struct json_writer *json, const struct connection *connection)
-{
-    json_key(json, "from");
-    json_begin_object(json);
-    notice_add_identity(json, connection);
-    json_end_object(json);
-}
-
-static bool notice_send(struct connection *connection, struct bytes name, struct buf *json)
-{
-    struct hub *hub = connection->hub;
-    bool is_sent = buf_status(json) == 0 && exchange_notice(hub->exchange, name, buf_bytes(json)) == 0;
-    if (!is_sent)
-        metrics_add(&hub->metrics, METRIC_LISTEN_DROPPED, 1);
-    buf_done(json);
-    return is_sent;
-}
-
-static struct json_writer notice_begin(struct buf *out, struct bytes name)
+static struct json_writer notice_begin(struct buf *out, struct bytes name, const struct connection *connection)
 {
     struct json_writer json = json_writer(out);
     json_begin_object(&json);
     json_key(&json, "eventName");
     json_add_string(&json, name);
-    json_key(&json, "data");
+    json_key(&json, "from");
+    json_begin_object(&json);
+    notice_add_identity(&json, connection);
+    json_end_object(&json);
     return json;
+}
+
+static int notice_send(struct connection *connection, enum notice_kind kind, struct bytes name, struct buf *json)
+{
+    struct notice_draft draft = {.kind = kind, .name = name, .user = connection_user(connection), .connection = &connection->id};
+    if (buf_status(json) == 0)
+        draft.json = buf_bytes(json);
+    int r = lifecycle_tell(&connection->hub->exchange->lifecycle, &draft);
+    buf_done(json);
+    return r;
 }
 
 void notice_connected(struct connection *connection)
 {
-    if (!exchange_has_listeners(connection->hub->exchange))
+    if (!lifecycle_wants(&connection->hub->exchange->lifecycle, NOTICE_CONNECTED))
         return;
     struct buf out = {0};
     char address[PEER_TEXT_MAX];
     peer_address_print(&connection->address, address);
-    struct json_writer json = notice_begin(&out, BYTES("rtc.connected"));
+    struct json_writer json = notice_begin(&out, BYTES("rtc.connected"), connection);
+    json_key(&json, "data");
     json_begin_object(&json);
     json_key(&json, "transport");
     json_add_text(&json, connection->transport ? connection->transport->name : NULL);
@@ -65,18 +123,16 @@ void notice_connected(struct connection *connection)
     json_add_text(&json, codecs[connection->codec]->name);
     json_key(&json, "address");
     json_add_text(&json, address);
-    json_end_object(&json);
-    notice_add_from(&json, connection);
-    json_end_object(&json);
-    notice_send(connection, BYTES("rtc.connected"), &out);
+    notice_send(connection, NOTICE_CONNECTED, (struct bytes){0}, &out);
 }
 
 void notice_disconnected(struct connection *connection, const struct fault *why)
 {
-    if (!exchange_has_listeners(connection->hub->exchange))
+    if (!lifecycle_wants(&connection->hub->exchange->lifecycle, NOTICE_DISCONNECTED))
         return;
     struct buf out = {0};
-    struct json_writer json = notice_begin(&out, BYTES("rtc.disconnected"));
+    struct json_writer json = notice_begin(&out, BYTES("rtc.disconnected"), connection);
+    json_key(&json, "data");
     json_begin_object(&json);
     json_key(&json, "reason");
     json_add_text(&json, fault_rows[why->id].name);
@@ -84,29 +140,30 @@ void notice_disconnected(struct connection *connection, const struct fault *why)
         json_key(&json, "detail");
         json_add_text(&json, why->detail);
     }
-    json_end_object(&json);
-    notice_add_from(&json, connection);
-    json_end_object(&json);
-    notice_send(connection, BYTES("rtc.disconnected"), &out);
+    notice_send(connection, NOTICE_DISCONNECTED, (struct bytes){0}, &out);
 }
 
 bool notice_event(struct connection *connection, const struct envelope *envelope)
 {
-    if (!exchange_has_listeners(connection->hub->exchange))
+    struct hub *hub = connection->hub;
+    if (!lifecycle_wants(&hub->exchange->lifecycle, NOTICE_EVENT))
         return false;
     struct buf out = {0}, data = {0};
     if (envelope->data_codec == CODEC_MSGPACK && envelope->data.length
         && transcode_to_json(&data, envelope->data, NULL) < 0)
         buf_clear(&data);
 
-    struct json_writer json = notice_begin(&out, envelope->event_name);
+    struct json_writer json = notice_begin(&out, envelope->event_name, connection);
+    json_key(&json, "data");
     json_add_raw(&json, envelope->data_codec == CODEC_MSGPACK ? buf_bytes(&data) : envelope->data);
     if (envelope->id) {
         json_key(&json, "id");
         json_add_uint(&json, envelope->id);
     }
-    notice_add_from(&json, connection);
     json_end_object(&json);
     buf_done(&data);
-    return notice_send(connection, envelope->event_name, &out);
+    bool is_sent = notice_send(connection, NOTICE_EVENT, envelope->event_name, &out) == 0;
+    if (!is_sent)
+        metrics_add(&hub->metrics, METRIC_LISTEN_DROPPED, 1);
+    return is_sent;
 }

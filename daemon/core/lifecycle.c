@@ -1,0 +1,76 @@
+/*
+ * Life-cycle: see lifecycle.h.
+ */
+#include "daemon/core/lifecycle.h"
+
+#include "daemon/core/letter.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+int lifecycle_init(struct lifecycle *lifecycle, const struct ports *ports)
+{
+    unsigned char random[LIFECYCLE_EPOCH_TEXT / 4 * 3];
+    lifecycle->ports = ports;
+    lifecycle->sequence = LIFECYCLE_EPOCH_SEQUENCE;
+    pthread_mutex_init(&lifecycle->lock, NULL);
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return -EIO;
+    struct buf text = {.data = (unsigned char *)lifecycle->epoch, .capacity = LIFECYCLE_EPOCH_TEXT};    /* it fits: no memory is asked for */
+    text_add_base64url(&text, bytes_of(random, sizeof(random)));
+    assert(text.length == LIFECYCLE_EPOCH_TEXT && buf_status(&text) == 0);
+    return 0;
+}
+
+void lifecycle_done(struct lifecycle *lifecycle)
+{
+    pthread_mutex_destroy(&lifecycle->lock);
+}
+
+uint64_t lifecycle_set_wanted(struct lifecycle *lifecycle, unsigned kinds)
+{
+    pthread_mutex_lock(&lifecycle->lock);
+    atomic_store_explicit(&lifecycle->wanted, kinds, memory_order_relaxed);
+    uint64_t sequence = lifecycle->sequence;
+    pthread_mutex_unlock(&lifecycle->lock);
+    return sequence;
+}
+
+uint64_t lifecycle_sequence(struct lifecycle *lifecycle)
+{
+    pthread_mutex_lock(&lifecycle->lock);
+    uint64_t sequence = lifecycle->sequence;
+    pthread_mutex_unlock(&lifecycle->lock);
+    return sequence;
+}
+
+static int lifecycle_post(struct lifecycle *lifecycle, struct notice *notice)
+{
+    const struct ports *ports = lifecycle->ports;
+    struct letter letter = {.kind = LETTER_NOTICE, .notice = notice};
+    if (!notice)
+        return -ENOMEM;
+    int r = ports->has_room(ports->argument, MAIN_MAILBOX) ? ports->post(ports->argument, MAIN_MAILBOX, &letter) : -EAGAIN;
+    if (r < 0)
+        free(notice);
+    return r;
+}
+
+int lifecycle_tell(struct lifecycle *lifecycle, const struct notice_draft *draft)
+{
+    struct notice *notice = notice_new(draft, lifecycle->ports->wall_ms(lifecycle->ports->argument));
+    if (!notice_is_numbered(draft->kind))
+        return lifecycle_post(lifecycle, notice);
+    pthread_mutex_lock(&lifecycle->lock);
+    uint64_t lost = atomic_load_explicit(&lifecycle->lost, memory_order_relaxed);
+    lifecycle->sequence++;
+    if (notice) {
+        notice->lost = lost;
+        notice_number(notice, lifecycle->epoch, lifecycle->sequence);
+    }
+    int r = lifecycle_post(lifecycle, notice);
+    if (r < 0)
+        atomic_store_explicit(&lifecycle->lost, lost + 1, memory_order_relaxed);
+    pthread_mutex_unlock(&lifecycle->lock);
+    return r;
+}

@@ -1,0 +1,42 @@
+/*
+ * Life-cycle: the numbers of life-cycle events, and their way to the main thread. Each start of the daemon is an epoch of its own; in
+ * it they run from 1, and arrive in that order. Knows not what they say.
+ */
+#pragma once
+
+#include "daemon/core/notice.h"
+#include "daemon/core/ports.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    LIFECYCLE_EPOCH_TEXT = 16,
+    LIFECYCLE_EPOCH_SEQUENCE = 1,       /* number of rtc.epoch, the first */
+};
+
+struct lifecycle {
+    const struct ports *ports;
+    atomic_uint wanted;                 /* bit per kind of notice; changed under the lock */
+    pthread_mutex_t lock;
+    uint64_t sequence;                  /* the last one given; under the lock */
+    _Atomic uint64_t lost;              /* numbers given to events that never arrived; written under the lock */
+    char epoch[LIFECYCLE_EPOCH_TEXT + 1];
+};
+
+MUST_CHECK int lifecycle_init(struct lifecycle *lifecycle, const struct ports *ports);     /* -EIO: the kernel has no random bytes */
+void lifecycle_done(struct lifecycle *lifecycle);
+
+/* Asked before a notice is made, by any thread. */
+static inline bool lifecycle_wants(struct lifecycle *lifecycle, enum notice_kind kind)
+{
+    return atomic_load_explicit(&lifecycle->wanted, memory_order_relaxed) >> kind & 1;
+}
+
+/* From now on these kinds are wanted, bit per kind. The last number given so far: what follows has higher ones. */
+uint64_t lifecycle_set_wanted(struct lifecycle *lifecycle, unsigned kinds);
+uint64_t lifecycle_sequence(struct lifecycle *lifecycle);
+
+/* Numbers it, if it is a life-cycle event, and posts it to the main thread. Where there is no room, its number is used up all the
+ * same, so the gap shows, and `lost` counts it. 0; -EAGAIN: no room; -ENOMEM. Any thread. */
+int lifecycle_tell(struct lifecycle *lifecycle, const struct notice_draft *draft);
