@@ -113,11 +113,6 @@ static void daemon_stop_certificates(struct daemon *daemon)
 
 /* Admin socket and systemd */
 
-static struct config *on_config(void *argument)
-{
-    return ((struct daemon *)argument)->config;
-}
-
 static const struct hub *on_hub(void *argument, unsigned worker)
 {
     return ((struct daemon *)argument)->workers[worker].hub;
@@ -130,7 +125,7 @@ static void on_publish(void *argument, struct config *config)
 
 static int daemon_start_keys(struct daemon *daemon)
 {
-    struct jwks_host host = {.base = daemon->base, .config = on_config, .publish = on_publish, .argument = daemon};
+    struct jwks_host host = {.base = daemon->base, .config = daemon_config, .publish = on_publish, .argument = daemon};
     int r = revocation_file_load(daemon->config, daemon->exchange->revocations, daemon_wall_ms(daemon) / 1000);
     return r < 0 ? r : jwks_new(&host, &daemon->jwks);
 }
@@ -145,9 +140,10 @@ static int daemon_start_admin(struct daemon *daemon)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     struct admin_host host = {
-        .exchange = daemon->exchange, .base = daemon->base, .metrics = &daemon->metrics, .notices = &daemon->notices, .worker_count = daemon->worker_count,
+        .exchange = daemon->exchange, .base = daemon->base, .metrics = &daemon->metrics, .notices = &daemon->notices,
+        .handlers = daemon->handlers, .worker_count = daemon->worker_count,
         .started_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000,
-        .config = on_config, .reload = daemon_reload, .hub = on_hub, .argument = daemon,
+        .config = daemon_config, .reload = daemon_reload, .hub = on_hub, .argument = daemon,
     };
     return admin_new(&host, inherited_find(&daemon->inherited, "rtcd-admin"), daemon->config->admin.listen, &daemon->admin);
 }
@@ -181,6 +177,7 @@ static const struct part {
     {"mailboxes", daemon_start_mailboxes, daemon_stop_mailboxes, EX_OSERR},
     {"exchange", daemon_start_exchange, daemon_stop_exchange, EX_OSERR},
     {"notices", daemon_start_notices, NULL, EX_OSERR},
+    {"handlers", daemon_start_handlers, daemon_stop_handlers, EX_OSERR},
     {"keys", daemon_start_keys, daemon_stop_keys, EX_CONFIG},
     {"admin socket", daemon_start_admin, daemon_stop_admin, EX_UNAVAILABLE},
     {"watchdog", daemon_start_watchdog, daemon_stop_watchdog, EX_OSERR},

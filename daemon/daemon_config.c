@@ -56,6 +56,11 @@ void daemon_drop_config(struct daemon *daemon)
     config_unref(daemon->config);
 }
 
+struct config *daemon_config(void *argument)
+{
+    return ((struct daemon *)argument)->config;
+}
+
 /* From now on this config is everybody's. */
 void daemon_publish_config(struct daemon *daemon, struct config *config)
 {

@@ -1,12 +1,13 @@
 /*
  * Daemon state: what the files of the daemon itself share: daemon.c has the start and the end, daemon_config.c the config in force,
- * daemon_threads.c the threads and what they say to each other.
+ * daemon_threads.c the threads and what they say to each other, daemon_hooks.c what hears of clients and answers them.
  */
 #pragma once
 
 #include "daemon/admin/admin.h"
 #include "daemon/certificates.h"
 #include "daemon/daemon.h"
+#include "daemon/hook/handlers.h"
 #include "daemon/hook/notices.h"
 #include "daemon/net/listener.h"
 #include "daemon/net/router.h"
@@ -27,6 +28,8 @@ struct daemon {
     unsigned worker_count, ready_count;
     struct metrics metrics;             /* the main thread's own */
     struct notices notices;
+    struct handlers *handlers;
+    struct event *handlers_event;
     struct jwks *jwks;
     struct admin *admin;
     struct watchdog *watchdog;
@@ -41,6 +44,8 @@ void daemon_stop_mailboxes(struct daemon *daemon);
 int daemon_start_exchange(struct daemon *daemon);
 void daemon_stop_exchange(struct daemon *daemon);
 int daemon_start_notices(struct daemon *daemon);
+int daemon_start_handlers(struct daemon *daemon);
+void daemon_stop_handlers(struct daemon *daemon);
 int daemon_start_workers(struct daemon *daemon);
 void daemon_stop_workers(struct daemon *daemon);
 
@@ -50,5 +55,7 @@ void daemon_publish_config(struct daemon *daemon, struct config *config);
 int daemon_reload(void *daemon, struct buf *report);
 /* Puts a letter into a worker's mailbox: see struct ports. */
 int daemon_post(void *daemon, unsigned worker, const struct letter *letter);
+/* The config in force. */
+struct config *daemon_config(void *daemon);
 /* The time of day, Unix milliseconds. */
 uint64_t daemon_wall_ms(void *daemon);

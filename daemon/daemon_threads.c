@@ -58,6 +58,10 @@ static void daemon_take_letters(struct daemon *daemon)
             letter.visit->arrive(letter.visit);
         else if (letter.kind == LETTER_CALL)
             admin_carry_out(daemon->admin, letter.call);
+        else if (letter.kind == LETTER_EVENT && daemon->handlers)
+            handlers_take(daemon->handlers, letter.event);
+        else if (letter.kind == LETTER_EVENT)
+            free(letter.event);
         else if (letter.kind == LETTER_NOTICE)
             notices_take(&daemon->notices, letter.notice);
     }

@@ -13,6 +13,7 @@
 struct api_call;
 struct config;
 struct notices;
+struct handlers;
 
 /* What the daemon lets its admin socket see and do. */
 struct admin_host {
@@ -20,6 +21,7 @@ struct admin_host {
     struct event_base *base;
     struct metrics *metrics;                                /* the main thread's own */
     struct notices *notices;
+    struct handlers *handlers;
     unsigned worker_count;
     uint64_t started_ms;                                    /* CLOCK_REALTIME, Unix milliseconds */
     struct config *(*config)(void *argument);               /* the snapshot in force; borrowed */

@@ -150,6 +150,11 @@ struct config {
     struct {
         uint64_t members;               /* named in an answer */
     } presence;
+    struct {
+        uint64_t timeout_ms;            /* for a reply */
+        uint64_t pending, pending_per_connection;
+        uint64_t queue_bytes;           /* on the way to the main thread */
+    } handlers;
     enum log_level log_levels[LOG_AREA_COUNT];
 
     struct keys *keys;                  /* what auth.keys names, as it was read; auth_load() puts it here. NULL: nothing was */

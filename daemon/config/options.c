@@ -328,6 +328,17 @@ const struct config_option options[] = {
     { .path = "presence.members", NUMBER(presence.members), .fallback = "100", .max = 10000, .reload = RELOAD_NOW,
       .summary = "In how large a group rtc.presence names the members.", .details = "Of a larger one only their number is told." },
 
+    { .path = "handlers.timeout", SPAN(handlers.timeout_ms), .fallback = "5s", .min = 10, .max = 1 * HOUR, .reload = RELOAD_NOW,
+      .summary = "How long a handler may take to reply to an event.",
+      .details = "Then the client is told timeout, and what the handler says later is dropped." },
+    { .path = "handlers.pending", NUMBER(handlers.pending), .fallback = "10000", .min = 1, .max = 1000000, .reload = RELOAD_NOW,
+      .summary = "How many events may wait for a handler's reply.", .details = "Beyond it clients are told to try again (rate-limited)." },
+    { .path = "handlers.pending-per-connection", NUMBER(handlers.pending_per_connection), .fallback = "100", .min = 1, .max = 1000000,
+      .reload = RELOAD_NOW, .summary = "How many of them may be one connection's.", .details = "" },
+    { .path = "handlers.queue-bytes", SIZE(handlers.queue_bytes), .fallback = "16MiB", .min = 64 * KIB, .max = 1024 * MIB,
+      .reload = RELOAD_NOW, .summary = "How many bytes of events may be on their way to handlers.",
+      .details = "What waits for one handler is bounded besides: by admin.queue-bytes for a program on the admin socket." },
+
     { .path = "log.daemon", LEVEL(log_levels[LOG_AREA_DAEMON]), .fallback = "info", .reload = RELOAD_NOW,
       .summary = "How much is logged of starting, stopping and systemd.", .details = "" },
     { .path = "log.config", LEVEL(log_levels[LOG_AREA_CONFIG]), .fallback = "info", .reload = RELOAD_NOW,

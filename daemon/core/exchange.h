@@ -5,6 +5,7 @@
 #pragma once
 
 #include "daemon/core/directory.h"
+#include "daemon/core/event_call.h"
 #include "daemon/core/letter.h"
 #include "daemon/core/lifecycle.h"
 #include "daemon/core/limits.h"
@@ -19,6 +20,7 @@ struct exchange {
     struct limits *limits;
     struct revocations *revocations;
     struct lifecycle lifecycle;
+    struct event_calls events;
 };
 
 struct exchange *exchange_new(unsigned worker_count, const struct ports *ports);    /* NULL: out of memory, or of random bytes */

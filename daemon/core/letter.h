@@ -8,6 +8,7 @@
 
 struct api_call;
 struct config;
+struct event_call;
 struct hub;
 struct link;
 struct message;
@@ -24,6 +25,7 @@ enum letter_kind {
     LETTER_CONFIG,              /* use `config` from now on */
     LETTER_NOTICE,              /* to the main thread: `notice` for those who want its kind */
     LETTER_CALL,                /* to the main thread: carry `call` out */
+    LETTER_EVENT,               /* to the main thread: `event` is for who handles it */
     LETTER_ANSWER,              /* `call` is yours again, with its answer */
     LETTER_STOP,                /* close everything and end */
 };
@@ -41,6 +43,7 @@ struct letter {
         struct config *config;
         struct notice *notice;
         struct api_call *call;
+        struct event_call *event;
     };
 };
 

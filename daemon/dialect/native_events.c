@@ -6,6 +6,7 @@
 #include "daemon/dialect/native_call.h"
 
 #include "daemon/config/config.h"
+#include "daemon/core/event_call.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
 #include "daemon/core/limits.h"
@@ -146,6 +147,30 @@ static int native_publish(struct connection *connection, const struct envelope *
     return 0;
 }
 
+/* To the server. True: its reply comes from a handler, or why there is none. */
+static bool native_ask_server(struct connection *connection, const struct envelope *envelope, struct fault *fault)
+{
+    bool is_seen = notice_event(connection, envelope);
+    switch (event_call_send(connection, envelope, is_seen)) {
+    case 0:
+        return true;
+    case -ENOENT:
+        if (envelope->id || !is_seen)
+            fault_set(fault, FAULT_NO_HANDLER, "nobody at the server handles this event; to reach others, say to whom (\"to\")");
+        break;
+    case -EAGAIN:
+        metrics_add(&connection->hub->metrics, METRIC_EVENTS_REFUSED, 1);
+        fault_set(fault, FAULT_BACK_PRESSURE, "too many events are on their way to handlers (handlers.queue-bytes); try again");
+        break;
+    case -EBADMSG:
+        fault_set(fault, FAULT_BAD_ENVELOPE, "the data has no form in JSON, in which handlers have it");
+        break;
+    default:
+        fault_set(fault, FAULT_INTERNAL, "out of memory");
+    }
+    return false;
+}
+
 static int native_take_event(struct connection *connection, const struct envelope *envelope, struct fault *fault)
 {
     if (envelope->event_name.length >= 4 && memcmp(envelope->event_name.data, "rtc.", 4) == 0) {
@@ -153,8 +178,8 @@ static int native_take_event(struct connection *connection, const struct envelop
         return 0;
     }
     if (envelope->to.kind == TARGET_SERVER) {
-        if (!notice_event(connection, envelope))
-            fault_set(fault, FAULT_NO_HANDLER, "nobody at the server handles this event; to reach others, say to whom (\"to\")");
+        if (native_ask_server(connection, envelope, fault))
+            return 0;
     } else {
         int r = native_publish(connection, envelope, fault);
         if (r < 0)

@@ -160,12 +160,11 @@ class Commands(DaemonTest):
         all_of_it = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         out = os.path.join(self.daemon.directory.name, "out")
         some = subprocess.Popen(command + ["--event", "or?er.*", "--exec", f"cat >> {out}; echo $RTCD_EVENT >> {out}"])
-        # A listener is there once an event for the server finds somebody who takes it.
-        with WebSocket(self.daemon.port) as probe:
-            wait_until(lambda: "error" not in probe.call("probe"), "the first listener")
+        self.assertEqual(json.loads(all_of_it.stdout.readline())["eventName"], "rtc.epoch")
         with WebSocket(self.daemon.port) as ws:
             def placed():
-                ws.call("order.placed", {"id": 1})
+                # Who only listens is no handler.
+                self.assertEqual(ws.call("order.placed", {"id": 1})["error"]["code"], "no-handler")
                 return os.path.exists(out) and "order.placed" in open(out, encoding="utf-8").read().splitlines()
             wait_until(placed, "the command to run")
             ws.close()
