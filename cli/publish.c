@@ -42,7 +42,7 @@ static int check_msgpack(struct buf *data, struct buf *ret)
     return EX_DATAERR;
 }
 
-static const char *const own_arguments[] = {"event", "data", "stream", "msgpack", NULL};
+static const char *const own_arguments[] = {"event", "data", "stream", "msgpack", "idempotencyKey", NULL};
 
 static unsigned target_count(const struct invocation *invocation)
 {
@@ -77,6 +77,10 @@ int command_publish(const struct invocation *invocation, struct session *session
         struct json_writer json = json_writer(&data);
         json_begin_object(&json);
         command_add_arguments(invocation, own_arguments, &json);
+        if (arguments_value(invocation, "idempotencyKey")) {
+            json_key(&json, "idempotencyKey");
+            json_add_text(&json, arguments_value(invocation, "idempotencyKey"));
+        }
         json_key(&json, "event");
         json_add_text(&json, event);
         json_key(&json, "data");
@@ -131,6 +135,19 @@ static bool stream_add_target(const struct stream *stream, const struct target *
     return true;
 }
 
+/* Each line has its own, and the same one when the whole stream comes again. */
+static void stream_add_key(const struct stream *stream, struct json_writer *json)
+{
+    const char *key = arguments_value(stream->invocation, "idempotencyKey");
+    struct buf numbered = {0};
+    if (!key)
+        return;
+    buf_add_format(&numbered, "%s:%llu", key, (unsigned long long)stream->line_count);
+    json_key(json, "idempotencyKey");
+    json_add_string(json, buf_bytes(&numbered));
+    buf_done(&numbered);
+}
+
 /* {"eventName":…,"data":…,"to":…} → the request's data. */
 static bool stream_convert(struct stream *stream, struct bytes line)
 {
@@ -147,6 +164,7 @@ static bool stream_convert(struct stream *stream, struct bytes line)
         stream_refuse(stream, stream->line_count, BYTES("it says to whom neither in \"to\" nor does the command line"));
         return false;
     }
+    stream_add_key(stream, &json);
     json_key(&json, "event");
     json_add_string(&json, envelope.event_name);
     json_key(&json, "data");

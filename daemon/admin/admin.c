@@ -6,6 +6,7 @@
 #include "daemon/admin/admin_client.h"
 #include "daemon/admin/admin_listen.h"
 #include "daemon/config/config.h"
+#include "daemon/core/answered.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/unix_socket.h"
@@ -167,11 +168,12 @@ int admin_new(const struct admin_host *host, int descriptor, const char *path, s
     admin_listen_begin(admin);
     for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++)
         admin_grammar_read(admin_commands[i].synopsis, &admin->grammars[i]);
-    int r = 0;
+    admin->answered = answered_new();
+    int r = admin->answered ? 0 : -ENOMEM;
     if (descriptor >= 0) {
         snprintf(admin->path, sizeof(admin->path), "systemd");
         evutil_make_socket_nonblocking(descriptor);
-    } else {
+    } else if (r == 0) {
         r = admin_pick_path(path, admin->path);
         if (r == 0)
             r = admin_bind(admin, host->config(host->argument));
@@ -200,6 +202,7 @@ void admin_free(struct admin *admin)
         admin_client_free(CONTAINER_OF(node, struct admin_client, node));
     admin_listen_end(admin);
     admin_api_done(admin);
+    answered_free(admin->answered);
     if (admin->accept_event)
         event_free(admin->accept_event);
     if (admin->pause_event)

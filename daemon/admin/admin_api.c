@@ -4,6 +4,7 @@
  */
 #include "daemon/admin/admin_call.h"
 #include "daemon/admin/admin_client.h"
+#include "daemon/admin/admin_keep.h"
 
 #include "daemon/core/api_call.h"
 #include "lib/json.h"
@@ -78,6 +79,18 @@ static void batch_answer(struct api_call *batch)
     json_end_array(&json);
 }
 
+/* Where nothing at all was done, the batch may come once more. */
+static void batch_keep(struct admin *admin, struct api_call *batch)
+{
+    size_t refused = 0;
+    for (size_t i = 0; i < batch->item_count; i++)
+        refused += batch->items[i]->refusal.id != FAULT_NONE;
+    if (refused == batch->item_count || buf_status(&batch->answer) < 0)
+        admin_keep_drop(admin, STEAL(batch->kept));
+    else
+        admin_keep_end(admin, STEAL(batch->kept), buf_bytes(&batch->answer));
+}
+
 static void call_finish(struct admin *admin, struct api_call *call, enum fault_id refusal, struct bytes text)
 {
     struct api_call *batch = call->batch;
@@ -89,6 +102,8 @@ static void call_finish(struct admin *admin, struct api_call *call, enum fault_i
         return;
     if (batch) {
         batch_answer(batch);
+        if (batch->kept)
+            batch_keep(admin, batch);
         call = batch;
     }
     if (call_return(admin, call) < 0)
@@ -133,7 +148,7 @@ static void call_run(struct admin *admin, struct api_call *call, struct bytes co
     struct admin_client *client = client_of_call(admin, call);
     if (!client)
         call_finish(admin, call, FAULT_INTERNAL, BYTES("out of memory"));
-    else if (admin_call_run(admin, client, command, data) < 0)
+    else if (admin_call_run(admin, client, command, data, buf_bytes(&call->key)) < 0)
         admin_api_answer(client, FAULT_BACK_PRESSURE, BYTES("too much waits for a worker; nothing was done, try again in a moment"));
 }
 
@@ -163,9 +178,16 @@ static int batch_split(struct api_call *batch, struct bytes data)
 static void batch_run(struct admin *admin, struct api_call *batch, struct bytes command, struct bytes data)
 {
     struct json_scan scan;
-    struct bytes element;
+    struct bytes element, answer;
+    enum fault_id refusal = admin_keep_begin_batch(admin, batch, command, data, &answer);
+    if (refusal != FAULT_NONE || answer.length) {
+        call_finish(admin, batch, refusal, answer);
+        return;
+    }
     int r = batch_split(batch, data);
     if (r < 0) {
+        if (batch->kept)
+            admin_keep_drop(admin, STEAL(batch->kept));
         call_finish(admin, batch, r == -ENOMEM ? FAULT_INTERNAL : FAULT_BAD_REQUEST,
                     r == -ENOMEM ? BYTES("out of memory") : BYTES("a batch is an array of 1 to 1000 objects with arguments"));
         return;

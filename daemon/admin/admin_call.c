@@ -4,6 +4,7 @@
 #include "daemon/admin/admin_call.h"
 
 #include "daemon/admin/admin_client.h"
+#include "daemon/admin/admin_keep.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -47,6 +48,8 @@ static struct admin_client *admin_find_call(const struct admin_return *back)
 
 void admin_reply(const struct admin_return *back, struct bytes json)
 {
+    if (back->kept)
+        admin_keep_end(back->admin, back->kept, json);
     struct admin_client *call = admin_find_call(back);
     if (call) {
         admin_api_answer(call, FAULT_NONE, json);
@@ -60,6 +63,8 @@ void admin_refuse(const struct admin_return *back, enum fault_id id, const char 
 {
     char message[2048];
     va_list arguments;
+    if (back->kept)
+        admin_keep_drop(back->admin, back->kept);
     va_start(arguments, format);
     vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
@@ -165,7 +170,7 @@ static bool call_take_values(struct admin_call *call, const struct admin_grammar
             return false;
     for (unsigned i = 0; i < grammar->count; i++) {
         const struct admin_argument *argument = &grammar->arguments[i];
-        if (argument->is_optional || call_has(call, argument))
+        if (argument->is_optional || json_type(admin_value(call, argument->name)) != JSON_NULL)
             continue;
         admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%s is missing: %s %s", argument->name, call->command->words,
                      call->command->synopsis);
@@ -196,8 +201,10 @@ static void call_dispatch(struct admin_call *call, const struct admin_client *cl
         call_refuse_level(call, client);
     } else if (call->data.length && json_type(call->data) != JSON_OBJECT) {
         admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "data must be an object with the arguments");
-    } else if (call_take_values(call, &call->back.admin->grammars[call->command - admin_commands])) {
+    } else if (call_take_values(call, &call->back.admin->grammars[call->command - admin_commands]) && admin_keep_begin(call, client)) {
         handlers[call->command - admin_commands](call);
+        if (call->must_wait && call->back.kept)
+            admin_keep_drop(call->back.admin, call->back.kept);
     }
 }
 
@@ -216,9 +223,10 @@ int admin_call_take(struct admin *admin, struct admin_client *client, struct byt
     return call.must_wait ? -EAGAIN : 0;
 }
 
-int admin_call_run(struct admin *admin, struct admin_client *client, struct bytes event_name, struct bytes data)
+int admin_call_run(struct admin *admin, struct admin_client *client, struct bytes event_name, struct bytes data, struct bytes key)
 {
-    struct admin_call call = {.back = {.admin = admin, .client = client->id, .id = 1}, .host = &admin->host, .decoded = &admin->decoded, .data = data};
+    struct admin_call call = {.back = {.admin = admin, .client = client->id, .id = 1}, .host = &admin->host, .decoded = &admin->decoded,
+                              .data = data, .key = key};
     call_dispatch(&call, client, event_name);
     return call.must_wait ? -EAGAIN : 0;
 }

@@ -9,12 +9,14 @@
 #include "lib/json.h"
 
 struct admin_client;
+struct answered_entry;
 
 /* Where a reply goes. Copied by handlers that answer later. */
 struct admin_return {
     struct admin *admin;
     uint64_t client;
     uint64_t id;                        /* the request's; 0: it has none, and gets no reply but an error */
+    struct answered_entry *kept;        /* it has an idempotency key: its answer is kept here (admin_keep.h); or NULL */
 };
 
 /* One argument as it was given: a JSON value under a name of the command's synopsis. */
@@ -28,6 +30,7 @@ struct admin_call {
     const struct admin_host *host;
     const struct admin_command *command;
     struct bytes data;                  /* a JSON object, or empty */
+    struct bytes key;                   /* Idempotency-Key, where it came over HTTP with one */
     struct admin_value values[ADMIN_ARGUMENTS_MAX];     /* what stands in it, each once */
     unsigned value_count;
     bool must_wait;                     /* nothing was done: the request is to be taken once more, later */
@@ -37,8 +40,8 @@ struct admin_call {
 /* One line of a client: reads, checks, dispatches. -EAGAIN: it could not be done yet, and is to be handed in again. */
 MUST_CHECK int admin_call_take(struct admin *admin, struct admin_client *client, struct bytes line);
 
-/* The same for one that was taken apart already: `data` is a JSON object on one line, or nothing. */
-MUST_CHECK int admin_call_run(struct admin *admin, struct admin_client *client, struct bytes event_name, struct bytes data);
+/* The same for one that was taken apart already: `data` is a JSON object on one line, or nothing; `key` makes it idempotent, or is empty. */
+MUST_CHECK int admin_call_run(struct admin *admin, struct admin_client *client, struct bytes event_name, struct bytes data, struct bytes key);
 
 void admin_reply(const struct admin_return *back, struct bytes json);
 void admin_refuse(const struct admin_return *back, enum fault_id id, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -35,6 +35,7 @@ struct admin {
     struct event *accept_event, *pause_event;
     struct list clients;
     struct list unreturned;             /* calls over HTTP that are done, and for whose letter there was no memory yet */
+    struct answered *answered;          /* what calls with an idempotency key were answered */
     uint64_t next_id;
     size_t client_count;
     struct notice_sink listeners;       /* what those who listen want */

@@ -5,10 +5,13 @@
 #include "daemon/api/openapi.h"
 
 #include "daemon/config/config.h"
+#include "daemon/core/answered.h"
 #include "daemon/core/api_call.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
 #include "daemon/net/credentials.h"
+
+#include <strings.h>
 
 enum { COMMAND_MAX = 64 };
 
@@ -86,10 +89,28 @@ static void api_on_answer(struct api_call *call)
     api_call_free(call);
 }
 
+/* At most one, however it is written. False: it is wrong, or there was no memory. */
+static bool api_read_key(const struct http_head *head, struct buf *ret)
+{
+    static const char name[] = "idempotency-key";
+    for (unsigned i = 0; i < head->header_count; i++) {
+        const struct http_header *header = &head->headers[i];
+        if (header->name.length != strlen(name) || strncasecmp((const char *)header->name.data, name, strlen(name)) != 0)
+            continue;
+        if (ret->length || idempotency_key_read(header->value, ret) < 0)
+            return false;
+    }
+    return true;
+}
+
 static int api_fill(struct api_call *call, struct link *link, const struct request *request, struct fault *fault)
 {
     if (!api_read_command(request, &call->command)) {
         fault_set(fault, FAULT_NOT_FOUND, "this is no command; rtcctl help lists them, and list connections is list.connections here");
+        return -EINVAL;
+    }
+    if (!api_read_key(request->head, &call->key) && buf_status(&call->key) == 0) {
+        fault_set(fault, FAULT_BAD_REQUEST, "Idempotency-Key is one text of 1 to 255 visible ASCII characters, in quotes or as it stands");
         return -EINVAL;
     }
     buf_add_bytes(&call->data, request->body);
@@ -98,7 +119,7 @@ static int api_fill(struct api_call *call, struct link *link, const struct reque
     buf_add_text(&call->caller, request->caller);
     call->on_answer = api_on_answer;
     call->asker = link;
-    if (buf_status(&call->command) == 0 && buf_status(&call->data) == 0 && buf_status(&call->caller) == 0)
+    if (buf_status(&call->command) == 0 && buf_status(&call->data) == 0 && buf_status(&call->caller) == 0 && buf_status(&call->key) == 0)
         return 0;
     fault_set(fault, FAULT_INTERNAL, "out of memory");
     return -ENOMEM;

@@ -73,6 +73,7 @@ struct config {
     } net;
     struct {
         uint64_t timeout_ms;            /* of one command over HTTP */
+        uint64_t idempotency_window_ms, idempotency_keys;
     } api;
     struct {
         struct text_list certificates;  /* "/cert.pem:/key.pem", or one file with both; the first is the default */

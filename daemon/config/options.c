@@ -95,6 +95,14 @@ const struct config_option options[] = {
 
     { .path = "api.timeout", SPAN(api.timeout_ms), .fallback = "30s", .min = 100, .max = 1 * HOUR, .reload = RELOAD_NOW,
       .summary = "How long a command may take that came by POST /api/v1/.", .details = "Then it is answered 408, done or not." },
+    { .path = "api.idempotency-window", SPAN(api.idempotency_window_ms), .fallback = "5min", .min = 100, .max = 24 * HOUR,
+      .reload = RELOAD_NOW, .summary = "For how long a call that comes again with its key is not carried out again.",
+      .details = "It is answered as the first one was; see rtcd(8), HTTP API. Keys are kept in memory: a restart forgets them." },
+    { .path = "api.idempotency-keys", NUMBER(api.idempotency_keys), .fallback = "10000", .min = 1, .max = 10000000, .reload = RELOAD_NOW,
+      .summary = "How many calls with an idempotency key are remembered.",
+      .details = "One whose answer is longer than 256 bytes, as a batch's is, counts once more for each 256. When there are more, the oldest is "
+                 "forgotten of a group that has among the most, counted for each caller by itself: so many for one group leave those for "
+                 "others alone." },
 
     { .path = "net.flush", FLUSH(net.flush), .fallback = "write", .reload = RELOAD_RESTART,
       .summary = "How bytes reach the sockets.",

@@ -17,6 +17,7 @@ void api_call_free(struct api_call *call)
     buf_done(&call->caller);
     buf_done(&call->command);
     buf_done(&call->data);
+    buf_done(&call->key);
     buf_done(&call->answer);
     for (size_t i = 0; i < call->item_count; i++)
         api_call_free(call->items[i]);

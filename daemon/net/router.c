@@ -134,7 +134,7 @@ static enum route route_options(struct link *link, struct request *request, unsi
     if (link->work->origin && http_header(request->head, "access-control-request-method").data)
         snprintf(extra + length, sizeof(extra) - (size_t)length,
                  "Access-Control-Allow-Methods: %s\r\n"
-                 "Access-Control-Allow-Headers: Authorization, Content-Type, Content-Encoding, Last-Event-ID\r\n"
+                 "Access-Control-Allow-Headers: Authorization, Content-Type, Content-Encoding, Idempotency-Key, Last-Event-ID\r\n"
                  "Access-Control-Max-Age: 86400\r\n", names);
     route_skip_body(link, request);
     http_respond(link, &(struct response){.status = 204, .extra = extra});

@@ -1,57 +1,18 @@
 """The admin commands over HTTP, for programs with an API key."""
 
 import json
-import os
 import socket
 import threading
 import unittest
 
 import jsonschema
 
+from api import LEVELS, ApiTest
 from client import Http, WebSocket, request
 from harness import Daemon
 
-LEVELS = ("viewer", "operator", "admin")
 
-
-class Api(unittest.TestCase):
-    options = {}
-
-    @classmethod
-    def setUpClass(cls):
-        cls.daemon = Daemon(cls.options, config="")
-        cls.keys, lines = {}, []
-        for level in LEVELS:
-            cls.keys[level], line = cls.make_key(level)
-            lines.append(f"{line} level={level}\n")
-        cls.keys["none"], line = cls.make_key("none")
-        lines.append(line + "\n")
-        cls.path = os.path.join(cls.daemon.directory.name, "keys")
-        with open(cls.path, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            file.write("".join(lines))
-        cls.daemon.arguments += ["--set", f"auth.api-keys={cls.path}"]
-        cls.daemon.start()
-
-    @classmethod
-    def make_key(cls, name):
-        """The key, and its line for the file."""
-        made = json.loads(cls.daemon.rtcctl("--output", "json", "key", "create", name).stdout)
-        return made["key"], made["line"]
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.daemon.stop()
-
-    def call(self, command, arguments=None, level="admin", **headers):
-        body = b"" if arguments is None else json.dumps(arguments).encode()
-        return request(self.daemon.port, "POST", "/api/v1/" + command, body, {"Authorization": f"Bearer {self.keys[level]}", **headers})
-
-    def assert_refused(self, answer, status, code, *words):
-        self.assertEqual((answer.status, answer.json()["code"]), (status, code), answer.body)
-        self.assertEqual(answer.headers["content-type"], "application/problem+json")
-        for word in words:
-            self.assertIn(word, answer.json()["detail"])
-
+class Api(ApiTest):
     def test_publishing_by_one_request(self):
         with WebSocket(self.daemon.port, group="g") as ws:
             answer = self.call("publish", {"group": "g", "event": "news", "data": {"n": [1, 2]}}, "operator")
