@@ -25,6 +25,16 @@ void command_add_arguments(const struct invocation *invocation, const char *cons
     }
 }
 
+/* Where a listing says as of which life-cycle event it holds: beside the rows, whatever their form. */
+static void print_position(const struct reply *reply)
+{
+    struct bytes epoch = json_member(reply->data, "epoch");
+    uint64_t sequence;
+    if (epoch.length > 2 && json_uint(json_member(reply->data, "sequence"), &sequence) == 0)
+        fprintf(stderr, "As of life-cycle event %llu of epoch %.*s\n", (unsigned long long)sequence, (int)epoch.length - 2,
+                (const char *)epoch.data + 1);
+}
+
 /* Asks page by page until the listing, or the user's --limit, is over. */
 static int run_listing(const struct invocation *invocation, struct session *session)
 {
@@ -35,6 +45,7 @@ static int run_listing(const struct invocation *invocation, struct session *sess
     const char *wanted = arguments_value(invocation, "limit"), *start = arguments_value(invocation, "cursor");
     uint64_t left = UINT64_MAX;
     int status = 0;
+    bool is_first = true;
     struct buf cursor = {0};
     if (start)
         buf_add_text(&cursor, start);
@@ -61,6 +72,9 @@ static int run_listing(const struct invocation *invocation, struct session *sess
         status = session_call(session, invocation->command->words, buf_bytes(&data), &reply);
         if (status == 0) {
             struct bytes next;
+            if (is_first)
+                print_position(&reply);
+            is_first = false;
             render_rows(render, json_member(reply.data, "rows"));
             buf_clear(&cursor);
             if (json_string(json_member(reply.data, "cursor"), &reply.scratch, &next) == 0)

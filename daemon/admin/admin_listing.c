@@ -177,18 +177,29 @@ void admin_show_user(struct admin_call *call)
 
 struct place_rows {
     struct json_writer json;
-    bool has_published;
+    enum space space;
+    bool is_at;                         /* only those of whom life-cycle events say that they are there */
 };
 
-static void on_place(struct bytes name, unsigned members, uint64_t published, void *argument)
+static void on_place(const struct listed *listed, void *argument)
 {
     struct place_rows *rows = argument;
+    if (rows->is_at && !listed->is_occupied)
+        return;
     json_begin_array(&rows->json);
-    json_add_string(&rows->json, name);
-    json_add_uint(&rows->json, members);
-    if (rows->has_published)
-        json_add_uint(&rows->json, published);
+    json_add_string(&rows->json, place_name(listed->place));
+    json_add_uint(&rows->json, listed->members);
+    json_add_uint(&rows->json, rows->space == SPACE_GROUP ? listed->published : listed->generation);
     json_end_array(&rows->json);
+}
+
+/* Read before any place is looked at: an event is numbered under its stripe's lock, so those up to here are in what follows. */
+static void list_add_position(struct json_writer *json, struct lifecycle *lifecycle)
+{
+    json_key(json, "epoch");
+    json_add_text(json, lifecycle->epoch);
+    json_key(json, "sequence");
+    json_add_uint(json, lifecycle_sequence(lifecycle));
 }
 
 static void list_places(struct admin_call *call, enum space space)
@@ -198,8 +209,10 @@ static void list_places(struct admin_call *call, enum space space)
     if (admin_number(call, "limit", &limit) < 0 || admin_text(call, "cursor", &cursor) < 0)
         return;
     struct buf data = {0}, last = {0};
-    struct place_rows rows = {.json = json_writer(&data), .has_published = space == SPACE_GROUP};
+    struct place_rows rows = {.json = json_writer(&data), .space = space, .is_at = admin_flag(call, "at")};
     json_begin_object(&rows.json);
+    if (rows.is_at)
+        list_add_position(&rows.json, &call->host->exchange->lifecycle);
     json_key(&rows.json, "rows");
     json_begin_array(&rows.json);
     int r = directory_list(call->host->exchange->directory, space, cursor, MIN(MAX(limit, UINT64_C(1)), (uint64_t)PAGE_ROWS),

@@ -214,6 +214,8 @@ void connection_attach(struct connection *connection, struct link *link, const s
     if (!connection->was_opened) {
         connection->was_opened = true;
         metrics_add(&hub->metrics, METRIC_CONNECTIONS_OPENED, 1);
+        if (connection->user)
+            directory_open_user(hub->exchange->directory, connection->user->place);
         notice_connected(connection);
         connection_log(connection, "connection opened", NULL);
     }
@@ -321,6 +323,8 @@ void connection_close(struct connection *connection, const struct fault *why, bo
     if (connection->was_opened) {
         metrics_add(&hub->metrics, METRIC_CONNECTIONS_CLOSED, 1);
         notice_disconnected(connection, why);
+        if (connection->user)
+            directory_close_user(hub->exchange->directory, connection->user->place);
         connection_log(connection, "connection closed", why);
     }
     if (why->id == FAULT_SLOW_CONSUMER)

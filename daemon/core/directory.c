@@ -6,6 +6,7 @@
 #include "daemon/config/config.h"
 #include "daemon/core/archive.h"
 #include "daemon/core/connection.h"
+#include "daemon/core/notice.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
@@ -42,12 +43,13 @@ static void stripe_done(struct stripe *stripe)
     pthread_mutex_destroy(&stripe->lock);
 }
 
-struct directory *directory_new(unsigned worker_count)
+struct directory *directory_new(unsigned worker_count, struct lifecycle *lifecycle)
 {
     struct directory *directory = aligned_alloc(64, sizeof(*directory));
     if (!directory)
         return NULL;
     directory->worker_count = worker_count;
+    directory->lifecycle = lifecycle;
     atomic_init(&directory->sweep_ms, 0);
     if (getrandom(&directory->seed, sizeof(directory->seed), 0) != (ssize_t)sizeof(directory->seed)) {
         free(directory);
@@ -92,7 +94,8 @@ static struct place *place_new(enum space space, struct bytes name, unsigned wor
         return NULL;
     atomic_init(&place->references, 1);
     place->space = (uint8_t)space;
-    place->rule_generation = UINT32_MAX;
+    if (space == SPACE_GROUP)
+        place->rule_generation = UINT32_MAX;
     place->name_bytes = (uint8_t)name.length;
     unsigned char *text = (unsigned char *)place->rosters + rosters;
     memcpy(text, name.data, name.length);
@@ -133,7 +136,10 @@ struct place *directory_enter(struct directory *directory, enum space space, str
     pthread_mutex_lock(&stripe->lock);
     struct place *place = place_find_or_make(directory, stripe, space, name, hash);
     if (place) {
+        bool is_first = place->workers == 0;
         place->workers |= UINT64_C(1) << arrival->worker;
+        if (is_first && space == SPACE_GROUP)
+            notice_occupied(directory->lifecycle, place);
         *ret_sequence = atomic_load_explicit(&place->sequence, memory_order_relaxed);
     }
     if (place && space == SPACE_GROUP && arrival->config->group_count) {
@@ -151,8 +157,28 @@ void directory_leave(struct directory *directory, struct place *place, unsigned 
     struct stripe *stripe = stripe_of(directory->places[place->space], hash);
     pthread_mutex_lock(&stripe->lock);
     place->workers &= ~(UINT64_C(1) << worker);
-    if (place->workers == 0 && !place->remembered)
+    if (place->workers == 0 && place->space == SPACE_GROUP)
+        notice_vacated(directory->lifecycle, place);
+    if (place->workers == 0 && (place->space != SPACE_GROUP || !place->remembered))
         directory_drop(directory, stripe, place);
+    pthread_mutex_unlock(&stripe->lock);
+}
+
+void directory_open_user(struct directory *directory, struct place *user)
+{
+    struct stripe *stripe = stripe_of(directory->places[SPACE_USER], directory_hash(directory, place_name(user)));
+    pthread_mutex_lock(&stripe->lock);
+    if (user->opened_count++ == 0)
+        user->generation = notice_online(directory->lifecycle, user);
+    pthread_mutex_unlock(&stripe->lock);
+}
+
+void directory_close_user(struct directory *directory, struct place *user)
+{
+    struct stripe *stripe = stripe_of(directory->places[SPACE_USER], directory_hash(directory, place_name(user)));
+    pthread_mutex_lock(&stripe->lock);
+    if (--user->opened_count == 0)
+        notice_offline(directory->lifecycle, user);
     pthread_mutex_unlock(&stripe->lock);
 }
 

@@ -19,6 +19,7 @@
 struct catch_up;
 struct config;
 struct connection;
+struct lifecycle;
 struct remembered;
 struct roster;
 
@@ -34,9 +35,17 @@ struct place {
     uint8_t name_bytes;
     _Atomic uint64_t sequence;          /* of the last message published here; written under the stripe's lock */
     uint64_t workers;                   /* bit per worker with members; under the stripe's lock, as what follows */
-    struct remembered *remembered;      /* of a group with history; NULL: see archive.h */
-    uint32_t rule_generation;           /* of the config whose rule this is: */
-    uint8_t rule;                       /* from 1; 0: none holds */
+    union {
+        struct {                        /* of a group */
+            struct remembered *remembered;      /* with history; NULL: see archive.h */
+            uint32_t rule_generation;   /* of the config whose rule this is: */
+            uint8_t rule;               /* from 1; 0: none holds */
+        };
+        struct {                        /* of a user */
+            uint64_t generation;        /* of his presence; stays while `opened_count` is not 0 */
+            uint32_t opened_count;      /* connections that were opened and have not ended */
+        };
+    };
     const unsigned char *name;          /* behind `rosters` */
     struct roster *rosters[];           /* one per worker, each touched by that worker alone */
 };
@@ -52,13 +61,14 @@ struct stripe {
 
 struct directory {
     unsigned worker_count;
+    struct lifecycle *lifecycle;        /* whom to tell who comes and goes */
     _Atomic uint64_t sweep_ms;          /* when archive_sweep() does something next */
     struct table_seed seed;
     struct stripe places[SPACE_COUNT][DIRECTORY_STRIPES];
     struct stripe connections[DIRECTORY_STRIPES];
 };
 
-struct directory *directory_new(unsigned worker_count);            /* NULL: out of memory */
+struct directory *directory_new(unsigned worker_count, struct lifecycle *lifecycle);            /* NULL: out of memory */
 void directory_free(struct directory *directory);
 
 /* A worker enters a place for a member, making the place if need be, and leaves it after its last one.
@@ -73,6 +83,10 @@ struct arrival {
 struct place *directory_enter(struct directory *directory, enum space space, struct bytes name, const struct arrival *arrival,
                               uint64_t *ret_sequence);
 void directory_leave(struct directory *directory, struct place *place, unsigned worker);
+
+/* A connection of the user was opened, and, once for each such, has ended. */
+void directory_open_user(struct directory *directory, struct place *user);
+void directory_close_user(struct directory *directory, struct place *user);
 
 /* Locks the stripe of that name; *ret_place is NULL when there is none. Always unlock. */
 struct stripe *directory_lock(struct directory *directory, enum space space, struct bytes name, struct place **ret_place);
@@ -89,9 +103,16 @@ void directory_remove_connection(struct directory *directory, struct connection 
 /* The handle of the connection with this id; 0 when there is none. */
 uint64_t directory_find_connection(struct directory *directory, const struct uuid *id);
 
+/* A place as it was when its stripe was looked at. */
+struct listed {
+    struct place *place;
+    unsigned members;
+    uint64_t published;
+    uint64_t generation;                /* of a user who is online; else 0 */
+    bool is_occupied;                   /* a user who is online, a group that has members */
+};
 /* Lists up to `limit` places in a stable order behind `after` (empty: from the start), calling `on_place` for each without
  * any lock held. The name that was last, to go on behind, is in *ret_last (empty: all are listed). -ENOMEM. */
 MUST_CHECK int directory_list(struct directory *directory, enum space space, struct bytes after, size_t limit,
-                              void (*on_place)(struct bytes name, unsigned members, uint64_t published, void *argument),
-                              void *argument, struct buf *ret_last);
+                              void (*on_place)(const struct listed *listed, void *argument), void *argument, struct buf *ret_last);
 size_t directory_count(struct directory *directory, enum space space);

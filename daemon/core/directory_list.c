@@ -12,37 +12,46 @@ static int name_compare(struct bytes a, struct bytes b)
     return order ? order : (a.length > b.length) - (a.length < b.length);
 }
 
-static int place_compare(const void *a, const void *b)
+static int listed_compare(const void *a, const void *b)
 {
-    return name_compare(place_name(*(struct place *const *)a), place_name(*(struct place *const *)b));
+    return name_compare(place_name(((const struct listed *)a)->place), place_name(((const struct listed *)b)->place));
+}
+
+/* Under the stripe's lock, and with a reference. */
+static struct listed listed_take(struct place *place)
+{
+    bool is_user = place->space == SPACE_USER;
+    bool is_occupied = is_user ? place->opened_count != 0 : place->workers != 0;
+    place_ref(place);
+    return (struct listed){
+        .place = place, .is_occupied = is_occupied, .generation = is_user && is_occupied ? place->generation : 0,
+        .members = atomic_load_explicit(&place->member_count, memory_order_relaxed),
+        .published = atomic_load_explicit(&place->sequence, memory_order_relaxed),
+    };
 }
 
 /* The places of one stripe behind `after`, sorted, each with a reference. */
-static int stripe_snapshot(struct stripe *stripe, struct bytes after, struct place ***ret, size_t *ret_count)
+static int stripe_snapshot(struct stripe *stripe, struct bytes after, struct listed **ret, size_t *ret_count)
 {
     pthread_mutex_lock(&stripe->lock);
     size_t count = 0;
-    struct place **places = malloc((table_count(&stripe->table) + 1) * sizeof(*places));
+    struct listed *listed = malloc((table_count(&stripe->table) + 1) * sizeof(*listed));
     size_t slot = 0;
     struct place *place;
-    while (places && (place = table_each(&stripe->table, &slot))) {
-        if (after.length && name_compare(place_name(place), after) <= 0)
-            continue;
-        place_ref(place);
-        places[count++] = place;
-    }
+    while (listed && (place = table_each(&stripe->table, &slot)))
+        if (!after.length || name_compare(place_name(place), after) > 0)
+            listed[count++] = listed_take(place);
     pthread_mutex_unlock(&stripe->lock);
-    if (!places)
+    if (!listed)
         return -ENOMEM;
-    qsort(places, count, sizeof(*places), place_compare);
-    *ret = places;
+    qsort(listed, count, sizeof(*listed), listed_compare);
+    *ret = listed;
     *ret_count = count;
     return 0;
 }
 
 int directory_list(struct directory *directory, enum space space, struct bytes after, size_t limit,
-                   void (*on_place)(struct bytes name, unsigned members, uint64_t published, void *argument),
-                   void *argument, struct buf *ret_last)
+                   void (*on_place)(const struct listed *listed, void *argument), void *argument, struct buf *ret_last)
 {
     struct buf behind = {0};
     buf_add_bytes(&behind, after);
@@ -51,24 +60,22 @@ int directory_list(struct directory *directory, enum space space, struct bytes a
 
     int r = buf_status(&behind);
     for (; r == 0 && index < DIRECTORY_STRIPES && limit > 0; index++) {
-        struct place **places;
+        struct listed *listed;
         size_t count;
-        r = stripe_snapshot(&directory->places[space][index], buf_bytes(&behind), &places, &count);
+        r = stripe_snapshot(&directory->places[space][index], buf_bytes(&behind), &listed, &count);
         if (r < 0)
             break;
         buf_clear(&behind);
         for (size_t i = 0; i < count; i++) {
-            struct place *place = places[i];
             if (limit > 0) {
-                on_place(place_name(place), atomic_load_explicit(&place->member_count, memory_order_relaxed),
-                         atomic_load_explicit(&place->sequence, memory_order_relaxed), argument);
+                on_place(&listed[i], argument);
                 buf_clear(ret_last);
-                buf_add_bytes(ret_last, place_name(place));
+                buf_add_bytes(ret_last, place_name(listed[i].place));
                 limit--;
             }
-            place_unref(place);
+            place_unref(listed[i].place);
         }
-        free(places);
+        free(listed);
     }
     buf_done(&behind);
     /* Nothing is behind the last stripe. A last page that ends exactly there costs one empty page more. */

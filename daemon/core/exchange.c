@@ -17,7 +17,7 @@ struct exchange *exchange_new(unsigned worker_count, const struct ports *ports)
         return NULL;
     exchange->worker_count = worker_count;
     exchange->ports = *ports;
-    exchange->directory = directory_new(worker_count);
+    exchange->directory = directory_new(worker_count, &exchange->lifecycle);
     exchange->limits = limits_new();
     exchange->revocations = revocations_new();
     int r = lifecycle_init(&exchange->lifecycle, &exchange->ports);

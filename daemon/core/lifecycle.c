@@ -56,21 +56,30 @@ static int lifecycle_post(struct lifecycle *lifecycle, struct notice *notice)
     return r;
 }
 
-int lifecycle_tell(struct lifecycle *lifecycle, const struct notice_draft *draft)
+int lifecycle_pass(struct lifecycle *lifecycle, const struct notice_draft *draft)
+{
+    return lifecycle_post(lifecycle, notice_new(draft, lifecycle->ports->wall_ms(lifecycle->ports->argument)));
+}
+
+uint64_t lifecycle_skip(struct lifecycle *lifecycle, enum notice_kind kind)
+{
+    pthread_mutex_lock(&lifecycle->lock);
+    uint64_t sequence = lifecycle_wants(lifecycle, kind) ? 0 : ++lifecycle->sequence;
+    pthread_mutex_unlock(&lifecycle->lock);
+    return sequence;
+}
+
+uint64_t lifecycle_tell(struct lifecycle *lifecycle, const struct notice_draft *draft)
 {
     struct notice *notice = notice_new(draft, lifecycle->ports->wall_ms(lifecycle->ports->argument));
-    if (!notice_is_numbered(draft->kind))
-        return lifecycle_post(lifecycle, notice);
     pthread_mutex_lock(&lifecycle->lock);
-    uint64_t lost = atomic_load_explicit(&lifecycle->lost, memory_order_relaxed);
-    lifecycle->sequence++;
+    uint64_t lost = atomic_load_explicit(&lifecycle->lost, memory_order_relaxed), sequence = ++lifecycle->sequence;
     if (notice) {
         notice->lost = lost;
-        notice_number(notice, lifecycle->epoch, lifecycle->sequence);
+        notice_number(notice, lifecycle->epoch, sequence);
     }
-    int r = lifecycle_post(lifecycle, notice);
-    if (r < 0)
+    if (lifecycle_post(lifecycle, notice) < 0)
         atomic_store_explicit(&lifecycle->lost, lost + 1, memory_order_relaxed);
     pthread_mutex_unlock(&lifecycle->lock);
-    return r;
+    return sequence;
 }

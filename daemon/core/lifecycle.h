@@ -37,6 +37,10 @@ static inline bool lifecycle_wants(struct lifecycle *lifecycle, enum notice_kind
 uint64_t lifecycle_set_wanted(struct lifecycle *lifecycle, unsigned kinds);
 uint64_t lifecycle_sequence(struct lifecycle *lifecycle);
 
-/* Numbers it, if it is a life-cycle event, and posts it to the main thread. Where there is no room, its number is used up all the
- * same, so the gap shows, and `lost` counts it. 0; -EAGAIN: no room; -ENOMEM. Any thread. */
-int lifecycle_tell(struct lifecycle *lifecycle, const struct notice_draft *draft);
+/* Numbers a life-cycle event and posts it to the main thread; returns the number. Where there is no room, that is used up all the
+ * same, so the gap shows, and `lost` counts it. Any thread. */
+uint64_t lifecycle_tell(struct lifecycle *lifecycle, const struct notice_draft *draft);
+/* A number for one that nobody wants to know of; 0: somebody does by now. */
+uint64_t lifecycle_skip(struct lifecycle *lifecycle, enum notice_kind kind);
+/* Posts what a client sent, which has no number. 0; -EAGAIN: no room; -ENOMEM. */
+MUST_CHECK int lifecycle_pass(struct lifecycle *lifecycle, const struct notice_draft *draft);

@@ -20,6 +20,10 @@ static const char *const kind_names[NOTICE_KIND_COUNT] = {
     [NOTICE_EPOCH] = "rtc.epoch",
     [NOTICE_CONNECTED] = "rtc.connected",
     [NOTICE_DISCONNECTED] = "rtc.disconnected",
+    [NOTICE_ONLINE] = "rtc.online",
+    [NOTICE_OFFLINE] = "rtc.offline",
+    [NOTICE_OCCUPIED] = "rtc.occupied",
+    [NOTICE_VACATED] = "rtc.vacated",
 };
 
 const char *notice_kind_name(enum notice_kind kind)
@@ -62,6 +66,8 @@ void notice_number(struct notice *notice, const char *epoch, uint64_t sequence)
     /* The text is ours, and there is room behind it. */
     char *end = notice->bytes + (notice->json.data - (const unsigned char *)notice->bytes) + notice->json.length;
     bool is_first = end[-1] == '{';
+    if (notice->kind == NOTICE_ONLINE)
+        notice->generation = sequence;
     int length = snprintf(end, NUMBERS_MAX, "%s\"epoch\":\"%s\",\"sequence\":%llu", is_first ? "" : ",", epoch, (unsigned long long)sequence);
     if (notice->generation)
         length += snprintf(end + length, (size_t)(NUMBERS_MAX - length), ",\"generation\":%llu", (unsigned long long)notice->generation);
@@ -97,14 +103,65 @@ static struct json_writer notice_begin(struct buf *out, struct bytes name, const
     return json;
 }
 
-static int notice_send(struct connection *connection, enum notice_kind kind, struct bytes name, struct buf *json)
+static struct notice_draft notice_draft(struct connection *connection, enum notice_kind kind, const struct buf *json)
 {
-    struct notice_draft draft = {.kind = kind, .name = name, .user = connection_user(connection), .connection = &connection->id};
-    if (buf_status(json) == 0)
-        draft.json = buf_bytes(json);
-    int r = lifecycle_tell(&connection->hub->exchange->lifecycle, &draft);
+    return (struct notice_draft){.kind = kind, .user = connection_user(connection), .connection = &connection->id,
+                                 .generation = connection->user ? connection->user->place->generation : 0,
+                                 .json = buf_status(json) == 0 ? buf_bytes(json) : (struct bytes){0}};
+}
+
+static void notice_send(struct connection *connection, enum notice_kind kind, struct buf *json)
+{
+    struct notice_draft draft = notice_draft(connection, kind, json);
+    lifecycle_tell(&connection->hub->exchange->lifecycle, &draft);
     buf_done(json);
-    return r;
+}
+
+/* Of a user or a group. Returns the number. */
+static uint64_t notice_send_place(struct lifecycle *lifecycle, enum notice_kind kind, const struct place *place)
+{
+    bool is_user = place->space == SPACE_USER;
+    struct buf out = {0};
+    struct json_writer json = json_writer(&out);
+    json_begin_object(&json);
+    json_key(&json, "eventName");
+    json_add_text(&json, kind_names[kind]);
+    json_key(&json, "data");
+    json_begin_object(&json);
+    json_key(&json, is_user ? "userId" : "group");
+    json_add_string(&json, place_name(place));
+    struct notice_draft draft = {.kind = kind};
+    if (buf_status(&out) == 0)
+        draft.json = buf_bytes(&out);
+    *(is_user ? &draft.user : &draft.group) = place_name(place);
+    draft.generation = is_user ? place->generation : 0;
+    uint64_t sequence = lifecycle_tell(lifecycle, &draft);
+    buf_done(&out);
+    return sequence;
+}
+
+uint64_t notice_online(struct lifecycle *lifecycle, const struct place *user)
+{
+    uint64_t generation = lifecycle_skip(lifecycle, NOTICE_ONLINE);
+    return generation ? generation : notice_send_place(lifecycle, NOTICE_ONLINE, user);
+}
+
+void notice_offline(struct lifecycle *lifecycle, const struct place *user)
+{
+    if (lifecycle_wants(lifecycle, NOTICE_OFFLINE))
+        notice_send_place(lifecycle, NOTICE_OFFLINE, user);
+}
+
+void notice_occupied(struct lifecycle *lifecycle, const struct place *group)
+{
+    if (lifecycle_wants(lifecycle, NOTICE_OCCUPIED))
+        notice_send_place(lifecycle, NOTICE_OCCUPIED, group);
+}
+
+void notice_vacated(struct lifecycle *lifecycle, const struct place *group)
+{
+    if (lifecycle_wants(lifecycle, NOTICE_VACATED))
+        notice_send_place(lifecycle, NOTICE_VACATED, group);
 }
 
 void notice_connected(struct connection *connection)
@@ -123,7 +180,7 @@ void notice_connected(struct connection *connection)
     json_add_text(&json, codecs[connection->codec]->name);
     json_key(&json, "address");
     json_add_text(&json, address);
-    notice_send(connection, NOTICE_CONNECTED, (struct bytes){0}, &out);
+    notice_send(connection, NOTICE_CONNECTED, &out);
 }
 
 void notice_disconnected(struct connection *connection, const struct fault *why)
@@ -140,7 +197,7 @@ void notice_disconnected(struct connection *connection, const struct fault *why)
         json_key(&json, "detail");
         json_add_text(&json, why->detail);
     }
-    notice_send(connection, NOTICE_DISCONNECTED, (struct bytes){0}, &out);
+    notice_send(connection, NOTICE_DISCONNECTED, &out);
 }
 
 bool notice_event(struct connection *connection, const struct envelope *envelope)
@@ -162,7 +219,10 @@ bool notice_event(struct connection *connection, const struct envelope *envelope
     }
     json_end_object(&json);
     buf_done(&data);
-    bool is_sent = notice_send(connection, NOTICE_EVENT, envelope->event_name, &out) == 0;
+    struct notice_draft draft = notice_draft(connection, NOTICE_EVENT, &out);
+    draft.name = envelope->event_name;
+    bool is_sent = lifecycle_pass(&hub->exchange->lifecycle, &draft) == 0;
+    buf_done(&out);
     if (!is_sent)
         metrics_add(&hub->metrics, METRIC_LISTEN_DROPPED, 1);
     return is_sent;

@@ -17,6 +17,10 @@ enum notice_kind {
     NOTICE_EPOCH,               /* made on the main thread: whatever an earlier epoch said is void */
     NOTICE_CONNECTED,
     NOTICE_DISCONNECTED,
+    NOTICE_ONLINE,              /* a user's first opened connection is there */
+    NOTICE_OFFLINE,             /* the last one has ended */
+    NOTICE_OCCUPIED,            /* a group has a first member */
+    NOTICE_VACATED,             /* the last one has left */
     NOTICE_KIND_COUNT,
     NOTICE_FIRST_NUMBERED = NOTICE_EPOCH,       /* life-cycle events are those from here on */
 };
@@ -27,7 +31,7 @@ const char *notice_kind_name(enum notice_kind kind);        /* "rtc.connected"; 
 struct notice {
     enum notice_kind kind;
     uint64_t sequence;          /* of a life-cycle event, from 1 within the epoch; else 0 */
-    uint64_t generation;        /* of the user's presence that it belongs to; 0: of none */
+    uint64_t generation;        /* number of the rtc.online that began the user's presence to which it belongs; 0: there is none */
     uint64_t lost;              /* how many life-cycle events were lost before it since the start; of NOTICE_GAP: just here */
     uint64_t time_ms;           /* Unix milliseconds */
     struct bytes name;          /* of the event */
@@ -49,11 +53,20 @@ struct notice_draft {
 };
 
 struct notice *notice_new(const struct notice_draft *draft, uint64_t time_ms);      /* NULL: out of memory */
-/* Closes the JSON text of a life-cycle event. Once, before it is sent. */
+/* Closes the JSON text of a life-cycle event; rtc.online begins a generation. Once, before it is sent. */
 void notice_number(struct notice *notice, const char *epoch, uint64_t sequence);
 
 /* Who it is, in all that is said of it: "connectionId" and "userId". */
 void notice_add_identity(struct json_writer *json, const struct connection *connection);
+
+/* About a user or a group, under the lock of its stripe, which keeps the order right. notice_online() returns the generation that
+ * begins, whether anybody wants to know or not. */
+struct lifecycle;
+struct place;
+uint64_t notice_online(struct lifecycle *lifecycle, const struct place *user);
+void notice_offline(struct lifecycle *lifecycle, const struct place *user);
+void notice_occupied(struct lifecycle *lifecycle, const struct place *group);
+void notice_vacated(struct lifecycle *lifecycle, const struct place *group);
 
 void notice_connected(struct connection *connection);
 void notice_disconnected(struct connection *connection, const struct fault *why);
