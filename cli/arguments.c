@@ -116,7 +116,12 @@ static int read_option(struct invocation *ret, const char *word, const char *val
     return 0;
 }
 
-static int read_positional(struct invocation *ret, const char *word)
+struct positionals {
+    const char *words[ARGUMENTS_MAX];
+    unsigned count;
+};
+
+static int read_positional(struct invocation *ret, struct positionals *given, const char *word)
 {
     if (!ret->command) {
         if (ret->word_count == COUNT_OF(ret->words))
@@ -124,13 +129,26 @@ static int read_positional(struct invocation *ret, const char *word)
         ret->words[ret->word_count++] = word;
         return 0;
     }
-    for (unsigned i = 0; i < ret->argument_count; i++) {
-        if (!ret->arguments[i].is_flag && !ret->values[i]) {
-            ret->values[i] = word;
-            return 0;
-        }
+    if (given->count == ARGUMENTS_MAX)
+        return usage(ret, "\"%s\" is not expected", word);
+    given->words[given->count++] = word;
+    return 0;
+}
+
+/* In the synopsis' order; what may be left out is, where there are not enough for all. */
+static int assign_positionals(struct invocation *ret, const struct positionals *given)
+{
+    unsigned needed = 0, used = 0;
+    for (unsigned i = 0; i < ret->argument_count; i++)
+        needed += !ret->arguments[i].is_flag && !ret->arguments[i].is_optional;
+    for (unsigned i = 0; i < ret->argument_count && used < given->count; i++) {
+        const struct admin_argument *argument = &ret->arguments[i];
+        if (argument->is_flag || (argument->is_optional && given->count - used <= needed))
+            continue;
+        needed -= !argument->is_optional;
+        ret->values[i] = given->words[used++];
     }
-    return usage(ret, "\"%s\" is not expected", word);
+    return used == given->count ? 0 : usage(ret, "\"%s\" is not expected", given->words[used]);
 }
 
 static int suggest(const char *typed)
@@ -201,6 +219,7 @@ int arguments_read(int argc, char **argv, struct invocation *ret)
         return suggest(typed);
     }
     bool options_over = false;
+    struct positionals given = {.count = 0};
     for (int i = 1; i < argc; i++) {
         char word[64];
         const char *equals = strchr(argv[i], '=');
@@ -214,11 +233,14 @@ int arguments_read(int argc, char **argv, struct invocation *ret)
         } else if (skip > 0) {
             skip--;
         } else {
-            r = read_positional(ret, argv[i]);
+            r = read_positional(ret, &given, argv[i]);
         }
         if (r)
             return r;
     }
+    int r = assign_positionals(ret, &given);
+    if (r)
+        return r;
     for (unsigned i = 0; i < ret->argument_count && !ret->wants_help; i++)
         if (!ret->arguments[i].is_optional && !ret->values[i])
             return usage(ret, "%s is missing", ret->arguments[i].word);

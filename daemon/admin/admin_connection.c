@@ -16,19 +16,21 @@ struct errand {
     const struct admin_host *host;
     void (*act)(struct errand *errand, struct hub *hub);
     uint64_t handle;
-    struct buf name;                    /* a group or a user */
+    struct buf group;                   /* join, leave: which */
     struct fault why;                   /* disconnect: the reason */
     bool reconnect;
-    unsigned worker;                    /* disconnect by user: goes to each in turn */
-    bool goes_round;
-    uint64_t ended_count;
+    struct buf user;                    /* whose connections it is for; empty: for that of `handle` */
+    unsigned worker;                    /* of a user: goes to each in turn */
+    const char *done;                   /* what was done, in the answer */
+    uint64_t done_count, refused_count;
     struct buf answer;                  /* JSON; with a fault: not used */
     struct fault fault;
 };
 
 static void errand_free(struct errand *errand)
 {
-    buf_done(&errand->name);
+    buf_done(&errand->group);
+    buf_done(&errand->user);
     buf_done(&errand->answer);
     free(errand);
 }
@@ -40,15 +42,29 @@ static bool errand_run(struct visit *visit, struct hub *hub)
     return false;
 }
 
+/* {"joined":3}, and beside it how many were refused, if any. */
+static void errand_count(struct errand *errand)
+{
+    struct json_writer json = json_writer(&errand->answer);
+    json_begin_object(&json);
+    json_key(&json, errand->done);
+    json_add_uint(&json, errand->done_count);
+    if (errand->refused_count) {
+        json_key(&json, "refused");
+        json_add_uint(&json, errand->refused_count);
+    }
+    json_end_object(&json);
+}
+
 static void errand_arrive(struct visit *visit)
 {
     struct errand *errand = CONTAINER_OF(visit, struct errand, visit);
-    if (errand->goes_round && ++errand->worker < errand->host->worker_count
+    if (errand->user.length && ++errand->worker < errand->host->worker_count
         && admin_send_visit(errand->host, errand->worker, visit) == 0)
         return;
-    if (errand->goes_round)
-        buf_add_format(&errand->answer, "{\"disconnected\":%llu}", (unsigned long long)errand->ended_count);
-    if (errand->fault.id != FAULT_NONE)
+    if (errand->done)
+        errand_count(errand);
+    if (errand->fault.id != FAULT_NONE && errand->done_count == 0)
         admin_refuse(&errand->back, errand->fault.id, "%s", fault_message(&errand->fault));
     else
         admin_reply(&errand->back, buf_bytes(&errand->answer));
@@ -190,47 +206,118 @@ void admin_show_connection(struct admin_call *call)
         errand_send(errand);
 }
 
+/* This worker's connections of the user: `act` ends none of them. */
+static void errand_each(struct errand *errand, struct hub *hub, void (*act)(struct errand *errand, struct connection *connection))
+{
+    struct place *place;
+    struct stripe *stripe = directory_lock(hub->exchange->directory, SPACE_USER, buf_bytes(&errand->user), &place);
+    struct roster *roster = place ? place->rosters[hub->worker] : NULL;
+    directory_unlock(stripe);
+    for (uint32_t i = 0; roster && i < roster->count; i++)
+        act(errand, hub->slots[roster_members(roster)[i].slot]);
+}
+
+/* The one connection, or all of the user here. */
+static void errand_apply(struct errand *errand, struct hub *hub, void (*act)(struct errand *errand, struct connection *connection))
+{
+    if (errand->user.length) {
+        errand_each(errand, hub, act);
+        return;
+    }
+    struct connection *connection = errand_connection(errand, hub);
+    if (connection)
+        act(errand, connection);
+}
+
+static void join_one(struct errand *errand, struct connection *connection)
+{
+    struct bytes group = buf_bytes(&errand->group);
+    enum fault_id refusal = policy_can_be_in(connection, group, &errand->fault);
+    if (refusal == FAULT_NONE && connection_join(connection, group) == -ENOMEM) {
+        fault_set(&errand->fault, FAULT_INTERNAL, "out of memory");
+        refusal = FAULT_INTERNAL;
+    }
+    errand->refused_count += refusal != FAULT_NONE;
+    if (refusal != FAULT_NONE)
+        return;
+    connection_membership(connection, group)->is_by_token = false;      /* it stays, whatever its next token says */
+    errand->done_count++;
+}
+
 static void act_join(struct errand *errand, struct hub *hub)
 {
-    struct connection *connection = errand_connection(errand, hub);
-    struct bytes group = buf_bytes(&errand->name);
-    if (!connection || policy_can_be_in(connection, group, &errand->fault) != FAULT_NONE)
-        return;
-    if (connection_join(connection, group) == -ENOMEM)
-        fault_set(&errand->fault, FAULT_INTERNAL, "out of memory");
+    errand_apply(errand, hub, join_one);
+}
+
+static void leave_one(struct errand *errand, struct connection *connection)
+{
+    if (connection_leave(connection, buf_bytes(&errand->group)) == 0)
+        errand->done_count++;
     else
-        connection_membership(connection, group)->is_by_token = false;      /* it stays, whatever its next token says */
+        fault_set(&errand->fault, FAULT_NOT_FOUND, "%s", errand->user.length ? "no connection of the user is in this group"
+                  : "the connection is not in this group");
 }
 
 static void act_leave(struct errand *errand, struct hub *hub)
 {
-    struct connection *connection = errand_connection(errand, hub);
-    if (connection && connection_leave(connection, buf_bytes(&errand->name)) < 0)
-        fault_set(&errand->fault, FAULT_NOT_FOUND, "the connection is not in this group");
+    errand_apply(errand, hub, leave_one);
 }
 
-static void group_errand(struct admin_call *call, void (*act)(struct errand *errand, struct hub *hub))
+/* The errand to all connections of a user; NULL: refused. */
+static struct errand *errand_to_user(struct admin_call *call, struct bytes user, void (*act)(struct errand *errand, struct hub *hub))
+{
+    struct place *place;
+    struct errand *errand = errand_new(call, act);
+    if (!errand)
+        return NULL;
+    buf_add_bytes(&errand->user, user);
+    directory_unlock(directory_lock(call->host->exchange->directory, SPACE_USER, user, &place));
+    if (place && buf_status(&errand->user) == 0)
+        return errand;
+    admin_refuse(&call->back, place ? FAULT_INTERNAL : FAULT_NOT_FOUND, place ? "out of memory" : "no connection belongs to this user");
+    errand_free(errand);
+    return NULL;
+}
+
+/* To the connection, or the user's, whichever the call names. `done`: what is counted in the answer. */
+static struct errand *errand_to_either(struct admin_call *call, const char *done, void (*act)(struct errand *errand, struct hub *hub),
+                                       void (*act_user)(struct errand *errand, struct hub *hub))
+{
+    struct bytes user, connection;
+    int has_user = admin_text(call, "user", &user);
+    int has_connection = has_user < 0 ? -1 : admin_text(call, "connection", &connection);
+    if (has_user < 0 || has_connection < 0)
+        return NULL;
+    if (has_user + has_connection != 1 || (has_user && !user.length)) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "say which, once: a connection's id, or --user");
+        return NULL;
+    }
+    struct errand *errand = has_user ? errand_to_user(call, user, act_user) : errand_to_connection(call, act);
+    if (errand)
+        errand->done = done;
+    return errand;
+}
+
+static void group_errand(struct admin_call *call, const char *done, void (*act)(struct errand *errand, struct hub *hub))
 {
     struct bytes group;
-    struct errand *errand = errand_to_connection(call, act);
+    if (admin_text(call, "group", &group) <= 0)
+        return;
+    struct errand *errand = errand_to_either(call, done, act, act);
     if (!errand)
         return;
-    if (admin_text(call, "group", &group) <= 0) {
-        errand_free(errand);
-        return;
-    }
-    buf_add_bytes(&errand->name, group);
+    buf_add_bytes(&errand->group, group);
     errand_send(errand);
 }
 
 void admin_join(struct admin_call *call)
 {
-    group_errand(call, act_join);
+    group_errand(call, "joined", act_join);
 }
 
 void admin_leave(struct admin_call *call)
 {
-    group_errand(call, act_leave);
+    group_errand(call, "left", act_leave);
 }
 
 static void act_disconnect(struct errand *errand, struct hub *hub)
@@ -239,7 +326,7 @@ static void act_disconnect(struct errand *errand, struct hub *hub)
     if (!connection)
         return;
     connection_close(connection, &errand->why, errand->reconnect);
-    buf_add_text(&errand->answer, "{\"disconnected\":1}");
+    errand->done_count++;
 }
 
 /* This worker's connections of the user; each that ends leaves the roster, until there is none. */
@@ -247,13 +334,13 @@ static void act_disconnect_user(struct errand *errand, struct hub *hub)
 {
     while (true) {
         struct place *place;
-        struct stripe *stripe = directory_lock(hub->exchange->directory, SPACE_USER, buf_bytes(&errand->name), &place);
+        struct stripe *stripe = directory_lock(hub->exchange->directory, SPACE_USER, buf_bytes(&errand->user), &place);
         struct roster *roster = place ? place->rosters[hub->worker] : NULL;
         directory_unlock(stripe);
         if (!roster)
             return;
         connection_close(hub->slots[roster_members(roster)[0].slot], &errand->why, errand->reconnect);
-        errand->ended_count++;
+        errand->done_count++;
     }
 }
 
@@ -276,28 +363,7 @@ static void disconnect_send(struct admin_call *call, struct errand *errand)
 
 void admin_disconnect(struct admin_call *call)
 {
-    struct bytes user, connection;
-    int has_user = admin_text(call, "user", &user);
-    int has_connection = has_user < 0 ? -1 : admin_text(call, "connection", &connection);
-    if (has_user < 0 || has_connection < 0)
-        return;
-    if (has_user + has_connection != 1) {
-        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "say which: a connection's id, or --user");
-        return;
-    }
-    struct errand *errand = has_user ? errand_new(call, act_disconnect_user) : errand_to_connection(call, act_disconnect);
-    if (!errand)
-        return;
-    if (has_user) {
-        struct place *place;
-        buf_add_bytes(&errand->name, user);
-        errand->goes_round = true;
-        directory_unlock(directory_lock(call->host->exchange->directory, SPACE_USER, buf_bytes(&errand->name), &place));
-        if (!place) {
-            admin_refuse(&call->back, FAULT_NOT_FOUND, "no connection belongs to this user");
-            errand_free(errand);
-            return;
-        }
-    }
-    disconnect_send(call, errand);
+    struct errand *errand = errand_to_either(call, "disconnected", act_disconnect, act_disconnect_user);
+    if (errand)
+        disconnect_send(call, errand);
 }

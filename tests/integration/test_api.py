@@ -1,5 +1,6 @@
 """The admin commands over HTTP, for programs with an API key."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -13,6 +14,8 @@ from harness import Daemon
 
 
 class Api(ApiTest):
+    options = {"connection.claimed-users": "true"}
+
     def test_publishing_by_one_request(self):
         with WebSocket(self.daemon.port, group="g") as ws:
             answer = self.call("publish", {"group": "g", "event": "news", "data": {"n": [1, 2]}}, "operator")
@@ -112,6 +115,66 @@ class Api(ApiTest):
         for wrong in ({"group": 1}, {"all": "yes"}, {"nothing": 1}):
             with self.assertRaises(jsonschema.ValidationError):
                 jsonschema.validate(wrong, publish, jsonschema.Draft202012Validator)
+
+    def test_all_connections_of_a_user_join_and_leave(self):
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(WebSocket(self.daemon.port, user="eve")) for _ in range(12)]
+            other = stack.enter_context(WebSocket(self.daemon.port, user="bob"))
+            self.assertEqual({connection["state"] for connection in self.daemon.connections() if connection["user"] == "eve"}, {"open"})
+            self.assertEqual(self.call("join", {"user": "eve", "group": "eves"}, "operator").json(), {"joined": 12})
+            self.assertEqual(self.call("join", {"user": "eve", "group": "eves"}).json(), {"joined": 12})
+            self.assertEqual(self.call("join", {"connection": other.id, "group": "eves"}).json(), {"joined": 1})
+            late = stack.enter_context(WebSocket(self.daemon.port, user="eve"))
+            self.assertEqual(self.daemon.publish("n", 1, group="eves"), 13)
+            for client in [*clients, other]:
+                client.expect("n")
+            told = self.daemon.rtcctl("-o", "json", "leave", "--user", "eve", "eves").stdout
+            self.assertEqual(json.loads(told), {"left": 12})
+            self.assert_refused(self.call("leave", {"user": "eve", "group": "eves"}), 404, "not-found", "user is in this group")
+            self.assertEqual(json.loads(self.daemon.rtcctl("-o", "json", "leave", other.id, "eves").stdout), {"left": 1})
+            self.assert_refused(self.call("leave", {"connection": other.id, "group": "eves"}), 404, "not-found", "not in this group")
+            self.assertEqual(json.loads(self.daemon.rtcctl("-o", "json", "join", late.id, "eves").stdout), {"joined": 1})
+            self.assertEqual(self.call("disconnect", {"user": "eve"}).json(), {"disconnected": 13})
+        for arguments, status in (({"group": "g"}, 400), ({"group": "g", "user": "eve", "connection": other.id}, 400), ({"group": "g", "user": ""}, 400),
+                                  ({"group": "g", "user": "nobody"}, 404), ({"group": None, "user": "bob"}, 400), ({"user": "bob"}, 400)):
+            for command in ("join", "leave"):
+                with self.subTest(command=command, arguments=arguments):
+                    self.assertEqual(self.call(command, arguments).status, status)
+        for words in (["join", "g"], ["join", "a", "b", "c"], ["join"], ["leave", "--user", "bob"]):
+            self.assertEqual(self.daemon.rtcctl(*words, check=False).returncode, 65 if words == ["join", "g"] else 64, words)
+
+    def test_a_user_some_of_whose_connections_are_refused(self):
+        with WebSocket(self.daemon.port, user="full") as full, WebSocket(self.daemon.port, user="full"):
+            answers = self.call("join", [{"connection": full.id, "group": f"full{number}"} for number in range(128)]).json()
+            self.assertEqual(answers, [{"data": {"joined": 1}}] * 128)
+            self.assertEqual(self.call("join", {"user": "full", "group": "more"}).json(), {"joined": 1, "refused": 1})
+            self.assert_refused(self.call("join", {"user": "full", "group": "x" * 256}), 400, "bad-envelope")
+
+    def pages(self, command, **arguments):
+        """All rows, as they come two by two."""
+        rows, cursor = [], {}
+        while True:
+            page = self.call(command, {"limit": 2, **arguments, **cursor}, "viewer").json()
+            self.assertLessEqual(len(page["rows"]), 2)
+            rows += page["rows"]
+            if "cursor" not in page:
+                return rows
+            cursor = {"cursor": page["cursor"]}
+
+    def test_listings_go_on_where_their_cursor_says(self):
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(WebSocket(self.daemon.port, user=f"paged{number % 7}", group=f"paged{number % 9}")) for number in range(25)]
+            for command, column, arguments in (("list.connections", [client.id for client in clients], {}),
+                                               ("list.users", [f"paged{number}" for number in range(7)], {}),
+                                               ("list.groups", [f"paged{number}" for number in range(9)], {}),
+                                               ("show.group", [clients[number].id for number in (4, 13, 22)], {"group": "paged4"}),
+                                               ("show.user", [clients[number].id for number in (3, 10, 17, 24)], {"user": "paged3"})):
+                with self.subTest(command=command):
+                    rows = [row[0] for row in self.pages(command, **arguments)]
+                    self.assertEqual(len(rows), len(set(rows)))
+                    self.assertEqual(set(column) - set(rows), set())
+            self.assert_refused(self.call("list.connections", {"cursor": "nonsense"}), 400, "bad-envelope", "cursor")
+            self.assert_refused(self.call("list.connections", {"limit": "many"}), 400, "bad-envelope", "limit")
 
     def test_one_link_carries_many_calls_in_order(self):
         with Http(self.daemon.port) as http:
