@@ -62,6 +62,8 @@ static void daemon_take_letters(struct daemon *daemon)
             handlers_take(daemon->handlers, letter.event);
         else if (letter.kind == LETTER_EVENT)
             free(letter.event);
+        else if (letter.kind == LETTER_GATE)
+            gate_take(daemon->exchange, letter.gate_call);
         else if (letter.kind == LETTER_NOTICE)
             notices_take(&daemon->notices, letter.notice);
     }

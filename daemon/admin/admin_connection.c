@@ -159,6 +159,20 @@ static void show_grant(struct json_writer *json, const struct connection *connec
     json_add_string(json, grant->terms.token_id);
 }
 
+/* What a judge attached to it. */
+static void show_labels(struct json_writer *json, const struct connection *connection)
+{
+    const struct labels *labels = labels_find(connection->hub, connection);
+    if (labels && labels->labels.length) {
+        json_key(json, "labels");
+        json_add_raw(json, labels->labels);
+    }
+    if (labels && labels->info.length) {
+        json_key(json, "info");
+        json_add_raw(json, labels->info);
+    }
+}
+
 static void act_show(struct errand *errand, struct hub *hub)
 {
     const struct connection *connection = errand_connection(errand, hub);
@@ -191,6 +205,7 @@ static void act_show(struct errand *errand, struct hub *hub)
     json_add_uint(&json, connection_age_ms(hub->now_ms, connection->heard_ms));
     show_outbox(&json, connection);
     show_grant(&json, connection);
+    show_labels(&json, connection);
     json_key(&json, "groups");
     json_begin_array(&json);
     for (unsigned i = 0; i < connection->membership_count; i++)

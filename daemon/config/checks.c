@@ -96,6 +96,12 @@ const char *check_api_keys(const char *text)
     return is_right ? NULL : "an absolute path, credential:NAME, or nothing, is expected";
 }
 
+const char *check_header(const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-_.");
+    return length && !text[length] ? NULL : "the name of a header in lower case such as user-agent is expected";
+}
+
 const char *check_claim(const char *text)
 {
     return text[0] ? NULL : "the name of a claim such as sub is expected";

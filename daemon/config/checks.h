@@ -14,4 +14,5 @@ const char *check_socket_path(const char *text);
 const char *check_key_source(const char *text);
 const char *check_peer_rule(const char *text);
 const char *check_api_keys(const char *text);
+const char *check_header(const char *text);
 const char *check_claim(const char *text);

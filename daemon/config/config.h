@@ -107,6 +107,10 @@ struct config {
         uint64_t groups;                /* per connection */
     } connection;
     struct {
+        struct text_list headers;       /* of requests, shown to whoever judges them */
+        uint64_t waiting, timeout_ms;
+    } gate;
+    struct {
         struct text_list keys;          /* "FILE [alg=A] [kid=ID] [issuer=I]", see lib/key_source.h */
         char *api_keys;                 /* a file's path, or "credential:NAME"; "" none */
         struct text_list issuers, audiences;

@@ -189,6 +189,15 @@ const struct config_option options[] = {
     { .path = "connection.groups", NUMBER(connection.groups), .fallback = "128", .min = 1, .max = 10000, .reload = RELOAD_NOW,
       .summary = "In how many groups a connection may be.", .details = "" },
 
+    { .path = "gate.headers", LIST(gate.headers), .fallback = "user-agent", .check = check_header, .reload = RELOAD_NOW,
+      .summary = "Which headers of a request for a connection are shown to whoever judges it.",
+      .details = "To webhooks and plug-ins, as cookie, say. At most 16; of those that come more than once the first." },
+    { .path = "gate.waiting", NUMBER(gate.waiting), .fallback = "1000", .min = 1, .max = 1000000, .reload = RELOAD_NOW,
+      .summary = "How many requests for a connection may wait until a webhook has judged them.",
+      .details = "More are refused (503), and may come again." },
+    { .path = "gate.timeout", SPAN(gate.timeout_ms), .fallback = "10s", .min = 100, .max = 10 * MINUTE, .reload = RELOAD_NOW,
+      .summary = "How long such a request may wait.", .details = "Then it is refused (408)." },
+
     { .path = "auth.keys", LIST(auth.keys), .fallback = "", .check = check_key_source, .reload = RELOAD_NOW,
       .summary = "The keys by which access tokens (JWT) are verified.",
       .details = "Each is the absolute path of a file, or credential:NAME for one that systemd passes (LoadCredential=), and holds a "

@@ -149,11 +149,8 @@ struct connection *connection_new(struct hub *hub, const struct dialect *dialect
                                   const struct identity *identity, const struct peer_address *address,
                                   struct fault *fault)
 {
-    enum fault_id refusal = limits_take_connect(hub, address, fault);
-    if (refusal == FAULT_NONE) {
-        refusal = limits_enter(hub->exchange->limits, hub->config, address);
-        fault_set(fault, refusal, "%s", "");
-    }
+    enum fault_id refusal = limits_enter(hub->exchange->limits, hub->config, address);
+    fault_set(fault, refusal, "%s", "");
     if (refusal != FAULT_NONE) {
         metrics_add(&hub->metrics, METRIC_CONNECTIONS_REFUSED, 1);
         return NULL;
@@ -336,6 +333,7 @@ void connection_close(struct connection *connection, const struct fault *why, bo
         connection_leave_at(connection, connection->membership_count - 1u);
     connection_unset_user(connection);
     grants_drop(hub, connection);
+    labels_drop(hub, connection);
     if (connection->membership_capacity)
         free(STEAL(connection->memberships.many));
     outbox_done(&connection->outbox);

@@ -63,6 +63,7 @@ struct connection {
     bool was_opened : 1;
     bool has_forgotten : 1;             /* what was sent and never acknowledged */
     bool has_grant : 1;                 /* it showed an access token: see grant.h */
+    bool has_labels : 1;                /* see labels.h */
 };
 
 /* How long ago one of its short times was. */
@@ -77,13 +78,14 @@ static inline uint32_t connection_slot(const struct connection *connection) { re
 /* What a client proved or may do; handed in when a connection is made. */
 struct identity {
     struct bytes user;                  /* empty: anonymous */
+    bool is_proved;                     /* by credentials; else a user is a client's claim */
     bool has_token;                     /* it was proved by an access token, and ends with that */
     struct grant_terms terms;
 };
 
 /*
  * Makes a connection in state NEGOTIATED, with the open timeout running. NULL with a fault: NODE_FULL, ADDRESS_FULL, USER_FULL,
- * RATE_LIMITED, INTERNAL (out of memory).
+ * INTERNAL (out of memory).
  */
 struct connection *connection_new(struct hub *hub, const struct dialect *dialect, enum codec_id codec,
                                   const struct identity *identity, const struct peer_address *address,

@@ -74,9 +74,7 @@ int event_call_send(struct connection *connection, const struct envelope *envelo
         data = buf_bytes(&converted);
     }
     struct json_writer json = json_writer(&from);
-    json_begin_object(&json);
-    notice_add_identity(&json, connection);
-    json_end_object(&json);
+    notice_add_sender(&json, connection);
     struct event_call *call = r == 0 && buf_status(&from) == 0 ? call_new(connection, envelope, data, buf_bytes(&from)) : NULL;
     buf_done(&converted);
     buf_done(&from);

@@ -25,7 +25,7 @@ struct event_call {
     bool is_seen;                       /* by observers: where no reply is wanted, nobody need handle it */
     struct bytes name;
     struct bytes data;                  /* JSON on one line; empty: null */
-    struct bytes from;                  /* a JSON object: who sent it (notice_add_identity) */
+    struct bytes from;                  /* a JSON object: who sent it (notice_add_sender) */
     struct bytes connection_id;
     struct bytes user;                  /* empty: anonymous */
 

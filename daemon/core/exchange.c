@@ -17,6 +17,7 @@ struct exchange *exchange_new(unsigned worker_count, const struct ports *ports)
         return NULL;
     exchange->worker_count = worker_count;
     exchange->ports = *ports;
+    gate_init(&exchange->gate);
     exchange->directory = directory_new(worker_count, &exchange->lifecycle);
     exchange->limits = limits_new();
     exchange->revocations = revocations_new();
@@ -32,6 +33,7 @@ void exchange_free(struct exchange *exchange)
 {
     if (!exchange)
         return;
+    gate_done(&exchange->gate);
     directory_free(exchange->directory);
     limits_free(exchange->limits);
     revocations_free(exchange->revocations);

@@ -6,6 +6,7 @@
 
 #include "daemon/core/directory.h"
 #include "daemon/core/event_call.h"
+#include "daemon/core/gate.h"
 #include "daemon/core/letter.h"
 #include "daemon/core/lifecycle.h"
 #include "daemon/core/limits.h"
@@ -21,6 +22,7 @@ struct exchange {
     struct revocations *revocations;
     struct lifecycle lifecycle;
     struct event_calls events;
+    struct gate gate;
 };
 
 struct exchange *exchange_new(unsigned worker_count, const struct ports *ports);    /* NULL: out of memory, or of random bytes */

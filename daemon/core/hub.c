@@ -57,6 +57,7 @@ struct hub *hub_new(unsigned worker, struct exchange *exchange, struct config *c
     timer_init(&hub->parked_timer, on_parked_due);
     list_init(&hub->graveyard);
     grants_init(hub);
+    labels_init(hub);
     return hub;
 }
 
@@ -87,6 +88,7 @@ void hub_free(struct hub *hub)
     hub_drop_fanout(hub);
     hub_bury(hub);
     grants_done(hub);
+    labels_done(hub);
     config_unref(hub->config);
     free(hub->slots);
     free(hub->free_slots);

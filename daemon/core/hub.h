@@ -7,6 +7,7 @@
 #include "daemon/core/connection.h"
 #include "daemon/core/farewells.h"
 #include "daemon/core/grant.h"
+#include "daemon/core/labels.h"
 #include "daemon/core/letter.h"
 #include "daemon/core/metrics.h"
 #include "daemon/core/slot_queue.h"
@@ -40,6 +41,7 @@ struct hub {
     struct list graveyard;              /* closed ones, freed at the end of the turn */
     struct farewells farewells;
     struct grants grants;               /* of the connections that showed a token */
+    struct table labels;                /* of the connections that have some: labels.h */
     _Atomic uint32_t state_counts[CONNECTION_STATE_COUNT];
 
     unsigned char random[1024];         /* fresh, from the front; a system call for each secret would cost more than the secret */

@@ -9,6 +9,7 @@
 struct api_call;
 struct config;
 struct event_call;
+struct gate_call;
 struct hub;
 struct link;
 struct message;
@@ -27,6 +28,7 @@ enum letter_kind {
     LETTER_CALL,                /* to the main thread: carry `call` out */
     LETTER_EVENT,               /* to the main thread: `event` is for who handles it */
     LETTER_ANSWER,              /* `call` is yours again, with its answer */
+    LETTER_GATE,                /* to the main thread: judge `gate_call`; to a worker: it is yours again, with its verdict */
     LETTER_STOP,                /* close everything and end */
 };
 
@@ -44,6 +46,7 @@ struct letter {
         struct notice *notice;
         struct api_call *call;
         struct event_call *event;
+        struct gate_call *gate_call;
     };
 };
 

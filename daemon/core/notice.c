@@ -90,6 +90,18 @@ void notice_add_identity(struct json_writer *json, const struct connection *conn
         json_add_null(json);
 }
 
+void notice_add_sender(struct json_writer *json, const struct connection *connection)
+{
+    const struct labels *labels = labels_find(connection->hub, connection);
+    json_begin_object(json);
+    notice_add_identity(json, connection);
+    if (labels && labels->labels.length) {
+        json_key(json, "labels");
+        json_add_raw(json, labels->labels);
+    }
+    json_end_object(json);
+}
+
 static struct json_writer notice_begin(struct buf *out, struct bytes name, const struct connection *connection)
 {
     struct json_writer json = json_writer(out);
@@ -97,9 +109,7 @@ static struct json_writer notice_begin(struct buf *out, struct bytes name, const
     json_key(&json, "eventName");
     json_add_string(&json, name);
     json_key(&json, "from");
-    json_begin_object(&json);
-    notice_add_identity(&json, connection);
-    json_end_object(&json);
+    notice_add_sender(&json, connection);
     return json;
 }
 

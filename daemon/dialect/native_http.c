@@ -152,61 +152,60 @@ static void negotiate_add_limits(struct json_writer *json, const struct config *
     json_add_uint(json, config->connection.message_bytes);
 }
 
-static struct connection *negotiate_connection(struct link *link, const struct request *request, enum codec_id codec,
-                                               struct fault *fault)
+/* What the server offers: the list of transports, and which of them, with which protocol, comes first. */
+struct negotiation {
+    struct buf transports;              /* JSON */
+    const struct transport *choice;
+    int codec;
+};
+
+static void negotiate_add_body(struct link *link, const struct negotiation *negotiation, const struct connection *connection, struct buf *body)
 {
-    struct buf scratch = {0};
-    struct identity identity;
-    struct connection *connection = NULL;
-    if (admission_identify(link, request, &scratch, &identity, fault) == FAULT_NONE)
-        connection = connection_new(link->worker->hub, request->dialect->dialect, codec, &identity, &link->work->address, fault);
-    buf_done(&scratch);
-    return connection;
+    char id[UUID_TEXT + 1], token[TOKEN_TEXT + 1];
+    uuid_print(&connection->id, id);
+    connection_token(connection, token);
+    struct json_writer json = json_writer(body);
+    json_begin_object(&json);
+    json_key(&json, "connectionId");
+    json_add_text(&json, id);
+    json_key(&json, "connectionToken");
+    json_add_text(&json, token);
+    json_key(&json, "transports");
+    json_add_raw(&json, buf_bytes(&negotiation->transports));
+    json_key(&json, "transport");
+    json_add_text(&json, negotiation->choice->name);
+    json_key(&json, "protocol");
+    json_add_text(&json, codecs[negotiation->codec]->name);
+    negotiate_add_limits(&json, link->worker->hub->config);
+    json_end_object(&json);
+    if (buf_status(&negotiation->transports) < 0)
+        buf_fail(body);
 }
 
 static void native_negotiate(struct link *link, const struct request *request)
 {
     struct fault fault = {0};
     struct offer offer;
-    int codec = -1;
-    struct buf lists = {0}, body = {0};
-    struct json_writer list = json_writer(&lists);
+    struct negotiation negotiation = {.codec = -1};
+    struct buf body = {0};
+    struct json_writer list = json_writer(&negotiation.transports);
     struct connection *connection = NULL;
+    enum admission_result result = ADMISSION_REFUSED;
 
     if (offer_read(request->body, &offer, &fault) == 0) {
-        const struct transport *choice = negotiate_transports(&list, link, &offer, &codec);
-        if (!choice)
+        negotiation.choice = negotiate_transports(&list, link, &offer, &negotiation.codec);
+        if (!negotiation.choice)
             fault_set(&fault, FAULT_NO_TRANSPORT, "%s", "");
         else
-            connection = negotiate_connection(link, request, (enum codec_id)codec, &fault);
-        if (connection) {
-            char id[UUID_TEXT + 1], token[TOKEN_TEXT + 1];
-            uuid_print(&connection->id, id);
-            connection_token(connection, token);
-            struct json_writer json = json_writer(&body);
-            json_begin_object(&json);
-            json_key(&json, "connectionId");
-            json_add_text(&json, id);
-            json_key(&json, "connectionToken");
-            json_add_text(&json, token);
-            json_key(&json, "transports");
-            json_add_raw(&json, buf_bytes(&lists));
-            json_key(&json, "transport");
-            json_add_text(&json, choice->name);
-            json_key(&json, "protocol");
-            json_add_text(&json, codecs[codec]->name);
-            negotiate_add_limits(&json, link->worker->hub->config);
-            json_end_object(&json);
-        }
+            result = admission_make(link, request, negotiation.choice, (enum codec_id)negotiation.codec, &connection, &fault);
     }
-    if (buf_status(&lists) < 0)
-        buf_fail(&body);
-    if (connection)
+    if (result == ADMISSION_DONE) {
+        negotiate_add_body(link, &negotiation, connection, &body);
         native_answer(link, "application/json", &body);
-    else
+    } else if (result == ADMISSION_REFUSED) {
         http_refuse(link, &fault, false, NULL);
-    buf_done(&lists);
-    buf_done(&body);
+    }
+    buf_done(&negotiation.transports);
 }
 
 /* A POST of envelopes for a connection. */

@@ -4,12 +4,16 @@
 #include "daemon/net/admission.h"
 
 #include "daemon/config/config.h"
+#include "daemon/core/exchange.h"
 #include "daemon/core/limits.h"
 #include "daemon/core/policy.h"
 #include "daemon/net/credentials.h"
+#include "daemon/net/gate_facts.h"
+#include "daemon/net/gate_wait.h"
 #include "daemon/net/peer_user.h"
 #include "daemon/net/router.h"
 #include "daemon/net/tls_link.h"
+#include "lib/log.h"
 
 bool admission_offers(const struct config *config, enum codec_id codec)
 {
@@ -26,7 +30,7 @@ static enum fault_id admission_identify_certificate(struct link *link, const str
     else if (claimed.data && !bytes_equal(claimed, proved))
         fault_set(fault, FAULT_FORBIDDEN, "the client's certificate is that of another user");
     else
-        ret->user = proved;
+        *ret = (struct identity){.user = proved, .is_proved = true};
     return ret->user.data ? credentials_look_up(link->worker->hub, proved, (struct bytes){0}, 0, fault) : fault->id;
 }
 
@@ -42,44 +46,38 @@ static enum fault_id admission_identify_peer(struct link *link, const struct req
     buf_done(scratch);
     *scratch = *proved;
     *proved = (struct buf){0};
-    ret->user = buf_bytes(scratch);
+    *ret = (struct identity){.user = buf_bytes(scratch), .is_proved = true};
     return credentials_look_up(link->worker->hub, ret->user, (struct bytes){0}, 0, fault);
 }
 
-enum fault_id admission_identify(struct link *link, const struct request *request, struct buf *scratch,
-                                 struct identity *ret, struct fault *fault)
+/* By the access token that it shows: what is shown must be right, so a bad one is not waved through as anonymous. */
+static enum fault_id admission_identify_token(struct link *link, const struct request *request, struct buf *scratch, struct identity *ret,
+                                              struct fault *fault)
+{
+    struct hub *hub = link->worker->hub;
+    struct bytes user = request_parameter(request, "user", scratch);
+    struct buf proved = {0};
+    if (limits_may_prove(hub, &link->work->address, fault) != FAULT_NONE)
+        return fault->id;
+    enum fault_id refusal = credentials_identify(link, request, &proved, ret, fault);
+    ret->is_proved = refusal == FAULT_NONE;
+    if (credentials_are_wrong(refusal))
+        limits_note_failure(hub, &link->work->address);
+    if (refusal == FAULT_NONE && user.data && !bytes_equal(user, ret->user)) {
+        fault_set(fault, FAULT_FORBIDDEN, "the access token is another user's");
+        refusal = fault->id;
+    }
+    buf_done(scratch);
+    *scratch = proved;
+    return refusal;
+}
+
+/* By its own word, where that is taken. */
+static enum fault_id admission_identify_claim(struct link *link, struct bytes user, struct identity *ret, struct fault *fault)
 {
     const struct config *config = link->worker->hub->config;
-    *ret = (struct identity){0};
-    struct bytes user = request_parameter(request, "user", scratch);
-    enum fault_id refusal;
-    if (credentials_are_shown(request)) {
-        /* What is shown must be right: a bad token is not waved through as anonymous. */
-        struct buf proved = {0};
-        if (limits_may_prove(link->worker->hub, &link->work->address, fault) != FAULT_NONE)
-            return fault->id;
-        refusal = credentials_identify(link, request, &proved, ret, fault);
-        if (credentials_are_wrong(refusal))
-            limits_note_failure(link->worker->hub, &link->work->address);
-        if (refusal == FAULT_NONE && user.data && !bytes_equal(user, ret->user)) {
-            fault_set(fault, FAULT_FORBIDDEN, "the access token is another user's");
-            refusal = fault->id;
-        }
-        buf_done(scratch);
-        *scratch = proved;
-        return refusal;
-    }
-    if (tls_link_user(link))
-        return admission_identify_certificate(link, request, scratch, ret, fault);
-    struct buf peer = {0};
-    if (peer_user_add(link, &peer) == 0) {
-        refusal = admission_identify_peer(link, request, scratch, &peer, ret, fault);
-        buf_done(&peer);
-        return refusal;
-    }
-    refusal = policy_may_connect_anonymously(config, fault);
-    if (refusal != FAULT_NONE || !user.data)
-        return refusal;
+    if (policy_may_connect_anonymously(config, fault) != FAULT_NONE)
+        return fault->id;
     if (!config->connection.claimed_users || !name_is_valid(user, NAME_MAX_BYTES)) {
         fault_set(fault, FAULT_FORBIDDEN, config->connection.claimed_users
                   ? "a user's name is 1 to 255 bytes of UTF-8 without control characters"
@@ -88,6 +86,25 @@ enum fault_id admission_identify(struct link *link, const struct request *reques
     }
     ret->user = user;
     return credentials_look_up(link->worker->hub, user, (struct bytes){0}, 0, fault);
+}
+
+/* Who asks, as far as can be proved: FAULT_NONE, or the fault to refuse the request with. Slices live in `scratch`. */
+static enum fault_id admission_identify(struct link *link, const struct request *request, struct buf *scratch,
+                                        struct identity *ret, struct fault *fault)
+{
+    struct buf peer = {0};
+    *ret = (struct identity){0};
+    if (credentials_are_shown(request))
+        return admission_identify_token(link, request, scratch, ret, fault);
+    if (tls_link_user(link))
+        return admission_identify_certificate(link, request, scratch, ret, fault);
+    if (peer_user_add(link, &peer) == 0) {
+        enum fault_id refusal = admission_identify_peer(link, request, scratch, &peer, ret, fault);
+        buf_done(&peer);
+        return refusal;
+    }
+    struct bytes user = request_parameter(request, "user", scratch);
+    return user.data ? admission_identify_claim(link, user, ret, fault) : FAULT_NONE;
 }
 
 static enum fault_id admission_join(struct connection *connection, const struct request *request, struct fault *fault)
@@ -109,21 +126,135 @@ static enum fault_id admission_join(struct connection *connection, const struct 
     return refusal;
 }
 
-static enum fault_id admission_new(struct link *link, const struct request *request, enum codec_id codec,
-                                   struct admission *ret, struct fault *fault)
+/* The groups, labels and info that a judge gave it. */
+static enum fault_id admission_furnish(struct connection *connection, const struct verdict *verdict, struct fault *fault)
+{
+    struct bytes rest = buf_bytes(&verdict->groups), group;
+    struct buf labels = {0};
+    verdict_print_labels(verdict, &labels);
+    fault->id = FAULT_NONE;
+    if (buf_status(&labels) < 0 || labels_set(connection->hub, connection, buf_bytes(&labels), buf_bytes(&verdict->info)) < 0)
+        fault_set(fault, FAULT_INTERNAL, "out of memory");
+    buf_done(&labels);
+    while (fault->id == FAULT_NONE && verdict_next_group(&rest, &group))
+        if (policy_can_be_in(connection, group, fault) == FAULT_NONE && connection_join(connection, group) == -ENOMEM)
+            fault_set(fault, FAULT_INTERNAL, "out of memory");
+    return fault->id;
+}
+
+static enum fault_id admission_create(struct link *link, const struct request *request, enum codec_id codec,
+                                      const struct identity *identity, const struct verdict *verdict, struct connection **ret,
+                                      struct fault *fault)
+{
+    struct connection *connection = connection_new(link->worker->hub, request->dialect->dialect, codec, identity, &link->work->address,
+                                                   fault);
+    if (!connection)
+        return fault->id;
+    if (verdict && admission_furnish(connection, verdict, fault) != FAULT_NONE) {
+        connection_close(connection, fault, false);
+        return fault->id;
+    }
+    *ret = connection;
+    return FAULT_NONE;
+}
+
+static enum fault_id admission_refuse_judged(struct link *link, const struct fault *why, struct fault *fault)
+{
+    char from[PEER_TEXT_MAX];
+    peer_address_print(&link->work->address, from);
+    *fault = *why;
+    metrics_add(&link->worker->hub->metrics, METRIC_CONNECTS_REFUSED, 1);
+    log_info(LOG_AREA_NET, LOG_FIELDS({"address", from}, {"reason", fault_rows[why->id].name}), "connection refused by whoever judges it: %s",
+             fault_message(why));
+    return fault->id;
+}
+
+/* What was judged becomes who it is. FAULT_NONE, or the fault to refuse the request with. */
+static enum fault_id admission_accept(struct link *link, const struct verdict *verdict, struct identity *identity, struct fault *fault)
+{
+    struct bytes user = buf_bytes(&verdict->user);
+    if (verdict->refusal.id != FAULT_NONE)
+        return admission_refuse_judged(link, &verdict->refusal, fault);
+    if (user.length && identity->is_proved && !bytes_equal(user, identity->user)) {
+        struct fault why;
+        fault_set(&why, FAULT_FORBIDDEN, "whoever judges connections here names another user than the one that was proved");
+        return admission_refuse_judged(link, &why, fault);
+    }
+    if (user.length && !identity->is_proved) {
+        *identity = (struct identity){.user = user, .is_proved = true};
+        return credentials_look_up(link->worker->hub, user, (struct bytes){0}, 0, fault);
+    }
+    return FAULT_NONE;
+}
+
+/* Sends the request to the gate; what was said so far goes with it. */
+static enum fault_id admission_ask(struct link *link, const struct request *request, const struct gate_facts *facts, struct fault *fault)
+{
+    struct gate_call *call = gate_call_new(facts);
+    if (call)
+        return gate_wait(link, request, call, fault);
+    fault_set(fault, FAULT_INTERNAL, "out of memory");
+    return fault->id;
+}
+
+/* Who has proved nothing, and was named by nobody, comes in only where anybody may. */
+static enum fault_id admission_check_name(const struct link *link, const struct identity *identity, struct fault *fault)
+{
+    if (identity->is_proved || identity->user.length)
+        return FAULT_NONE;
+    return policy_may_connect_anonymously(link->worker->hub->config, fault);
+}
+
+/* What those say who judge. DONE: *identity is what they made of it. */
+static enum admission_result admission_judge(struct link *link, const struct request *request, const struct transport *transport,
+                                             enum codec_id codec, struct identity *identity, struct fault *fault)
+{
+    struct hub *hub = link->worker->hub;
+    bool is_asked = gate_has_judge(&hub->exchange->gate);
+    struct gate_facts facts;
+    struct buf query = {0};
+    if (request->verdict && admission_accept(link, request->verdict, identity, fault) != FAULT_NONE)
+        return ADMISSION_REFUSED;
+    if ((request->verdict || !is_asked) && admission_check_name(link, identity, fault) != FAULT_NONE)
+        return ADMISSION_REFUSED;
+    if (request->verdict)
+        return ADMISSION_DONE;
+    if (limits_take_connect(hub, &link->work->address, fault) != FAULT_NONE) {
+        metrics_add(&hub->metrics, METRIC_CONNECTIONS_REFUSED, 1);
+        return ADMISSION_REFUSED;
+    }
+    if (!is_asked)
+        return ADMISSION_DONE;
+    gate_facts_read(link, request, identity, transport, codec, &query, &facts);
+    enum fault_id refusal = admission_ask(link, request, &facts, fault);
+    buf_done(&query);
+    return refusal == FAULT_NONE ? ADMISSION_WAITS : ADMISSION_REFUSED;
+}
+
+enum admission_result admission_make(struct link *link, const struct request *request, const struct transport *transport,
+                                     enum codec_id codec, struct connection **ret, struct fault *fault)
 {
     struct identity identity;
     struct buf scratch = {0};
-    enum fault_id refusal = admission_identify(link, request, &scratch, &identity, fault);
-    if (refusal == FAULT_NONE) {
-        ret->connection = connection_new(link->worker->hub, request->dialect->dialect, codec, &identity,
-                                         &link->work->address, fault);
-        refusal = ret->connection ? admission_join(ret->connection, request, fault) : fault->id;
-        if (refusal != FAULT_NONE && ret->connection)
-            connection_close(ret->connection, fault, false);
-    }
+    enum admission_result result = ADMISSION_REFUSED;
+    if (admission_identify(link, request, &scratch, &identity, fault) == FAULT_NONE)
+        result = admission_judge(link, request, transport, codec, &identity, fault);
+    if (result == ADMISSION_DONE && admission_create(link, request, codec, &identity, request->verdict, ret, fault) != FAULT_NONE)
+        result = ADMISSION_REFUSED;
     buf_done(&scratch);
-    return refusal;
+    return result;
+}
+
+/* For a transport that opens at once: with the groups that the request names. */
+static enum admission_result admission_new(struct link *link, const struct request *request, enum codec_id codec,
+                                           struct admission *ret, struct fault *fault)
+{
+    enum admission_result result = admission_make(link, request, request->transport->transport, codec, &ret->connection, fault);
+    if (result == ADMISSION_DONE && admission_join(ret->connection, request, fault) != FAULT_NONE) {
+        connection_close(ret->connection, fault, false);
+        result = ADMISSION_REFUSED;
+    }
+    return result;
 }
 
 /* How far the client says it has come: ?received=N, or an EventSource's Last-Event-ID. -ENOENT: it does not say. */
@@ -157,41 +288,49 @@ static bool admission_is_other_user(const struct link *link, const struct reques
     return is_other_peer || (user.data && !bytes_equal(user, connection_user(connection)));
 }
 
-enum fault_id admission_open(struct link *link, const struct request *request, enum codec_id codec,
-                             struct admission *ret, struct fault *fault)
+/* Of a request that names a connection which is here no more. */
+static enum admission_result admission_open_unknown(struct link *link, const struct request *request, enum codec_id codec,
+                                                    struct admission *ret, struct fault *fault)
+{
+    const struct fault *farewell = request_farewell(request, link->worker->hub);
+    /* Who comes back with a new token after the old one ended is let in again. */
+    if (farewell && ((farewell->id != FAULT_EXPIRED && farewell->id != FAULT_REVOKED) || !credentials_are_shown(request))) {
+        *fault = *farewell;
+        return ADMISSION_REFUSED;
+    }
+    enum admission_result result = admission_new(link, request, codec, ret, fault);
+    if (result == ADMISSION_REFUSED && fault->id == FAULT_UNAUTHORIZED && !request->verdict)
+        fault_set(fault, FAULT_UNKNOWN_TOKEN, "no connection has this token; negotiate again");
+    return result;
+}
+
+enum admission_result admission_open(struct link *link, const struct request *request, enum codec_id codec,
+                                     struct admission *ret, struct fault *fault)
 {
     struct buf *scratch = &link->worker->scratch;
     *ret = (struct admission){0};
-    struct connection *connection = request_connection(request, link->worker->hub);
-    if (request->has_token && !connection) {
-        const struct fault *farewell = request_farewell(request, link->worker->hub);
-        /* Who comes back with a new token after the old one ended is let in again. */
-        if (farewell && ((farewell->id != FAULT_EXPIRED && farewell->id != FAULT_REVOKED) || !credentials_are_shown(request))) {
-            *fault = *farewell;
-            return fault->id;
-        }
-        enum fault_id refusal = admission_new(link, request, codec, ret, fault);
-        if (refusal == FAULT_UNAUTHORIZED)
-            fault_set(fault, FAULT_UNKNOWN_TOKEN, "no connection has this token; negotiate again");
-        return refusal == FAULT_NONE ? FAULT_NONE : fault->id;
-    }
-    if (!connection)
+    /* It has waited for a new connection; what made it ask for one still holds. */
+    if (request->verdict)
         return admission_new(link, request, codec, ret, fault);
+    struct connection *connection = request_connection(request, link->worker->hub);
+    if (!connection)
+        return request->has_token ? admission_open_unknown(link, request, codec, ret, fault)
+            : admission_new(link, request, codec, ret, fault);
     if (admission_is_other_user(link, request, connection, scratch)) {
         fault_set(fault, FAULT_FORBIDDEN, "this connection belongs to another user");
-        return fault->id;
+        return ADMISSION_REFUSED;
     }
 
     uint64_t received = connection->outbox.first - 1;
     int r = admission_received(request, scratch, &received);
     if (r == -EBADMSG || r == -ERANGE) {
         fault_set(fault, FAULT_BAD_REQUEST, "received must be a whole number");
-        return fault->id;
+        return ADMISSION_REFUSED;
     }
     if (r == 0 && connection_is_overtaken(connection, received)) {
         fault_set(fault, FAULT_OVERTAKEN, "envelopes up to %llu were acknowledged since: this request came too late",
                   (unsigned long long)connection->outbox.first - 1);
-        return fault->id;
+        return ADMISSION_REFUSED;
     }
     if (connection->link) {
         metrics_add(&connection->hub->metrics, METRIC_TRANSPORTS_TAKEN_OVER, 1);
@@ -206,5 +345,5 @@ enum fault_id admission_open(struct link *link, const struct request *request, e
     ret->connection = connection;
     ret->is_resumed = connection->was_opened;
     connection->codec = (uint8_t)codec;
-    return FAULT_NONE;
+    return ADMISSION_DONE;
 }

@@ -15,7 +15,7 @@
 /* Of the body of whoever has proved nothing yet: what they can do is soon said. */
 enum { UNPROVED_BODY_MAX = 4096 };
 
-/* A request whose body is still coming: a copy of its head, since the bytes it came in are gone by then. */
+/* A request whose body is still coming, or whose answer has to wait: a copy of its head, since the bytes it came in are gone by then. */
 struct upload {
     struct request request;
     struct http_head head;
@@ -39,9 +39,10 @@ static void rebase(struct bytes *slice, const unsigned char *from, const unsigne
         slice->data = to + (slice->data - from);
 }
 
-static struct upload *upload_new(const struct request *request, const unsigned char *bytes, uint64_t body_bytes_max)
+static struct upload *upload_new(const struct request *request, uint64_t body_bytes_max)
 {
     const struct http_head *head = request->head;
+    const unsigned char *bytes = request->head_bytes;
     struct upload *upload = malloc(sizeof(*upload) + head->head_bytes);
     if (!upload)
         return NULL;
@@ -49,6 +50,7 @@ static struct upload *upload_new(const struct request *request, const unsigned c
     upload->request = *request;
     upload->head = *head;
     upload->request.head = &upload->head;
+    upload->request.head_bytes = upload->head_bytes;
     upload->body = (struct buf){0};
     upload->left = head->content_length;
     http_chunked_init(&upload->chunked, body_bytes_max);
@@ -142,8 +144,7 @@ static int http_note(struct link *link, const struct http_head *head)
 }
 
 /* May there be such a body? FAULT_NONE, and where it goes. */
-static enum fault_id http_expect_body(struct link *link, const struct request *request, const unsigned char *data, const char **ret_headers,
-                                      struct fault *fault)
+static enum fault_id http_expect_body(struct link *link, const struct request *request, const char **ret_headers, struct fault *fault)
 {
     const struct endpoint *endpoint = request->endpoint;
     uint64_t body_bytes_max = link->worker->hub->config->http.body_bytes;
@@ -155,16 +156,16 @@ static enum fault_id http_expect_body(struct link *link, const struct request *r
         fault_set(fault, FAULT_TOO_LARGE, "a body may have %llu bytes here", (unsigned long long)body_bytes_max);
         return fault->id;
     }
-    link->work->upload = upload_new(request, data, body_bytes_max);
+    link->work->upload = upload_new(request, body_bytes_max);
     return link->work->upload ? FAULT_NONE : FAULT_INTERNAL;
 }
 
-static size_t http_begin_upload(struct link *link, const struct request *request, const unsigned char *data, size_t length)
+static size_t http_begin_upload(struct link *link, const struct request *request, size_t length)
 {
     const struct config *config = link->worker->hub->config;
     struct fault fault = {.id = FAULT_INTERNAL};
     const char *headers = NULL;
-    if (http_expect_body(link, request, data, &headers, &fault) != FAULT_NONE) {
+    if (http_expect_body(link, request, &headers, &fault) != FAULT_NONE) {
         http_refuse(link, &fault, true, headers);
         return length;
     }
@@ -188,7 +189,7 @@ static void http_refuse_host(struct link *link)
 static size_t http_take_request(struct link *link, unsigned char *data, size_t length)
 {
     struct worker *worker = link->worker;
-    struct request request = {.head = &worker->head};
+    struct request request = {.head = &worker->head, .head_bytes = data};
     struct fault fault = {0};
     metrics_add(&worker->hub->metrics, METRIC_REQUESTS_RECEIVED, 1);
     if (http_note(link, request.head) < 0) {
@@ -213,7 +214,7 @@ static size_t http_take_request(struct link *link, unsigned char *data, size_t l
         break;
     }
     if (request.head->is_chunked || request.head->content_length)
-        return http_begin_upload(link, &request, data, length);
+        return http_begin_upload(link, &request, length);
     size_t head_bytes = request.head->head_bytes;
     http_serve(link, &request);
     return head_bytes;
@@ -307,6 +308,33 @@ void http_hold(struct link *link, const struct link_handler *handler)
     link->source.is_stranger = false;
     link_set_handler(link, handler);
     link_pause(link);
+}
+
+struct upload *http_keep(const struct request *request)
+{
+    struct upload *kept = upload_new(request, 0);
+    if (!kept)
+        return NULL;
+    buf_add_bytes(&kept->body, request->body);
+    if (buf_status(&kept->body) < 0) {
+        upload_free(kept);
+        return NULL;
+    }
+    kept->request.body = buf_bytes(&kept->body);
+    return kept;
+}
+
+void http_serve_kept(struct link *link, struct upload *kept, const struct verdict *verdict)
+{
+    link->is_listening = false;
+    link_set_handler(link, &http_handler);
+    link_set_deadline(link, 0);
+    /* What came behind it is fed after this, however it is answered. */
+    link_resume(link);
+    kept->request.verdict = verdict;
+    if (!link->is_closed)
+        http_serve(link, &kept->request);
+    upload_free(kept);
 }
 
 void http_stop(struct link *link)

@@ -12,11 +12,13 @@ struct dialect_front;
 struct endpoint;
 struct http_file;
 struct transport_front;
+struct verdict;
 
 enum { REQUEST_CALLER = 80 };
 
 struct request {
     const struct http_head *head;
+    const unsigned char *head_bytes;    /* where its slices lie */
     struct bytes body;
     const struct dialect_front *dialect;
     const struct endpoint *endpoint;            /* NULL: the request is for a file */
@@ -26,6 +28,7 @@ struct request {
     struct token token;
     enum admin_access access;           /* of an endpoint that needs a key: what the key may do, */
     char caller[REQUEST_CALLER];        /* and whose it is */
+    const struct verdict *verdict;      /* of the gate, where it has waited there (admission.h); else NULL */
 };
 
 /* The connection whose token the request carries; NULL: none, or it is not here any more. */
@@ -57,6 +60,10 @@ void http_begin_stream(struct link *link, const char *content_type);
 void http_switch(struct link *link, const char *extra);
 /* The answer comes later: nothing more is read, and a hang-up goes to `handler`. The caller sets a deadline. */
 void http_hold(struct link *link, const struct link_handler *handler);
+/* A copy of the request, its body too, for when its answer can only be found later; NULL: out of memory. */
+struct upload *http_keep(const struct request *request);
+/* Serves what was kept, as if it had just come: the link is not held any more. Frees it. */
+void http_serve_kept(struct link *link, struct upload *kept, const struct verdict *verdict);
 /* The daemon stops: links that only wait are closed. */
 void http_stop(struct link *link);
 

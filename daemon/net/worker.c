@@ -9,6 +9,7 @@
 #include "daemon/core/archive.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/message.h"
+#include "daemon/net/gate_wait.h"
 #include "daemon/net/http.h"
 #include "daemon/net/link.h"
 #include "daemon/net/listener.h"
@@ -143,6 +144,9 @@ static void worker_drop_letter(struct worker *worker, const struct letter *lette
         /* Its link still knows it. */
         letter->call->on_answer(letter->call);
         break;
+    case LETTER_GATE:
+        letter->gate_call->on_answer(letter->gate_call);
+        break;
     default:
         break;
     }
@@ -176,7 +180,7 @@ static void worker_stop(struct worker *worker)
     hub_close_all(worker->hub, FAULT_SHUTDOWN);
     LIST_EACH(node, &worker->links) {
         struct link *link = CONTAINER_OF(node, struct link, node);
-        if (!tls_link_stop(link) && !proxy_link_stop(link))
+        if (!tls_link_stop(link) && !proxy_link_stop(link) && !gate_wait_stop(link))
             http_stop(link);
     }
 }
@@ -217,6 +221,9 @@ static bool worker_handle(struct worker *worker, struct letter letters[static FA
         return true;
     case LETTER_ANSWER:
         letter->call->on_answer(letter->call);
+        return true;
+    case LETTER_GATE:
+        letter->gate_call->on_answer(letter->gate_call);
         return true;
     case LETTER_STOP:
         worker_stop(worker);

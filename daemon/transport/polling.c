@@ -204,10 +204,11 @@ void polling_open(struct link *link, const struct request *request, const struct
     struct fault fault = {0};
     struct admission admission;
     enum codec_id codec = poll_codec(request->head, link->worker->hub->config);
-    if (admission_open(link, request, codec, &admission, &fault) != FAULT_NONE) {
+    enum admission_result result = admission_open(link, request, codec, &admission, &fault);
+    if (result == ADMISSION_REFUSED)
         http_refuse(link, &fault, false, NULL);
+    if (result != ADMISSION_DONE)
         return;
-    }
     struct connection *connection = admission.connection;
     bool is_first = !is_polling(connection->transport);
     connection_attach(connection, link, transport);

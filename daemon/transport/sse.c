@@ -108,10 +108,11 @@ static void sse_open(struct link *link, const struct request *request)
 {
     struct fault fault = {0};
     struct admission admission;
-    if (admission_open(link, request, CODEC_JSON, &admission, &fault) != FAULT_NONE) {
+    enum admission_result result = admission_open(link, request, CODEC_JSON, &admission, &fault);
+    if (result == ADMISSION_REFUSED)
         http_refuse(link, &fault, false, NULL);
+    if (result != ADMISSION_DONE)
         return;
-    }
     connection_attach(admission.connection, link, sse_front.transport);
     link->connection = admission.connection;
     link_set_handler(link, &sse_handler);

@@ -407,10 +407,11 @@ static void websocket_open(struct link *link, const struct request *request)
 
     if (!handshake_agree(link, request, &agreed))
         return;
-    if (admission_open(link, request, agreed.codec, &admission, &fault) != FAULT_NONE) {
+    enum admission_result result = admission_open(link, request, agreed.codec, &admission, &fault);
+    if (result == ADMISSION_REFUSED)
         http_refuse(link, &fault, true, NULL);
+    if (result != ADMISSION_DONE)
         return;
-    }
     /* The link may be lost at any step from here on; the connection knows it, and is told. */
     connection_attach(admission.connection, link, websocket_front.transport);
     link->connection = admission.connection;
