@@ -11,8 +11,6 @@
 
 #include <stdlib.h>
 
-enum { BATCH_MAX = 1000 };
-
 static int call_return(struct admin *admin, struct api_call *call)
 {
     const struct ports *ports = &admin->host.exchange->ports;
@@ -159,11 +157,11 @@ static int batch_split(struct api_call *batch, struct bytes data)
     struct bytes element;
     json_scan_init(&scan, data);
     int r = json_enter(&scan, '[');
-    batch->items = calloc(BATCH_MAX, sizeof(struct api_call *));
+    batch->items = calloc(API_BATCH_MAX, sizeof(struct api_call *));
     if (!batch->items)
         return -ENOMEM;
     while (r == 0 && json_next_element(&scan, JSON_DEPTH_MAX, &element) == 1) {
-        if (batch->item_count == BATCH_MAX)
+        if (batch->item_count == API_BATCH_MAX)
             return -EINVAL;
         struct api_call *item = api_call_new();
         if (!item)

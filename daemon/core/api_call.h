@@ -8,6 +8,8 @@
 #include "lib/fault.h"
 #include "lib/list.h"
 
+enum { API_BATCH_MAX = 1000 };
+
 struct answered_entry;
 
 struct api_call {

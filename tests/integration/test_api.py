@@ -83,17 +83,53 @@ class Api(ApiTest):
         answer = self.call("publish", {"group": "large", "event": "n"}, "operator", **{"Content-Encoding": "gzip"})
         self.assert_refused(answer, 415, "unsupported", "without Content-Encoding")
 
-    def test_what_is_no_command_is_said_so(self):
-        self.assert_refused(self.call("nothing", {}), 400, "unsupported", "nothing")
-        self.assert_refused(self.call("list%2Econnections", {}), 404, "not-found")
-        self.assert_refused(self.call("listen", {}), 400, "unsupported", "admin socket")
-        self.assert_refused(self.call("publish", {"all": True}), 400, "bad-envelope", "event")
-        self.assert_refused(self.call("publish", "x"), 400, "bad-envelope", "object")
-        self.assert_refused(self.call("publish", []), 400, "bad-request", "1 to 1000")
-        self.assert_refused(self.call("publish", [{}] * 1001), 400, "bad-request", "1 to 1000")
-        answer = request(self.daemon.port, "POST", "/api/v1/status", b"{", {"Authorization": f"Bearer {self.keys['admin']}"})
-        self.assert_refused(answer, 400, "bad-request", "JSON")
-        self.assertEqual(request(self.daemon.port, "GET", "/api/v1/status").status, 405)
+    def test_every_refusal_is_a_problem_that_says_what_is_wrong(self):
+        """RFC 9457, whoever refuses: the front, the router, the keys, the commands' table, or the command."""
+        large = b'{"group":"' + b"x" * (1 << 20) + b'"}'
+        publish = {"group": "g", "event": "n"}
+        for method, path, level, body, headers, status, code, *words in (
+                ("POST", "nothing", "admin", {}, {}, 400, "unsupported", "nothing", "rtcctl help"),
+                ("POST", "list%2Econnections", "admin", {}, {}, 404, "not-found", "list.connections"),
+                ("POST", "x" * 65, "admin", {}, {}, 404, "not-found"),
+                ("POST", "", "admin", {}, {}, 404, "not-found"),
+                ("POST", "listen", "admin", {}, {}, 400, "unsupported", "admin socket"),
+                ("GET", "status", "admin", None, {}, 405, "unsupported", "POST"),
+                ("PUT", "status", "admin", {}, {}, 405, "unsupported", "POST"),
+                ("POST", "openapi.json", None, None, {}, 401, "unauthorized", "key"),
+                ("POST", "publish", "admin", {"all": True}, {}, 400, "bad-envelope", "event"),
+                ("POST", "publish", "admin", {"event": "n"}, {}, 400, "bad-envelope", "to whom"),
+                ("POST", "publish", "admin", {**publish, "user": "u"}, {}, 400, "bad-envelope", "to whom"),
+                ("POST", "publish", "admin", {**publish, "colour": 1}, {}, 400, "bad-envelope", "colour"),
+                ("POST", "publish", "admin", {**publish, "group": 7}, {}, 400, "bad-envelope", "group", "string"),
+                ("POST", "publish", "admin", {**publish, "event": ["n"]}, {}, 400, "bad-envelope", "event", "string"),
+                ("POST", "publish", "admin", {**publish, "event": "rtc.ack"}, {}, 400, "bad-envelope", "rtc."),
+                ("POST", "publish", "admin", {"connection": "nobody", "event": "n"}, {}, 404, "not-found", "connection"),
+                ("POST", "list.users", "admin", {"limit": -1}, {}, 400, "bad-envelope", "limit", "whole number"),
+                ("POST", "list.users", "admin", {"limit": "x"}, {}, 400, "bad-envelope", "limit"),
+                ("POST", "show.group", "admin", {}, {}, 400, "bad-envelope", "group", "missing"),
+                ("POST", "show.group", "admin", {"group": None}, {}, 400, "bad-envelope", "group", "missing"),
+                ("POST", "show.group", "admin", {"group": "of nobody"}, {}, 404, "not-found", "group"),
+                ("POST", "publish", "admin", "x", {}, 400, "bad-envelope", "object"),
+                ("POST", "publish", "admin", [], {}, 400, "bad-request", "1 to 1000"),
+                ("POST", "publish", "admin", [{}] * 1001, {}, 400, "bad-request", "1 to 1000"),
+                ("POST", "status", "admin", b"{", {}, 400, "bad-request", "JSON"),
+                ("POST", "status", "admin", b"\xff", {}, 400, "bad-request", "JSON"),
+                ("POST", "publish", "admin", large, {}, 413, "too-large", "1048576"),
+                ("POST", "publish", "admin", publish, {"Content-Encoding": "gzip"}, 415, "unsupported", "Content-Encoding"),
+                ("POST", "publish", "admin", publish, {"Idempotency-Key": "a b"}, 400, "bad-request", "Idempotency-Key"),
+                ("POST", "publish", None, publish, {}, 401, "unauthorized", "key"),
+                ("POST", "publish", None, publish, {"Authorization": "Bearer rtcd_wrong"}, 401, "unauthorized"),
+                ("POST", "publish", "none", publish, {}, 403, "forbidden", "level"),
+                ("POST", "publish", "viewer", publish, {}, 403, "forbidden", "operator", "viewer"),
+                ("POST", "reload", "operator", {}, {}, 403, "forbidden", "admin", "operator")):
+            body = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+            with self.subTest(method=method, path=path, level=level, body=(body or b"")[:60]):
+                answer = request(self.daemon.port, method, f"/api/v1/{path}", body, {**(self.headers(level) if level else {}), **headers})
+                self.assert_refused(answer, status, code, *words)
+                self.assertEqual(answer.json()["status"], status)
+                self.assertEqual(set(answer.json()), {"status", "code", "title", "detail", "reason"})
+                self.assertEqual("www-authenticate" in answer.headers, status == 401)
+                self.assertEqual("allow" in answer.headers, status == 405)
         self.assertEqual(request(self.daemon.port, "POST", "/api/v1").status, 404)
 
     def test_the_description_is_that_of_the_commands(self):
@@ -101,17 +137,28 @@ class Api(ApiTest):
         self.call("revoke.user", {"user": "nobody in particular"}, "admin")     # so that there is a row with an empty cell
         self.assertEqual((document["openapi"], document["servers"]), ("3.1.0", [{"url": "/api/v1"}]))
         helped = self.daemon.rtcctl("help").stdout
+
+        def validate(answer, schema):
+            jsonschema.validate(answer, {**schema, "components": document["components"]}, jsonschema.Draft202012Validator)
         for path, item in document["paths"].items():
             operation = item["post"]
             self.assertIn(f"  {path[1:].replace('.', ' ')} ", helped)
             self.assertIn(operation["x-level"], LEVELS)
-            asked = operation["requestBody"]["content"]["application/json"]["schema"]
-            jsonschema.Draft202012Validator.check_schema(asked)
+            asked = document["components"]["schemas"][path[1:]]
+            self.assertIn(asked["additionalProperties"], (False,))
+            body = operation["requestBody"]["content"]["application/json"]["schema"]
+            self.assertEqual(body["oneOf"][0], {"$ref": f"#/components/schemas/{path[1:]}"})
+            self.assertEqual(body["oneOf"][1]["items"], body["oneOf"][0])
+            self.assertEqual("parameters" in operation, operation["x-level"] != "viewer")
             if not asked["required"] and path not in ("/publish", "/disconnect"):
-                answer = self.call(path[1:], {}).json()
-                jsonschema.validate(answer, operation["responses"]["200"]["content"]["application/json"]["schema"], jsonschema.Draft202012Validator)
-        publish = document["paths"]["/publish"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+                for arguments in ({}, [{}, {}]):
+                    answer = self.call(path[1:], arguments).json()
+                    validate(answer, operation["responses"]["200"]["content"]["application/json"]["schema"])
+        publish = document["components"]["schemas"]["publish"]
         jsonschema.validate({"group": "g", "event": "n", "data": [1], "exceptSelf": True}, publish, jsonschema.Draft202012Validator)
+        refused = self.call("publish", [{"group": "g"}, {"group": "g", "event": "n"}]).json()
+        validate(refused, document["paths"]["/publish"]["post"]["responses"]["200"]["content"]["application/json"]["schema"])
+        validate(self.call("publish", {}).json(), {"$ref": "#/components/schemas/Problem"})
         for wrong in ({"group": 1}, {"all": "yes"}, {"nothing": 1}):
             with self.assertRaises(jsonschema.ValidationError):
                 jsonschema.validate(wrong, publish, jsonschema.Draft202012Validator)
