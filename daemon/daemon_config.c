@@ -82,6 +82,10 @@ int daemon_reload(void *argument, struct buf *report)
     struct daemon *daemon = argument;
     const struct daemon_arguments *arguments = daemon->arguments;
     SCOPED(config) config = NULL;
+    if (daemon->is_stopping) {
+        buf_add_text(report, "the daemon is ending, and reads no config any more\n");
+        return -ESHUTDOWN;
+    }
     notify_reloading();
     int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &config, report);
     if (r == 0)

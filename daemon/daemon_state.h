@@ -25,7 +25,7 @@ struct daemon {
     struct router router;
     struct exchange *exchange;
     struct worker *workers;
-    unsigned worker_count, ready_count;
+    unsigned worker_count, ready_count, running_count;
     struct metrics metrics;             /* the main thread's own */
     struct notices notices;
     struct handlers *handlers;

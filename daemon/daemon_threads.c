@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { FLUSH_MS = 2000, FLUSH_TICK_MS = 50 };
+
 static struct mailbox *daemon_mailbox(struct daemon *daemon, unsigned worker)
 {
     return &daemon->mailboxes[worker == MAIN_MAILBOX ? daemon->worker_count : worker];
@@ -66,6 +68,8 @@ static void daemon_take_letters(struct daemon *daemon)
             gate_take(daemon->exchange, letter.gate_call);
         else if (letter.kind == LETTER_NOTICE)
             notices_take(&daemon->notices, letter.notice);
+        else if (letter.kind == LETTER_ENDED)
+            daemon->running_count--;
     }
     if (daemon->exchange)
         notices_settle(&daemon->notices);
@@ -156,9 +160,28 @@ int daemon_start_workers(struct daemon *daemon)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int r = 0;
     for (unsigned i = 0; i < daemon->worker_count && r == 0; i++)
-        r = worker_start(&daemon->workers[i]);
+        if ((r = worker_start(&daemon->workers[i])) == 0)
+            daemon->running_count++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return r;
+}
+
+/* A turn of the loop ends when something happens, or at the latest with a tick of this. */
+static void on_flush_tick(evutil_socket_t descriptor, short what, void *argument)
+{
+}
+
+/* The last notices go out, as far as those who want them take them in time. */
+static void daemon_flush_notices(struct daemon *daemon)
+{
+    static const struct timeval tick_span = {0, FLUSH_TICK_MS * 1000};
+    uint64_t end_ms = clock_now_ms() + FLUSH_MS;
+    struct event *tick = event_new(daemon->base, -1, EV_PERSIST, on_flush_tick, NULL);
+    if (tick && event_add(tick, &tick_span) == 0)
+        while (notices_are_busy(&daemon->notices) && clock_now_ms() < end_ms)
+            event_base_loop(daemon->base, EVLOOP_ONCE);
+    if (tick)
+        event_free(tick);
 }
 
 void daemon_stop_workers(struct daemon *daemon)
@@ -167,12 +190,18 @@ void daemon_stop_workers(struct daemon *daemon)
     for (unsigned i = 0; i < daemon->ready_count; i++)
         if (daemon->workers[i].is_running && daemon_post(daemon, i, &stop) < 0)
             _exit(EX_OSERR);
+    /* What they say of their ends is handed on meanwhile, a second signal is heard, and whoever asks is answered. */
+    while (daemon->running_count > 0)
+        event_base_loop(daemon->base, EVLOOP_ONCE);
     for (unsigned i = 0; i < daemon->ready_count; i++)
         worker_join(&daemon->workers[i]);
+    if (daemon->admin)
+        admin_close_ears(daemon->admin);
     for (unsigned i = 0; i < daemon->ready_count; i++)
         worker_done(&daemon->workers[i]);
     daemon->ready_count = 0;
     /* Visits that came home last are answered, or at least freed, while those who sent them still live. */
     daemon_take_letters(daemon);
+    daemon_flush_notices(daemon);
     free(daemon->workers);
 }

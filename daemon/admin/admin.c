@@ -194,6 +194,15 @@ int admin_new(const struct admin_host *host, int descriptor, const char *path, s
     return 0;
 }
 
+void admin_close_ears(struct admin *admin)
+{
+    admin->is_deaf = true;
+    event_del(admin->accept_event);
+    event_del(admin->pause_event);
+    LIST_EACH(node, &admin->clients)
+        admin_client_deafen(CONTAINER_OF(node, struct admin_client, node));
+}
+
 void admin_free(struct admin *admin)
 {
     if (!admin)

@@ -68,6 +68,14 @@ void admin_client_bar(struct admin_client *client)
     event_active(client->write_event, EV_WRITE, 0);
 }
 
+void admin_client_deafen(struct admin_client *client)
+{
+    if (client->call)
+        return;
+    event_del(client->read_event);
+    event_del(client->retry_event);
+}
+
 /* Asked each time: a request may have been a reload. */
 static const struct config *client_config(const struct admin_client *client)
 {
@@ -126,6 +134,8 @@ static void client_take_lines(struct admin_client *client)
 /* After anything that has happened to a client, as the last: it may be gone afterwards. */
 static void client_go_on(struct admin_client *client)
 {
+    if (client->admin->is_deaf)
+        return;
     client_take_lines(client);
     if (client->is_over && !client->is_stalled && client->out.length == 0) {
         admin_client_free(client);

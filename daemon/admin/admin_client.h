@@ -38,6 +38,7 @@ struct admin {
     struct answered *answered;          /* what calls with an idempotency key were answered */
     uint64_t next_id;
     size_t client_count;
+    bool is_deaf;                       /* the daemon ends: no request is taken any more */
     struct notice_sink listeners;       /* what those who listen want */
     struct admin_grammar grammars[ADMIN_COMMAND_COUNT];
     struct buf scratch, decoded, line;  /* of the request being answered: its envelope, its arguments, the answer */
@@ -50,6 +51,8 @@ void admin_api_answer(struct admin_client *client, enum fault_id refusal, struct
 void admin_api_done(struct admin *admin);
 /* Nobody waits for it any more; of a batch, until none is waited for. */
 void admin_api_drop(struct api_call *call);
+/* No request of it is taken any more. */
+void admin_client_deafen(struct admin_client *client);
 /* It may do nothing any more: it ends once its answers are out, that of the present request too. */
 void admin_client_bar(struct admin_client *client);
 struct admin_client *admin_find_client(struct admin *admin, uint64_t id);   /* NULL: it is gone */

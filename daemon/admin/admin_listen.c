@@ -72,9 +72,20 @@ static void on_notice(struct notice_sink *sink, const struct notice *notice)
     }
 }
 
+static bool on_is_busy(const struct notice_sink *sink)
+{
+    const struct admin *admin = CONTAINER_OF(sink, struct admin, listeners);
+    LIST_EACH(node, &admin->clients) {
+        const struct admin_client *client = CONTAINER_OF(node, struct admin_client, node);
+        if (client->is_listening && client->out.length)
+            return true;
+    }
+    return false;
+}
+
 void admin_listen_begin(struct admin *admin)
 {
-    admin->listeners = (struct notice_sink){.wants = on_wants, .take = on_notice};
+    admin->listeners = (struct notice_sink){.wants = on_wants, .take = on_notice, .is_busy = on_is_busy};
     notices_add(admin->host.notices, &admin->listeners);
 }
 

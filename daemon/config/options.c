@@ -314,7 +314,8 @@ const struct config_option options[] = {
       .details = "As much as a rate allows in this time may come at once. What is counted in minutes may all come at once." },
     { .path = "limits.mailbox", NUMBER(limits.mailbox), .fallback = "16384", .min = 64, .max = 10000000, .reload = RELOAD_RESTART,
       .summary = "How many letters may wait for one worker.",
-      .details = "Beyond it, publishers are held up or told to try again." },
+      .details = "Beyond it, publishers are held up or told to try again. As many may wait for the main thread; beyond that life-cycle "
+                 "events are lost, and those who want them are told (rtc.gap)." },
     { .path = "limits.fanout-slice", NUMBER(limits.fanout_slice), .fallback = "4096", .min = 16, .max = 1000000,
       .reload = RELOAD_NOW, .summary = "How many members are served before other clients have their turn.", .details = "" },
 

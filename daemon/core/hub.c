@@ -406,10 +406,25 @@ bool hub_handle(struct hub *hub, const struct letter *letters, uint32_t count)
     return hub_continue(hub);
 }
 
-void hub_close_all(struct hub *hub, enum fault_id id)
+static bool hub_close_some(struct hub *hub, enum fault_id id, bool (*goes_on)(struct lifecycle *lifecycle))
 {
     struct fault why = {.id = id};
-    for (uint32_t slot = 0; slot < hub->slot_count; slot++)
-        if (hub->slots[slot])
-            connection_close(hub->slots[slot], &why, fault_rows[id].reconnect);
+    for (uint32_t slot = 0; slot < hub->slot_count; slot++) {
+        if (!hub->slots[slot])
+            continue;
+        if (goes_on && !goes_on(&hub->exchange->lifecycle))
+            return false;
+        connection_close(hub->slots[slot], &why, fault_rows[id].reconnect);
+    }
+    return true;
+}
+
+void hub_close_all(struct hub *hub, enum fault_id id)
+{
+    hub_close_some(hub, id, NULL);
+}
+
+bool hub_close_in_step(struct hub *hub, enum fault_id id)
+{
+    return hub_close_some(hub, id, lifecycle_has_room);
 }

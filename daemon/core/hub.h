@@ -82,6 +82,8 @@ static inline bool hub_is_busy(const struct hub *hub) { return hub->fanout_count
 
 /* Shutdown: tells every connection and closes it. */
 void hub_close_all(struct hub *hub, enum fault_id why);
+/* The same as far as the main thread keeps up with their life-cycle events. True: all are closed; else to be called again. */
+MUST_CHECK bool hub_close_in_step(struct hub *hub, enum fault_id why);
 
 /* Random bytes fit for secrets. -EIO: the kernel has none. */
 MUST_CHECK int hub_draw_random(struct hub *hub, void *ret, size_t length);

@@ -30,6 +30,7 @@ enum letter_kind {
     LETTER_ANSWER,              /* `call` is yours again, with its answer */
     LETTER_GATE,                /* to the main thread: judge `gate_call`; to a worker: it is yours again, with its verdict */
     LETTER_STOP,                /* close everything and end */
+    LETTER_ENDED,               /* to the main thread: a worker has; nothing more comes from it */
 };
 
 struct letter {

@@ -44,13 +44,25 @@ uint64_t lifecycle_sequence(struct lifecycle *lifecycle)
     return sequence;
 }
 
+void lifecycle_set_in_step(struct lifecycle *lifecycle, bool is_in_step)
+{
+    atomic_store_explicit(&lifecycle->is_in_step, is_in_step, memory_order_relaxed);
+}
+
+bool lifecycle_has_room(struct lifecycle *lifecycle)
+{
+    bool is_wanted = atomic_load_explicit(&lifecycle->wanted, memory_order_relaxed) >> NOTICE_FIRST_NUMBERED;
+    return !is_wanted || lifecycle->ports->has_room(lifecycle->ports->argument, MAIN_MAILBOX);
+}
+
 static int lifecycle_post(struct lifecycle *lifecycle, struct notice *notice)
 {
     const struct ports *ports = lifecycle->ports;
     struct letter letter = {.kind = LETTER_NOTICE, .notice = notice};
     if (!notice)
         return -ENOMEM;
-    int r = ports->has_room(ports->argument, MAIN_MAILBOX) ? ports->post(ports->argument, MAIN_MAILBOX, &letter) : -EAGAIN;
+    bool must_fit = !atomic_load_explicit(&lifecycle->is_in_step, memory_order_relaxed);
+    int r = must_fit && !ports->has_room(ports->argument, MAIN_MAILBOX) ? -EAGAIN : ports->post(ports->argument, MAIN_MAILBOX, &letter);
     if (r < 0)
         free(notice);
     return r;

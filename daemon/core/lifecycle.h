@@ -21,6 +21,7 @@ struct lifecycle {
     pthread_mutex_t lock;
     uint64_t sequence;                  /* the last one given; under the lock */
     _Atomic uint64_t lost;              /* numbers given to events that never arrived; written under the lock */
+    atomic_bool is_in_step;             /* who makes events waits for room before, so that they may go somewhat beyond it */
     char epoch[LIFECYCLE_EPOCH_TEXT + 1];
 };
 
@@ -42,5 +43,9 @@ uint64_t lifecycle_sequence(struct lifecycle *lifecycle);
 uint64_t lifecycle_tell(struct lifecycle *lifecycle, const struct notice_draft *draft);
 /* A number for one that nobody wants to know of; 0: somebody does by now. */
 uint64_t lifecycle_skip(struct lifecycle *lifecycle, enum notice_kind kind);
+/* While all connections are closed, workers go in step with the main thread, so that nothing of it is lost: they ask for room before each
+ * connection, and all its events are taken then. Any thread. */
+void lifecycle_set_in_step(struct lifecycle *lifecycle, bool is_in_step);
+bool lifecycle_has_room(struct lifecycle *lifecycle);
 /* Posts what a client sent, which has no number. 0; -EAGAIN: no room; -ENOMEM. */
 MUST_CHECK int lifecycle_pass(struct lifecycle *lifecycle, const struct notice_draft *draft);

@@ -83,6 +83,16 @@ void notices_take(struct notices *notices, struct notice *notice)
     free(notice);
 }
 
+bool notices_are_busy(const struct notices *notices)
+{
+    LIST_EACH(node, &notices->sinks) {
+        const struct notice_sink *sink = CONTAINER_OF(node, struct notice_sink, node);
+        if (sink->is_busy && sink->is_busy(sink))
+            return true;
+    }
+    return false;
+}
+
 void notices_settle(struct notices *notices)
 {
     notices_tell_lost(notices, atomic_load_explicit(&notices->exchange->lifecycle.lost, memory_order_relaxed));

@@ -15,6 +15,8 @@ struct notice_sink {
     bool (*wants)(const struct notice_sink *sink, enum notice_kind kind);
     /* Life-cycle events come in the order of their numbers. The notice is borrowed. May take its own sink out, no other. */
     void (*take)(struct notice_sink *sink, const struct notice *notice);
+    /* When the daemon ends it waits some time until no sink has anything left to do; NULL: it never has. */
+    bool (*is_busy)(const struct notice_sink *sink);
 };
 
 struct notices {
@@ -37,5 +39,7 @@ uint64_t notices_refresh(struct notices *notices);
 void notices_begin(struct notices *notices);
 /* A LETTER_NOTICE came. Takes it over. */
 void notices_take(struct notices *notices, struct notice *notice);
+/* Is any sink busy? */
+bool notices_are_busy(const struct notices *notices);
 /* All letters there were have been taken: says what was lost behind the last of them. */
 void notices_settle(struct notices *notices);

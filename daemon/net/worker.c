@@ -27,6 +27,7 @@ enum {
     LETTERS_PER_TURN = 4096,
     RESUMED_PER_TURN = 16,
     STOP_GRACE_MS = 3000,           /* for farewells to reach slow peers */
+    STEP_MS = 1,                    /* for the main thread to make room */
 };
 
 uint64_t clock_now_ms(void)
@@ -171,13 +172,26 @@ void worker_done(struct worker *worker)
     buf_done(&worker->head_out);
 }
 
+/* At the end of its time it goes on alone, and what the main thread has no room for is lost. */
+static void worker_close_on(struct worker *worker)
+{
+    if (worker->hub->now_ms >= worker->stop_ms) {
+        lifecycle_set_in_step(&worker->hub->exchange->lifecycle, false);
+        hub_close_all(worker->hub, FAULT_SHUTDOWN);
+        worker->has_closed = true;
+    } else {
+        worker->has_closed = hub_close_in_step(worker->hub, FAULT_SHUTDOWN);
+    }
+}
+
 /* Nothing new is accepted; every connection is told, every link closes once its last words are out. */
 static void worker_stop(struct worker *worker)
 {
     worker->is_stopping = true;
     worker->stop_ms = worker_now(worker) + STOP_GRACE_MS;
     listener_free_all(worker);
-    hub_close_all(worker->hub, FAULT_SHUTDOWN);
+    lifecycle_set_in_step(&worker->hub->exchange->lifecycle, true);
+    worker_close_on(worker);
     LIST_EACH(node, &worker->links) {
         struct link *link = CONTAINER_OF(node, struct link, node);
         if (!tls_link_stop(link) && !proxy_link_stop(link) && !gate_wait_stop(link))
@@ -271,6 +285,8 @@ static int worker_idle_ms(struct worker *worker)
 /* How long a turn may wait: the tick runs only while a timer or a stalled link needs it, so an idle daemon sleeps. */
 static int worker_wait_ms(struct worker *worker)
 {
+    if (worker->is_stopping && !worker->has_closed)
+        return STEP_MS;
     if (hub_is_busy(worker->hub) || !list_is_empty(&worker->resumed) || !mailbox_is_empty(&worker->mailboxes[worker->index])
         || (worker->tls && tls_worker_is_busy(worker->tls)))
         return 0;
@@ -287,7 +303,7 @@ void worker_settle(struct worker *worker)
 
 bool worker_is_finished(struct worker *worker)
 {
-    return worker->is_stopping && (worker->link_count == 0 || worker_now(worker) >= worker->stop_ms);
+    return worker->has_closed && (worker->link_count == 0 || worker_now(worker) >= worker->stop_ms);
 }
 
 void worker_begin(struct worker *worker)
@@ -304,6 +320,8 @@ void worker_turn(struct worker *worker, int wait_ms)
     worker_tick(worker);
     worker_take_letters(worker);
     worker_feed_resumed(worker);
+    if (worker->is_stopping && !worker->has_closed)
+        worker_close_on(worker);
     hub_finish_turn(worker->hub);
     if (poller_tell_strangers(&worker->poller))
         hub_finish_turn(worker->hub);
@@ -317,6 +335,16 @@ void worker_end(struct worker *worker)
     flusher_done(&worker->flusher);
 }
 
+/* It must get there: the main thread waits for it. */
+static void worker_tell_end(struct worker *worker)
+{
+    static const struct timespec pause = {.tv_nsec = STEP_MS * 1000000};
+    const struct ports *ports = &worker->hub->exchange->ports;
+    struct letter letter = {.kind = LETTER_ENDED};
+    while (ports->post(ports->argument, MAIN_MAILBOX, &letter) < 0)
+        nanosleep(&pause, NULL);
+}
+
 static void *worker_run(void *argument)
 {
     struct worker *worker = argument;
@@ -324,6 +352,7 @@ static void *worker_run(void *argument)
     while (!worker_is_finished(worker))
         worker_turn(worker, worker_wait_ms(worker));
     worker_end(worker);
+    worker_tell_end(worker);
     return NULL;
 }
 

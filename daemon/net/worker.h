@@ -39,7 +39,7 @@ struct worker {
     struct list resumed;                /* links with kept bytes that their handlers take again */
     struct list listeners;
     size_t link_count;
-    bool is_stopping;
+    bool is_stopping, has_closed;       /* has_closed: all connections, then */
     uint64_t stop_ms;                   /* links still there then are cut */
 
     struct http_head head;              /* the request being looked at */

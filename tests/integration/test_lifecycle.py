@@ -249,6 +249,30 @@ class LifecycleTest(unittest.TestCase):
                     ws.close()
                 self.assertEqual(second.next()["data"]["sequence"], first.sequence + 4)
 
+    def test_the_last_events_arrive_when_the_daemon_is_stopped(self):
+        # Many more than the mailbox of the main thread holds.
+        with Daemon({"connection.claimed-users": "true", "limits.mailbox": 64}, workers=4) as daemon:
+            clients = [WebSocket(daemon.port, user=f"user-{i % 50}", group="g") for i in range(600)]
+            with Listener(daemon, "rtc.*") as listener:
+                listener.next()
+                reader = Reader(self, listener.epoch, listener.sequence)
+                reader.take_list(daemon)
+                self.assertEqual((len(reader.users), reader.groups), (50, {"g"}))
+                reader.open = {client.id: f"user-{i % 50}" for i, client in enumerate(clients)}
+                daemon.process.terminate()
+                reasons = set()
+                ending = threading.Thread(target=lambda: reasons.update(self.reason_of_end(client) for client in clients))
+                ending.start()
+                while (envelope := listener.next()) is not None:
+                    reader.take(envelope)
+                ending.join()
+            self.assertEqual((reader.users, reader.groups, reader.open, reasons), ({}, set(), {}, {"shutdown"}))
+
+    def reason_of_end(self, client):
+        _, farewell = client.closing()
+        client.drop()
+        return farewell["reason"]
+
     def test_another_start_is_another_epoch(self):
         with Daemon() as daemon:
             with Listener(daemon) as before:
