@@ -12,11 +12,12 @@ LEVELS = ("viewer", "operator", "admin")
 
 class ApiTest(unittest.TestCase):
     options = {}
+    config = ""
     workers = 2
 
     @classmethod
     def setUpClass(cls):
-        cls.daemon = Daemon(cls.options, config="", workers=cls.workers)
+        cls.daemon = Daemon(cls.options, config=cls.config, workers=cls.workers)
         cls.keys, lines = {}, []
         for level in LEVELS:
             cls.keys[level], line = cls.make_key(level)
