@@ -26,6 +26,8 @@ enum config_tls_version { TLS_1_2, TLS_1_3 };
 enum config_plain { PLAIN_REFUSE, PLAIN_REDIRECT };            /* HTTP without TLS where TLS is spoken */
 enum config_slow { SLOW_CLOSE, SLOW_DROP_OLDEST, SLOW_LATEST };        /* a group's envelopes, where too much waits for a client */
 
+enum config_presence { PRESENCE_NONE, PRESENCE_USERS, PRESENCE_CONNECTIONS };   /* whose coming and going a group's members are told of */
+
 /* What clients ask of a group, and who may: each includes those before it. WHO_DEFAULT stands in rules only. */
 enum group_action { GROUP_JOIN, GROUP_PUBLISH, GROUP_PRESENCE, GROUP_HISTORY, GROUP_ACTION_COUNT };
 enum config_who { WHO_NOBODY, WHO_TOKEN, WHO_MEMBERS, WHO_ANYONE, WHO_DEFAULT };
@@ -37,6 +39,7 @@ struct group_rule {
     uint8_t match_bytes, plain_bytes;   /* of `match`, and of what of it stands before the first star */
     enum config_who may[GROUP_ACTION_COUNT];
     enum config_slow slow;
+    enum config_presence presence_events;
     struct {
         uint64_t envelopes, bytes, age_ms;      /* 0 envelopes: it keeps none */
     } history;
@@ -153,7 +156,8 @@ struct config {
         uint64_t groups;                /* that remember */
     } history;
     struct {
-        uint64_t members;               /* named in an answer */
+        uint64_t members;               /* named in an answer, and when they come and go */
+        uint64_t interval_ms;           /* changes are gathered for so long */
     } presence;
     struct {
         uint64_t timeout_ms;            /* for a reply */

@@ -29,6 +29,12 @@ static const struct config_option group_options[] = {
     { .path = "groups.presence", WHO(GROUP_PRESENCE),
       .summary = "Which clients may ask who is there.",
       .details = "As groups-default.presence, which is the default." },
+    { .path = "groups.presence-events", CHOICE(presence_events, config_presence, "none users connections"), .fallback = "none",
+      .reload = RELOAD_NOW, .summary = "Whose coming and going the members are told of (rtc.joined, rtc.left).",
+      .details = "connections: of each connection. users: of a user's first connection in the group and of his last one; anonymous connections "
+                 "come and go unnoticed. What happens within presence.interval is told at once, and who came and went in it is not. In a "
+                 "group larger than presence.members only the number is told. A connection without a transport is there until its "
+                 "resume.window is over." },
     { .path = "groups.history", WHO(GROUP_HISTORY),
       .summary = "Which clients may ask what was published.",
       .details = "As groups-default.history, which is the default." },

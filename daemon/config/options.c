@@ -344,7 +344,11 @@ const struct config_option options[] = {
                  "them by itself." },
 
     { .path = "presence.members", NUMBER(presence.members), .fallback = "100", .max = 10000, .reload = RELOAD_NOW,
-      .summary = "In how large a group rtc.presence names the members.", .details = "Of a larger one only their number is told." },
+      .summary = "In how large a group members are named, by rtc.presence, rtc.joined and rtc.left.",
+      .details = "Of a larger one only their number is told. Where users are announced or asked for, it is users that count." },
+    { .path = "presence.interval", SPAN(presence.interval_ms), .fallback = "500ms", .min = 50, .max = 1 * MINUTE, .reload = RELOAD_NOW,
+      .summary = "For how long it is gathered who comes and goes before members are told.",
+      .details = "In groups with presence-events: in each such time at most one rtc.left and one rtc.joined." },
 
     { .path = "handlers.timeout", SPAN(handlers.timeout_ms), .fallback = "5s", .min = 10, .max = 1 * HOUR, .reload = RELOAD_NOW,
       .summary = "How long a handler may take to reply to an event.",

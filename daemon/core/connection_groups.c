@@ -5,6 +5,7 @@
 #include "daemon/core/connection.h"
 
 #include "daemon/config/config.h"
+#include "daemon/core/announcer.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
 #include "daemon/core/message.h"
@@ -58,10 +59,13 @@ int connection_join_from(struct connection *connection, struct bytes group, stru
     struct membership *membership = &connection_memberships(connection)[connection->membership_count];
     struct member member = {.slot = connection_slot(connection), .membership = connection->membership_count};
     membership->is_by_token = false;
+    membership->announced = PRESENCE_NONE;
     membership->roster = roster_add(hub, SPACE_GROUP, group, member, catch_up, &membership->index, &membership->joined_at);
     if (!membership->roster)
         return -ENOMEM;
     connection->membership_count++;
+    if (hub->config->group_count)
+        announcer_join(connection, membership);
     return 0;
 }
 
@@ -74,6 +78,8 @@ static void on_member_moved(struct hub *hub, struct roster *roster, uint32_t ind
 void connection_leave_at(struct connection *connection, unsigned position)
 {
     struct membership *memberships = connection_memberships(connection), *membership = &memberships[position];
+    if (membership->announced)
+        announcer_leave(connection, membership);
     roster_remove(connection->hub, membership->roster, membership->index, on_member_moved);
     connection->membership_count--;
     if (position != connection->membership_count) {

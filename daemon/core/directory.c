@@ -5,6 +5,7 @@
 
 #include "daemon/config/config.h"
 #include "daemon/core/archive.h"
+#include "daemon/core/attendance.h"
 #include "daemon/core/connection.h"
 #include "daemon/core/notice.h"
 
@@ -110,8 +111,11 @@ void place_ref(struct place *place)
 
 void place_unref(struct place *place)
 {
-    if (place && atomic_fetch_sub_explicit(&place->references, 1, memory_order_acq_rel) == 1)
+    if (place && atomic_fetch_sub_explicit(&place->references, 1, memory_order_acq_rel) == 1) {
+        if (place->space == SPACE_GROUP)
+            attendance_free(place->attendance);
         free(place);
+    }
 }
 
 static struct place *place_find_or_make(struct directory *directory, struct stripe *stripe, enum space space,
@@ -199,6 +203,13 @@ struct stripe *directory_lock(struct directory *directory, enum space space, str
     struct stripe *stripe = stripe_of(directory->places[space], hash);
     pthread_mutex_lock(&stripe->lock);
     *ret_place = table_find_hashed(&stripe->table, name, hash);
+    return stripe;
+}
+
+struct stripe *directory_lock_place(struct directory *directory, const struct place *place)
+{
+    struct stripe *stripe = stripe_of(directory->places[place->space], directory_hash(directory, place_name(place)));
+    pthread_mutex_lock(&stripe->lock);
     return stripe;
 }
 

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+struct attendance;
 struct catch_up;
 struct config;
 struct connection;
@@ -30,16 +31,19 @@ enum { DIRECTORY_STRIPES = 64 };
 struct place {
     atomic_uint references;
     atomic_uint member_count;           /* of a user: connections, those without a transport too */
-    atomic_uint parked_count;           /* of a user: connections without a transport */
+    union {
+        atomic_uint parked_count;       /* of a user: connections without a transport */
+        uint32_t rule_generation;       /* of a group: of the config whose rule is known, under the stripe's lock: */
+    };
     uint8_t space;                      /* enum space */
     uint8_t name_bytes;
+    uint8_t rule;                       /* from 1; 0: none holds */
     _Atomic uint64_t sequence;          /* of the last message published here; written under the stripe's lock */
     uint64_t workers;                   /* bit per worker with members; under the stripe's lock, as what follows */
     union {
         struct {                        /* of a group */
             struct remembered *remembered;      /* with history; NULL: see archive.h */
-            uint32_t rule_generation;   /* of the config whose rule this is: */
-            uint8_t rule;               /* from 1; 0: none holds */
+            struct attendance *attendance;      /* that announces who comes and goes; NULL: see attendance.h. Under the lock with all in it */
         };
         struct {                        /* of a user */
             uint64_t generation;        /* of his presence; stays while `opened_count` is not 0 */
@@ -90,6 +94,7 @@ void directory_close_user(struct directory *directory, struct place *user);
 
 /* Locks the stripe of that name; *ret_place is NULL when there is none. Always unlock. */
 struct stripe *directory_lock(struct directory *directory, enum space space, struct bytes name, struct place **ret_place);
+struct stripe *directory_lock_place(struct directory *directory, const struct place *place);   /* that the caller has a reference to */
 void directory_unlock(struct stripe *stripe);
 /* With the lock held: makes a place that is not there (NULL: out of memory), and lets one go that has no members. */
 struct place *directory_make(struct directory *directory, struct stripe *stripe, enum space space, struct bytes name);

@@ -92,6 +92,23 @@ static struct place *exchange_remember(struct exchange *exchange, const struct c
     return is_empty ? NULL : place;
 }
 
+/* Numbers it; whoever is in the group from here on does not get it. */
+static int exchange_post_place(struct exchange *exchange, struct place *place, struct letter *letter)
+{
+    uint64_t sequence = atomic_load_explicit(&place->sequence, memory_order_relaxed) + 1;
+    atomic_store_explicit(&place->sequence, sequence, memory_order_relaxed);
+    letter->kind = LETTER_PLACE;
+    letter->place = place;
+    letter->sequence = sequence;
+    return exchange_post(exchange, place->workers, letter);
+}
+
+int exchange_tell_members(struct exchange *exchange, struct place *place, struct message *message)
+{
+    struct letter letter = {.message = message};
+    return exchange_has_room(exchange, place->workers) ? exchange_post_place(exchange, place, &letter) : -EAGAIN;
+}
+
 static int exchange_publish_place(struct exchange *exchange, const struct config *config, enum space space, struct bytes name,
                                   struct letter *letter, unsigned *ret_recipients)
 {
@@ -104,13 +121,8 @@ static int exchange_publish_place(struct exchange *exchange, const struct config
     else if (space == SPACE_GROUP && (config->group_count || (place && place->remembered)))
         place = exchange_remember(exchange, config, stripe, place, letter->message);
     if (place && r == 0) {
-        uint64_t sequence = atomic_load_explicit(&place->sequence, memory_order_relaxed) + 1;
-        atomic_store_explicit(&place->sequence, sequence, memory_order_relaxed);
-        letter->kind = LETTER_PLACE;
-        letter->place = place;
-        letter->sequence = sequence;
         *ret_recipients = atomic_load_explicit(&place->member_count, memory_order_relaxed);
-        r = exchange_post(exchange, place->workers, letter);
+        r = exchange_post_place(exchange, place, letter);
     }
     directory_unlock(stripe);
     return r;

@@ -35,3 +35,5 @@ void exchange_free(struct exchange *exchange);
  */
 MUST_CHECK int exchange_publish(struct exchange *exchange, const struct config *config, struct message *message, const struct target *to,
                                 uint64_t except, unsigned *ret_recipients);
+/* The same to a group's members, kept in no history, by whoever holds the lock of its stripe. -EAGAIN: a mailbox is full and nobody got it. */
+MUST_CHECK int exchange_tell_members(struct exchange *exchange, struct place *place, struct message *message);

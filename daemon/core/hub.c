@@ -56,6 +56,7 @@ struct hub *hub_new(unsigned worker, struct exchange *exchange, struct config *c
     list_init(&hub->parked);
     timer_init(&hub->parked_timer, on_parked_due);
     list_init(&hub->graveyard);
+    announcer_init(hub);
     grants_init(hub);
     labels_init(hub);
     return hub;
@@ -87,6 +88,7 @@ void hub_free(struct hub *hub)
         return;
     hub_drop_fanout(hub);
     hub_bury(hub);
+    announcer_done(hub);
     grants_done(hub);
     labels_done(hub);
     config_unref(hub->config);

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "daemon/core/announcer.h"
 #include "daemon/core/connection.h"
 #include "daemon/core/farewells.h"
 #include "daemon/core/grant.h"
@@ -40,6 +41,7 @@ struct hub {
     struct timer parked_timer;          /* for the oldest: one for them all */
     struct list graveyard;              /* closed ones, freed at the end of the turn */
     struct farewells farewells;
+    struct announcer announcer;
     struct grants grants;               /* of the connections that showed a token */
     struct table labels;                /* of the connections that have some: labels.h */
     _Atomic uint32_t state_counts[CONNECTION_STATE_COUNT];

@@ -54,4 +54,5 @@ struct membership {
     uint64_t joined_at;                 /* the place's sequence: older messages are not its business */
     uint32_t index;                     /* among the roster's members */
     bool is_by_token;                   /* it joined because its access token allows it, and stays no longer than that holds */
+    uint8_t announced;                  /* enum config_presence: as what it was counted in, see announcer.h */
 };

@@ -18,6 +18,8 @@ void native_push_made(struct connection *connection, const char *event_name, uin
 void native_reply(const struct native_call *call, struct buf *data);
 /* The error: as a reply, or for an envelope without id (0) as rtc.error. */
 void native_refuse(struct connection *connection, uint64_t id, const struct fault *fault);
+/* The group that the data names. -EBADMSG with a fault. */
+MUST_CHECK int native_read_group(const struct native_call *call, struct buf *scratch, struct bytes *ret, struct fault *fault);
 
 /*
  * What carries out an event about groups, as rows of the table in native_events.c. They return what dialect.receive does; a fault that

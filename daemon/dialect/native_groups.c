@@ -1,5 +1,5 @@
 /*
- * What clients ask about groups in the native dialect: to join and to leave, who is there, and what was published.
+ * What clients ask about groups in the native dialect: to join and to leave, and what was published. Who is there: native_presence.c.
  */
 #include "daemon/dialect/native_call.h"
 #include "daemon/dialect/native_history.h"
@@ -8,13 +8,11 @@
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
 #include "daemon/core/policy.h"
-#include "daemon/core/presence.h"
 #include "lib/json.h"
 
 enum { HISTORY_LIMIT = 1000 };          /* envelopes in a reply to rtc.history */
 
-/* The group that is named. */
-static int native_read_group(const struct native_call *call, struct buf *scratch, struct bytes *ret, struct fault *fault)
+int native_read_group(const struct native_call *call, struct buf *scratch, struct bytes *ret, struct fault *fault)
 {
     struct bytes value = json_member(call->json, "group");
     if (value.length && json_string(value, scratch, ret) == 0)
@@ -66,43 +64,6 @@ int native_take_leave(const struct native_call *call, struct fault *fault)
         else
             native_reply(call, &(struct buf){0});
     }
-    buf_done(&scratch);
-    return 0;
-}
-
-static void native_tell_presence(struct connection *connection, const struct presence *presence)
-{
-    struct buf data = {0};
-    struct json_writer json = json_writer(&data);
-    json_begin_object(&json);
-    json_key(&json, "group");
-    json_add_string(&json, buf_bytes(&presence->group));
-    json_key(&json, "count");
-    json_add_uint(&json, presence->count);
-    if (presence->count <= presence->named_max) {
-        json_key(&json, "members");
-        json_begin_array(&json);
-        buf_add_bytes(&data, buf_bytes(&presence->members));
-        json_end_array(&json);
-    }
-    json_end_object(&json);
-    if (buf_status(&presence->members) < 0)
-        buf_fail(&data);
-    native_push_made(connection, "rtc.reply", presence->id, false, &data);
-}
-
-int native_take_presence(const struct native_call *call, struct fault *fault)
-{
-    struct buf scratch = {0};
-    struct bytes group;
-    int r = 0;
-    if (native_read_group(call, &scratch, &group, fault) == 0
-        && policy_may_ask(call->connection, GROUP_PRESENCE, group, fault) == FAULT_NONE && call->envelope->id)
-        r = presence_ask(call->connection, group, call->envelope->id, native_tell_presence);
-    if (r == -EAGAIN)
-        fault_set(fault, FAULT_BACK_PRESSURE, "%s", "");
-    else if (r < 0)
-        fault_set(fault, FAULT_INTERNAL, "out of memory");
     buf_done(&scratch);
     return 0;
 }

@@ -231,6 +231,7 @@ static bool worker_handle(struct worker *worker, struct letter letters[static FA
         config_unref(worker->hub->config);
         worker->hub->config = letter->config;
         grants_take_config(worker->hub);
+        announcer_take_config(worker->hub);
         listener_take_config(worker);
         return true;
     case LETTER_ANSWER:
