@@ -140,12 +140,14 @@ static int assign_positionals(struct invocation *ret, const struct positionals *
 {
     unsigned needed = 0, used = 0;
     for (unsigned i = 0; i < ret->argument_count; i++)
-        needed += !ret->arguments[i].is_flag && !ret->arguments[i].is_optional;
+        needed += ret->arguments[i].is_flag || ret->arguments[i].is_optional ? 0 : 1 + ret->arguments[i].is_keyword;
     for (unsigned i = 0; i < ret->argument_count && used < given->count; i++) {
         const struct admin_argument *argument = &ret->arguments[i];
         if (argument->is_flag || (argument->is_optional && given->count - used <= needed))
             continue;
-        needed -= !argument->is_optional;
+        if (argument->is_keyword && (strcmp(given->words[used], argument->word) != 0 || ++used == given->count))
+            return usage(ret, "%s needs a value", argument->word);
+        needed -= argument->is_optional ? 0 : 1 + argument->is_keyword;
         ret->values[i] = given->words[used++];
     }
     return used == given->count ? 0 : usage(ret, "\"%s\" is not expected", given->words[used]);

@@ -19,6 +19,7 @@ int command_key_create(const struct invocation *invocation);
 int command_token_create(const struct invocation *invocation);
 int command_bench(const struct invocation *invocation);
 int command_connect(const struct invocation *invocation);
+int command_wait_ready(const struct invocation *invocation);
 int command_completion(const struct invocation *invocation);
 int command_help(const struct invocation *invocation);
 

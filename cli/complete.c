@@ -18,6 +18,34 @@ static void print_flags(const struct admin_command *command)
     printf("%s", local_options);
 }
 
+static bool begins_alike(const char *words, const char *others)
+{
+    size_t length = strcspn(words, " ") + 1;
+    return strncmp(words, others, length) == 0;
+}
+
+/* The first command that begins with the same word as this one, of those with two. */
+static size_t first_of_word(size_t command)
+{
+    size_t first = 0;
+    while (!begins_alike(admin_commands[command].words, admin_commands[first].words))
+        first++;
+    return first;
+}
+
+static void print_second_words(size_t command)
+{
+    const char *words = admin_commands[command].words, *separator = "";
+    printf("    %.*s) reply=\"", (int)strcspn(words, " "), words);
+    for (size_t i = command; i < COMMAND_COUNT; i++) {
+        if (begins_alike(words, admin_commands[i].words)) {
+            printf("%s%s", separator, strchr(admin_commands[i].words, ' ') + 1);
+            separator = " ";
+        }
+    }
+    printf("\" ;;\n");
+}
+
 static void complete_bash(void)
 {
     printf("_rtcctl() {\n    local word=${COMP_WORDS[COMP_CWORD]} line=\"${COMP_WORDS[*]:1:COMP_CWORD-1}\" reply=\n"
@@ -27,8 +55,10 @@ static void complete_bash(void)
         print_flags(&admin_commands[i]);
         printf("\" ;;\n");
     }
-    printf("    list) reply=\"connections groups users\" ;;\n    show) reply=\"connection group user config\" ;;\n"
-           "    completion) reply=\"bash zsh fish\" ;;\n    *) reply=\"");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strchr(admin_commands[i].words, ' ') && first_of_word(i) == i)
+            print_second_words(i);
+    printf("    completion) reply=\"bash zsh fish\" ;;\n    *) reply=\"");
     const char *before = "";
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         size_t length = strcspn(admin_commands[i].words, " ");

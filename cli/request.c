@@ -12,8 +12,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-static int explain(const char *path, int error)
+static int explain(const struct session *session, const char *path, int error)
 {
+    if (session->is_quiet && error != EACCES && error != EPERM)
+        return EX_UNAVAILABLE;
     fprintf(stderr, "rtcctl: cannot reach rtcd at %s: %s\n", path, strerror(error));
     if (error == EACCES || error == EPERM) {
         fprintf(stderr, "Only root, the daemon's own user and members of its admin group (rtcd-admin) may. Try sudo.\n");
@@ -35,11 +37,10 @@ static const char *pick_path(const char *wanted, char room[static 108])
     return "/run/rtcd/admin.sock";
 }
 
-int session_open(struct session *session, const char *path)
+static int session_reach(struct session *session, const char *path)
 {
     char room[108];
     struct sockaddr_un name = {.sun_family = AF_UNIX};
-    *session = (struct session){.descriptor = -1};
     path = pick_path(path, room);
     if (strlen(path) >= sizeof(name.sun_path)) {
         fprintf(stderr, "rtcctl: the path of the socket is longer than %zu bytes\n", sizeof(name.sun_path) - 1);
@@ -48,9 +49,21 @@ int session_open(struct session *session, const char *path)
     snprintf(name.sun_path, sizeof(name.sun_path), "%s", path);
     session->descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (session->descriptor < 0 || connect(session->descriptor, (const struct sockaddr *)&name, sizeof(name)) < 0)
-        return explain(path, errno);
+        return explain(session, path, errno);
     fcntl(session->descriptor, F_SETFL, O_NONBLOCK);
     return 0;
+}
+
+int session_open(struct session *session, const char *path)
+{
+    *session = (struct session){.descriptor = -1};
+    return session_reach(session, path);
+}
+
+int session_try(struct session *session, const char *path)
+{
+    *session = (struct session){.descriptor = -1, .is_quiet = true};
+    return session_reach(session, path);
 }
 
 void session_close(struct session *session)
@@ -74,8 +87,10 @@ void session_ask(struct session *session, const char *words, uint64_t id, struct
     buf_add_text(out, "}\n");
 }
 
-static int session_lost(int error)
+static int session_lost(const struct session *session, int error)
 {
+    if (session->is_quiet)
+        return EX_UNAVAILABLE;
     fprintf(stderr, "rtcctl: rtcd ended the connection%s%s\n", error ? ": " : "", error ? strerror(error) : "");
     return EX_UNAVAILABLE;
 }
@@ -87,23 +102,23 @@ int session_turn(struct session *session, int also, bool *ret_also)
         {.fd = also, .events = POLLIN},
     };
     if (poll(polled, 2, -1) < 0)
-        return errno == EINTR ? 0 : session_lost(errno);
+        return errno == EINTR ? 0 : session_lost(session, errno);
     if (ret_also)
         *ret_also = polled[1].revents != 0;
     /* Reading first: a refusal stands there even when writing fails. */
     if (polled[0].revents & (POLLIN | POLLHUP | POLLERR)) {
         unsigned char *room = buf_room(&session->in, 65536);
         if (!room)
-            return session_lost(ENOMEM);
+            return session_lost(session, ENOMEM);
         ssize_t got = recv(session->descriptor, room, 65536, 0);
         if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
-            return session_lost(got < 0 ? errno : 0);
+            return session_lost(session, got < 0 ? errno : 0);
         session->in.length += got > 0 ? (size_t)got : 0;
     }
     if ((polled[0].revents & POLLOUT) && session->out.length) {
         ssize_t sent = send(session->descriptor, session->out.data, session->out.length, MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN && errno != EINTR && errno != EPIPE)
-            return session_lost(errno);
+            return session_lost(session, errno);
         if (sent > 0)
             buf_consume(&session->out, (size_t)sent);
     }
@@ -170,7 +185,7 @@ void reply_done(struct reply *reply)
 int reply_fail(const struct reply *reply)
 {
     static const struct { const char *code; int status; } statuses[] = {
-        {"not-found", EX_NOHOST}, {"forbidden", EX_NOPERM}, {"unauthorized", EX_NOPERM}, {"rate-limited", EX_TEMPFAIL},
+        {"timeout", EX_TEMPFAIL}, {"not-found", EX_NOHOST}, {"forbidden", EX_NOPERM}, {"unauthorized", EX_NOPERM}, {"rate-limited", EX_TEMPFAIL},
         {"draining", EX_TEMPFAIL}, {"bad-envelope", EX_DATAERR}, {"too-large", EX_DATAERR}, {"unsupported", EX_USAGE},
         {"internal", EX_SOFTWARE},
     };

@@ -10,10 +10,12 @@ struct session {
     struct buf in, out;
     size_t in_taken;                /* of `in`: lines that are dropped */
     const char *path;
+    bool is_quiet;                  /* says nothing where the daemon cannot be reached, or ends the connection */
 };
 
 /* 0; an exit status after saying what is wrong and what to do. `path` NULL: $RTCD_SOCKET or the usual places. */
 MUST_CHECK int session_open(struct session *session, const char *path);
+MUST_CHECK int session_try(struct session *session, const char *path);       /* the same, quietly; EX_UNAVAILABLE: not there (yet) */
 void session_close(struct session *session);
 
 /* Queues one request; `data` is JSON. Nothing is sent before session_turn(). */

@@ -165,8 +165,10 @@ special[] = {
     {ADMIN_version, run_version},
 };
 
-/* Commands that ask no daemon's admin socket; a row without its command_NAME() does not link. */
+/* Commands that ask no daemon's admin socket, or one that may not be there yet; a row of own_commands.def without its command_NAME() does
+ * not link. */
 static const struct { enum admin_command_id id; int (*run)(const struct invocation *invocation); } own[] = {
+    {ADMIN_wait_ready, command_wait_ready},
 #define ADMIN_COMMAND(id, words, synopsis, access, columns, summary, details) {ADMIN_##id, command_##id},
 #include "lib/own_commands.def"
 #undef ADMIN_COMMAND

@@ -52,6 +52,13 @@ static uint64_t on_now_ms(void *argument)
     return clock_now_ms();
 }
 
+static void daemon_take_counted(struct daemon *daemon, struct place *place)
+{
+    if (daemon->admin)
+        admin_take_counted(daemon->admin, place);
+    place_unref(place);
+}
+
 static void daemon_take_letters(struct daemon *daemon)
 {
     struct letter letter;
@@ -68,6 +75,8 @@ static void daemon_take_letters(struct daemon *daemon)
             gate_take(daemon->exchange, letter.gate_call);
         else if (letter.kind == LETTER_NOTICE)
             notices_take(&daemon->notices, letter.notice);
+        else if (letter.kind == LETTER_COUNTED)
+            daemon_take_counted(daemon, letter.place);
         else if (letter.kind == LETTER_ENDED)
             daemon->running_count--;
     }

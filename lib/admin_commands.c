@@ -79,7 +79,9 @@ bool admin_next_argument(const char **rest, struct admin_argument *ret)
         at++;
     at = take_word(at, " ].", ret->word, sizeof(ret->word));
     ret->is_flag = strncmp(ret->word, "--", 2) == 0;
-    if (!ret->is_flag) {
+    ret->is_keyword = islower((unsigned char)ret->word[0]);
+    assert(!ret->is_keyword || *at == ' ');
+    if (!ret->is_flag && !ret->is_keyword) {
         memcpy(ret->value, ret->word, sizeof(ret->value));
     } else if (*at == ' ' && isupper((unsigned char)at[1])) {
         at = take_word(at + 1, " ].", ret->value, sizeof(ret->value));

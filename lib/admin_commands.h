@@ -37,10 +37,11 @@ const struct admin_command *admin_command_by_event(struct bytes event_name);
 struct admin_argument {
     char name[32];              /* the data member: "group", "exceptSelf" */
     size_t name_length;
-    char word[32];              /* as typed: "--except-self", or "EVENT" */
+    char word[32];              /* as typed: "--except-self", "count", or "EVENT" */
     char value[32];             /* what its value is called: "GROUP", "N" (a whole number), "EVENT"; "" when it takes none */
     bool is_flag;               /* --x */
-    bool takes_value;           /* --x VALUE, or positional */
+    bool is_keyword;            /* a word in lower case, typed as it stands with its value behind: count N */
+    bool takes_value;           /* --x VALUE, count N, or positional */
     bool is_optional;
     bool repeats;               /* NAME... */
 };

@@ -183,9 +183,11 @@ static void print_rules(void)
 
 static void print_argument(const struct admin_argument *argument)
 {
-    printf(argument->is_optional ? ".Op " : argument->is_flag ? "." : ".Ar ");
-    if (argument->is_flag)
-        printf("Fl %s%s%s", argument->word + 1, argument->takes_value ? " Ar " : "", argument->value);
+    printf(argument->is_optional ? ".Op " : argument->is_flag || argument->is_keyword ? "" : ".Ar ");
+    if (argument->is_keyword)
+        printf("%sCm %s Ar %s", argument->is_optional ? "" : ".", argument->word, argument->value);
+    else if (argument->is_flag)
+        printf("%sFl %s%s%s", argument->is_optional ? "" : ".", argument->word + 1, argument->takes_value ? " Ar " : "", argument->value);
     else
         printf("%s%s", argument->is_optional ? "Ar " : "", argument->word);
     printf("%s\n", argument->repeats ? " ..." : "");

@@ -5,6 +5,7 @@
 
 #include "daemon/admin/admin_client.h"
 #include "daemon/admin/admin_listen.h"
+#include "daemon/admin/admin_wait.h"
 #include "daemon/config/config.h"
 #include "daemon/core/answered.h"
 #include "lib/json.h"
@@ -166,6 +167,7 @@ int admin_new(const struct admin_host *host, int descriptor, const char *path, s
     list_init(&admin->clients);
     list_init(&admin->unreturned);
     admin_listen_begin(admin);
+    admin_waits_begin(admin);
     for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++)
         admin_grammar_read(admin_commands[i].synopsis, &admin->grammars[i]);
     admin->answered = answered_new();
@@ -210,6 +212,7 @@ void admin_free(struct admin *admin)
     LIST_EACH(node, &admin->clients)
         admin_client_free(CONTAINER_OF(node, struct admin_client, node));
     admin_listen_end(admin);
+    admin_waits_end(admin);
     admin_api_done(admin);
     answered_free(admin->answered);
     if (admin->accept_event)

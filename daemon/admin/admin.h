@@ -41,6 +41,8 @@ MUST_CHECK int admin_new(const struct admin_host *host, int descriptor, const ch
 void admin_free(struct admin *admin);
 /* The config has changed: those who are connected may do what it says from now on. */
 void admin_take_config(struct admin *admin);
+/* A LETTER_COUNTED came to the main mailbox: those who wait for members of that group look again. */
+void admin_take_counted(struct admin *admin, const struct place *group);
 /* The workers have ended: nobody is let in and nothing is carried out from now on; answers and notices still go out. */
 void admin_close_ears(struct admin *admin);
 const char *admin_path(const struct admin *admin);          /* "systemd" when inherited */

@@ -5,6 +5,7 @@
 #include "daemon/admin/admin_client.h"
 
 #include "daemon/admin/admin_call.h"
+#include "daemon/admin/admin_wait.h"
 #include "daemon/config/config.h"
 
 #include <stdlib.h>
@@ -26,6 +27,7 @@ struct admin_client *admin_find_client(struct admin *admin, uint64_t id)
 void admin_client_free(struct admin_client *client)
 {
     list_remove(&client->node);
+    admin_waits_drop(client->admin, client->id);
     if (client->is_listening)
         notices_refresh(client->admin->host.notices);
     if (client->call) {

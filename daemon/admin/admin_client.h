@@ -40,6 +40,9 @@ struct admin {
     size_t client_count;
     bool is_deaf;                       /* the daemon ends: no request is taken any more */
     struct notice_sink listeners;       /* what those who listen want */
+    struct notice_sink waits;           /* what those who wait have to hear of: */
+    struct list waiters;
+    size_t waiter_count;
     struct admin_grammar grammars[ADMIN_COMMAND_COUNT];
     struct buf scratch, decoded, line;  /* of the request being answered: its envelope, its arguments, the answer */
 };

@@ -109,8 +109,9 @@ static void add_cell_type(struct json_writer *json, const char *type)
 }
 
 /* Rows are arrays with a value for each column, in their order. */
-static void add_rows(struct json_writer *json, const char *columns)
+static void add_rows(struct json_writer *json, const struct admin_command *command)
 {
+    const char *columns = command->columns;
     struct admin_column column;
     json_begin_object(json);
     add_text(json, "type", "object");
@@ -133,6 +134,12 @@ static void add_rows(struct json_writer *json, const char *columns)
     json_end_object(json);
     json_key(json, "cursor");
     add_type(json, "string");
+    if (strstr(command->synopsis, "[--at]")) {
+        json_key(json, "epoch");
+        add_type(json, "string");
+        json_key(json, "sequence");
+        add_type(json, "integer");
+    }
     json_end_object(json);
     json_end_object(json);
 }
@@ -155,7 +162,7 @@ static void add_answer(struct json_writer *json, const void *what)
 {
     const struct admin_command *command = what;
     if (command->columns[0])
-        add_rows(json, command->columns);
+        add_rows(json, command);
     else
         add_type(json, "object");
 }

@@ -58,6 +58,7 @@ struct config {
         char *group;                    /* whose members may use it beside root and the daemon's own user; "" none */
         struct text_list viewers, operators, admins;    /* "uid:N" "gid:N" "user:NAME" "group:NAME" */
         uint64_t max_connections;
+        uint64_t max_waits;
         uint64_t max_request_bytes;
         uint64_t queue_bytes;           /* unsent answers of one admin connection */
     } admin;

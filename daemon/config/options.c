@@ -48,6 +48,8 @@ const struct config_option options[] = {
       .summary = "Who may do everything on the admin socket.", .details = "As in admin.viewers." },
     { .path = "admin.connections", NUMBER(admin.max_connections), .fallback = "64", .min = 1, .max = 1024, .reload = RELOAD_NOW,
       .summary = "How many admin connections there may be.", .details = "" },
+    { .path = "admin.waits", NUMBER(admin.max_waits), .fallback = "1000", .min = 1, .max = 1000000, .reload = RELOAD_NOW,
+      .summary = "How many commands (wait user, wait group) may wait at once.", .details = "" },
     { .path = "admin.request-bytes", SIZE(admin.max_request_bytes), .fallback = "1MiB", .min = 1 * KIB, .max = 64 * MIB,
       .reload = RELOAD_NOW, .summary = "The longest line that the admin socket takes.", .details = "" },
     { .path = "admin.queue-bytes", SIZE(admin.queue_bytes), .fallback = "4MiB", .min = 64 * KIB, .max = 256 * MIB,

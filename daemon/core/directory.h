@@ -38,6 +38,7 @@ struct place {
     uint8_t space;                      /* enum space */
     uint8_t name_bytes;
     uint8_t rule;                       /* from 1; 0: none holds */
+    atomic_bool is_watched;             /* the main thread wants to hear, once, that `member_count` has changed */
     _Atomic uint64_t sequence;          /* of the last message published here; written under the stripe's lock */
     uint64_t workers;                   /* bit per worker with members; under the stripe's lock, as what follows */
     union {

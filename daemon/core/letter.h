@@ -29,6 +29,7 @@ enum letter_kind {
     LETTER_EVENT,               /* to the main thread: `event` is for who handles it */
     LETTER_ANSWER,              /* `call` is yours again, with its answer */
     LETTER_GATE,                /* to the main thread: judge `gate_call`; to a worker: it is yours again, with its verdict */
+    LETTER_COUNTED,             /* to the main thread: the members of `place`, which was watched, are more or fewer */
     LETTER_STOP,                /* close everything and end */
     LETTER_ENDED,               /* to the main thread: a worker has; nothing more comes from it */
 };

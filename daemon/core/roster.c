@@ -36,6 +36,21 @@ static void roster_close(struct hub *hub, struct roster *roster)
     free(roster);
 }
 
+/* At most one letter of a place is on its way, so it needs not ask for room. What comes before the main thread sees to it that a change
+ * behind its look at the count is told: see waiter_holds(). */
+static void roster_tell_count(struct hub *hub, struct place *place)
+{
+    const struct ports *ports = &hub->exchange->ports;
+    struct letter letter = {.kind = LETTER_COUNTED, .place = place};
+    if (!atomic_load(&place->is_watched) || !atomic_exchange(&place->is_watched, false))
+        return;
+    place_ref(place);
+    if (ports->post(ports->argument, MAIN_MAILBOX, &letter) == 0)
+        return;
+    atomic_store(&place->is_watched, true);
+    place_unref(place);
+}
+
 static int roster_grow(struct roster *roster)
 {
     uint32_t capacity = roster->capacity ? roster->capacity + roster->capacity / 4 + 1 : SMALLEST_ROSTER;
@@ -80,7 +95,8 @@ struct roster *roster_add(struct hub *hub, enum space space, struct bytes name, 
     *ret_index = roster->count;
     *ret_joined_at = roster->newest_join = sequence;
     roster_members(roster)[roster->count++] = member;
-    atomic_fetch_add_explicit(&place->member_count, 1, memory_order_relaxed);
+    atomic_fetch_add(&place->member_count, 1);
+    roster_tell_count(hub, place);
     return roster;
 }
 
@@ -95,7 +111,8 @@ static void roster_move(struct hub *hub, struct roster *roster, uint32_t from, u
 void roster_remove(struct hub *hub, struct roster *roster, uint32_t index, roster_moved_fn *on_moved)
 {
     assert(index < roster->count);
-    atomic_fetch_sub_explicit(&roster->place->member_count, 1, memory_order_relaxed);
+    atomic_fetch_sub(&roster->place->member_count, 1);
+    roster_tell_count(hub, roster->place);
 
     /* The gap is filled from behind, but never across the cursor: that would serve a member twice, or not at all. */
     if (index < roster->cursor) {
