@@ -141,7 +141,7 @@ static int daemon_start_admin(struct daemon *daemon)
     clock_gettime(CLOCK_REALTIME, &now);
     struct admin_host host = {
         .exchange = daemon->exchange, .base = daemon->base, .metrics = &daemon->metrics, .notices = &daemon->notices,
-        .handlers = daemon->handlers, .worker_count = daemon->worker_count,
+        .handlers = daemon->handlers, .webhooks = &daemon->webhooks, .worker_count = daemon->worker_count,
         .started_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000,
         .config = daemon_config, .reload = daemon_reload, .hub = on_hub, .argument = daemon,
     };
@@ -179,6 +179,7 @@ static const struct part {
     {"notices", daemon_start_notices, NULL, EX_OSERR},
     {"handlers", daemon_start_handlers, daemon_stop_handlers, EX_OSERR},
     {"keys", daemon_start_keys, daemon_stop_keys, EX_CONFIG},
+    {"webhooks", daemon_start_webhooks, daemon_stop_webhooks, EX_OSERR},
     {"admin socket", daemon_start_admin, daemon_stop_admin, EX_UNAVAILABLE},
     {"watchdog", daemon_start_watchdog, daemon_stop_watchdog, EX_OSERR},
     {"workers", daemon_start_workers, daemon_stop_workers, EX_OSERR},

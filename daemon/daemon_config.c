@@ -8,6 +8,7 @@
 #include "daemon/auth/jwks.h"
 #include "daemon/config/config_file.h"
 #include "daemon/config/option.h"
+#include "daemon/hook/webhook_keys.h"
 
 #include <string.h>
 #include <sys/prctl.h>
@@ -44,6 +45,8 @@ int daemon_load_config(struct daemon *daemon)
     int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &daemon->config, &problems);
     if (r == 0)
         r = auth_load(daemon->config, NULL, &problems);
+    if (r == 0)
+        r = webhook_keys_load(daemon->config, &problems);
     daemon_log_lines(LOG_LEVEL_ERROR, &problems);
     buf_done(&problems);
     if (r == 0)
@@ -70,6 +73,8 @@ void daemon_publish_config(struct daemon *daemon, struct config *config)
     daemon_apply_log_levels(daemon, config);
     if (daemon->admin)
         admin_take_config(daemon->admin);
+    if (webhooks_take_config(&daemon->webhooks, config) < 0)
+        log_error(LOG_AREA_CONFIG, NULL, "some webhooks are not served: out of memory; reload the config again");
     for (unsigned worker = 0; worker < daemon->worker_count; worker++) {
         struct letter letter = {.kind = LETTER_CONFIG, .config = config_ref(config)};
         if (daemon_post(daemon, worker, &letter) < 0)
@@ -90,6 +95,8 @@ int daemon_reload(void *argument, struct buf *report)
     int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &config, report);
     if (r == 0)
         r = auth_load(config, daemon->config, report);
+    if (r == 0)
+        r = webhook_keys_load(config, report);
     if (r == 0) {
         options_report_changes(daemon->config, config, report);
         r = options_keep_until_restart(daemon->config, config);

@@ -31,3 +31,14 @@ void daemon_stop_handlers(struct daemon *daemon)
     if (daemon->handlers_event)
         event_free(daemon->handlers_event);
 }
+
+int daemon_start_webhooks(struct daemon *daemon)
+{
+    struct webhook_host host = {.base = daemon->base, .exchange = daemon->exchange, .metrics = &daemon->metrics};
+    return webhooks_init(&daemon->webhooks, &host, &daemon->notices, daemon->config);
+}
+
+void daemon_stop_webhooks(struct daemon *daemon)
+{
+    webhooks_done(&daemon->webhooks);
+}

@@ -8,7 +8,7 @@
 #include "daemon/certificates.h"
 #include "daemon/daemon.h"
 #include "daemon/hook/handlers.h"
-#include "daemon/hook/notices.h"
+#include "daemon/hook/webhooks.h"
 #include "daemon/net/listener.h"
 #include "daemon/net/router.h"
 #include "daemon/net/worker.h"
@@ -30,6 +30,7 @@ struct daemon {
     struct notices notices;
     struct handlers *handlers;
     struct event *handlers_event;
+    struct webhooks webhooks;
     struct jwks *jwks;
     struct admin *admin;
     struct watchdog *watchdog;
@@ -46,6 +47,8 @@ void daemon_stop_exchange(struct daemon *daemon);
 int daemon_start_notices(struct daemon *daemon);
 int daemon_start_handlers(struct daemon *daemon);
 void daemon_stop_handlers(struct daemon *daemon);
+int daemon_start_webhooks(struct daemon *daemon);
+void daemon_stop_webhooks(struct daemon *daemon);
 int daemon_start_workers(struct daemon *daemon);
 void daemon_stop_workers(struct daemon *daemon);
 

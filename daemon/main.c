@@ -6,6 +6,7 @@
 #include "daemon/certificates.h"
 #include "daemon/config/config_file.h"
 #include "daemon/daemon.h"
+#include "daemon/hook/webhook_keys.h"
 #include "lib/log.h"
 
 #include <getopt.h>
@@ -115,6 +116,8 @@ static int check_config(const struct daemon_arguments *arguments)
     int r = config_load(arguments->config_path, arguments->overrides, arguments->override_count, &config, &problems);
     if (r == 0)
         r = auth_load(config, NULL, &problems);
+    if (r == 0)
+        r = webhook_keys_load(config, &problems);
     if (r == 0)
         r = certificates_check(config, &problems);
     if (r < 0)

@@ -6,6 +6,7 @@
  */
 #include "daemon/config/config_file.h"
 #include "daemon/config/groups.h"
+#include "daemon/config/webhooks.h"
 #include "lib/admin_commands.h"
 #include "lib/text.h"
 
@@ -161,12 +162,22 @@ static void print_options(void)
     printf(".El\n");
 }
 
-static void print_group_options(void)
+static void print_table(const struct option_table *table)
 {
     printf(".Bl -tag -width Ds\n");
-    for (size_t i = 0; i < group_option_table.count; i++)
-        print_option(&group_option_table.rows[i]);
+    for (size_t i = 0; i < table->count; i++)
+        print_option(&table->rows[i]);
     printf(".El\n");
+}
+
+static void print_group_options(void)
+{
+    print_table(&group_option_table);
+}
+
+static void print_webhook_options(void)
+{
+    print_table(&webhook_option_table);
 }
 
 static void print_rules(void)
@@ -263,8 +274,8 @@ static void print_counters(void)
 /* Templates */
 
 static const struct { const char *line; void (*print)(void); } lists[] = {
-    {"@OPTIONS@\n", print_options}, {"@GROUPOPTIONS@\n", print_group_options}, {"@RULES@\n", print_rules}, {"@COMMANDS@\n", print_commands}, {"@FAULTS@\n", print_faults},
-    {"@COUNTERS@\n", print_counters},
+    {"@OPTIONS@\n", print_options}, {"@GROUPOPTIONS@\n", print_group_options}, {"@WEBHOOKOPTIONS@\n", print_webhook_options},
+    {"@RULES@\n", print_rules}, {"@COMMANDS@\n", print_commands}, {"@FAULTS@\n", print_faults}, {"@COUNTERS@\n", print_counters},
 };
 
 /* false: the line names a list or a word that there is not. */

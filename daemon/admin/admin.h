@@ -14,6 +14,7 @@ struct api_call;
 struct config;
 struct notices;
 struct handlers;
+struct webhooks;
 
 /* What the daemon lets its admin socket see and do. */
 struct admin_host {
@@ -22,6 +23,7 @@ struct admin_host {
     struct metrics *metrics;                                /* the main thread's own */
     struct notices *notices;
     struct handlers *handlers;
+    struct webhooks *webhooks;
     unsigned worker_count;
     uint64_t started_ms;                                    /* CLOCK_REALTIME, Unix milliseconds */
     struct config *(*config)(void *argument);               /* the snapshot in force; borrowed */

@@ -230,7 +230,7 @@ static int jwks_start(struct jwks *jwks)
     if (jwks->count == 0)
         return event_del(jwks->look) == 0 ? 0 : -ENOMEM;
     if (!jwks->fetcher)
-        jwks->fetcher = fetcher_new(jwks->host.base);
+        jwks->fetcher = fetcher_new(jwks->host.base, 0);
     if (!jwks->fetcher || event_add(jwks->look, &often) < 0)
         return -ENOMEM;
     jwks_look(jwks);

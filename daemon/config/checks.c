@@ -106,3 +106,9 @@ const char *check_claim(const char *text)
 {
     return text[0] ? NULL : "the name of a claim such as sub is expected";
 }
+
+const char *check_source(const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:/?#[]@!$&'()*+,;=%");
+    return length > 0 && length <= 200 && text[length] == '\0' ? NULL : "a URI such as https://example.org/rtcd, or a part of one, is expected";
+}

@@ -11,6 +11,7 @@
 
 enum { OPTIONS_MAX = 160 };
 
+struct key;
 struct keys;
 
 struct text_list {
@@ -45,6 +46,27 @@ struct group_rule {
     } history;
 };
 enum { GROUP_RULES_MAX = 128 };
+
+/* What a webhook is asked (the first two), or told. */
+enum webhook_event { WEBHOOK_CONNECT, WEBHOOK_EVENT, WEBHOOK_CONNECTED, WEBHOOK_DISCONNECTED, WEBHOOK_ONLINE, WEBHOOK_OFFLINE,
+                     WEBHOOK_OCCUPIED, WEBHOOK_VACATED, WEBHOOK_EPOCH, WEBHOOK_EVENT_COUNT };
+enum config_queue_full { QUEUE_DROP_OLDEST, QUEUE_DROP_NEWEST };
+
+/* One item of `webhooks`. The rows are in webhook_options.c. */
+struct webhook_rule {
+    char *origin;                       /* "file:line" */
+    char *name, *url, *secret_file, *ca_file;
+    struct text_list event_names, match;
+    unsigned events;                    /* a bit for each enum webhook_event */
+    uint64_t timeout_ms, answer_bytes;
+    uint64_t batch, batch_delay_ms;
+    uint64_t queue;                     /* events */
+    enum config_queue_full full;
+    uint64_t retry_delay_ms, retry_delay_max_ms, retry_age_ms;
+    uint64_t breaker_failures, breaker_pause_ms;
+    struct key *key;                    /* of secret_file; webhook_keys_load() puts it here. NULL: requests are not signed */
+};
+enum { WEBHOOKS_MAX = 32, WEBHOOK_NAME_MAX = 32 };
 
 struct config {
     atomic_uint reference_count;
@@ -153,6 +175,11 @@ struct config {
     enum config_who may[GROUP_ACTION_COUNT];    /* where no rule says */
     struct group_rule *groups;          /* the first that matches holds */
     size_t group_count;
+    struct webhook_rule *webhooks;
+    size_t webhook_count;
+    struct {
+        char *source;                   /* of CloudEvents */
+    } hooks;
     struct {
         uint64_t groups;                /* that remember */
     } history;

@@ -138,7 +138,8 @@ static void reading_set(struct reading *reading, const struct config_option *opt
         return;
     }
     snprintf(origin, sizeof(origin), "%s:%zu", reading->file, line);
-    int r = reading->scope->rule ? option_fill(reading->scope->rule, option, text, &reason)
+    void *rule = reading->scope->rule;
+    int r = rule ? (adds ? option_append(rule, option, text, &reason) : option_fill(rule, option, text, &reason))
         : adds ? option_add(reading->config, option, text, origin, &reason)
                : option_set(reading->config, option, text, origin, &reason);
     if (r < 0)
@@ -168,7 +169,7 @@ static bool reading_skip(struct reading *reading, yaml_event_type_t first)
 
 static bool reading_list(struct reading *reading, const struct config_option *option)
 {
-    option_clear(reading->config, option);
+    option_clear(reading->scope->rule ? reading->scope->rule : reading->config, option);
     while (true) {
         yaml_event_t event;
         if (!reading_next(reading, &event))

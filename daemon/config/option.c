@@ -195,7 +195,7 @@ static int option_set_text(void *base, const struct config_option *option, const
     return 0;
 }
 
-static int option_append(void *base, const struct config_option *option, const char *item, struct buf *reason)
+int option_append(void *base, const struct config_option *option, const char *item, struct buf *reason)
 {
     const char *allowed = option->check ? option->check(item) : NULL;
     if (allowed)

@@ -57,6 +57,7 @@ MUST_CHECK int option_set(struct config *config, const struct config_option *opt
 MUST_CHECK int option_fill(void *base, const struct config_option *option, const char *text, struct buf *reason);
 /* Empties a list, and adds one item. */
 void option_clear(void *base, const struct config_option *option);
+MUST_CHECK int option_append(void *base, const struct config_option *option, const char *item, struct buf *reason);
 MUST_CHECK int option_add(struct config *config, const struct config_option *option, const char *item,
                           const char *origin, struct buf *reason);
 

@@ -340,6 +340,10 @@ const struct config_option options[] = {
     { .path = "publish.to-all", FLAG(publish.to_all), .fallback = "false", .reload = RELOAD_NOW,
       .summary = "Let clients publish to everybody.", .details = "Where it is off, those may whose access token allows it (auth.rights-claim)." },
 
+    { .path = "hooks.source", TEXT(hooks.source), .fallback = "rtcd", .check = check_source, .reload = RELOAD_NOW,
+      .summary = "Who requests to webhooks say that they come from (source).",
+      .details = "For receivers who hear of several daemons: a URI, or a part of one." },
+
     { .path = "history.groups", NUMBER(history.groups), .fallback = "10000", .min = 64, .max = 10000000, .reload = RELOAD_NOW,
       .summary = "How many groups may remember what was published (history-envelopes, under groups).",
       .details = "When there are more, the one that was joined or published to longest ago forgets. Counted for each sixty-fourth part of "

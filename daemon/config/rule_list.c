@@ -4,10 +4,11 @@
 #include "daemon/config/rule_list.h"
 
 #include "daemon/config/groups.h"
+#include "daemon/config/webhooks.h"
 
 #include <stdlib.h>
 
-const struct rule_list *const rule_lists[RULE_LIST_COUNT] = {&group_list};
+const struct rule_list *const rule_lists[RULE_LIST_COUNT] = {&group_list, &webhook_list};
 
 size_t rule_list_find(const char *name)
 {
@@ -80,13 +81,20 @@ const char *rule_list_finish(const struct rule_list *list, const struct config *
     return list->finish ? list->finish(config, rule, ret_option) : NULL;
 }
 
+bool rule_is_same(const struct rule_list *list, const void *a, const void *b)
+{
+    bool is_same = true;
+    for (size_t i = 0; i < list->table->count && is_same; i++)
+        is_same = option_is_same(a, b, &list->table->rows[i]);
+    return is_same;
+}
+
 bool rule_list_is_same(const struct rule_list *list, const struct config *a, const struct config *b)
 {
     size_t count = rule_list_count(list, a);
     bool is_same = count == rule_list_count(list, b);
     for (size_t i = 0; i < count && is_same; i++)
-        for (size_t k = 0; k < list->table->count && is_same; k++)
-            is_same = option_is_same(rule_list_rule(list, a, i), rule_list_rule(list, b, i), &list->table->rows[k]);
+        is_same = rule_is_same(list, rule_list_rule(list, a, i), rule_list_rule(list, b, i));
     return is_same;
 }
 

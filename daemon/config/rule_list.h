@@ -1,5 +1,5 @@
 /*
- * Rule list: a list of mappings in the config, each with options of its own, such as `groups`. One row of rule_lists[] each;
+ * Rule list: a list of mappings in the config, each with options of its own: `groups`, `webhooks`. One row of rule_lists[] each;
  * reading, copying, comparing, `rtcctl show config`, the sample and rtcd.yaml(5) go by these rows.
  *
  * A list's array and its length are members of struct config. A rule's struct begins with `char *origin`, "file:line".
@@ -19,7 +19,7 @@ struct rule_list {
     void (*copy)(void *to, const void *from);               /* the same beyond options; NULL is fine */
 };
 
-enum { RULE_LIST_COUNT = 1 };
+enum { RULE_LIST_COUNT = 2 };
 extern const struct rule_list *const rule_lists[RULE_LIST_COUNT];
 
 /* By its section's name; RULE_LIST_COUNT: there is none. */
@@ -32,6 +32,7 @@ static inline const char *rule_origin(const void *rule) { return *(char *const *
 void *rule_list_add(const struct rule_list *list, struct config *config, const char *origin);
 /* Once its options are set. NULL, or what is wrong with it as a whole (a sentence's end), and of which option. */
 const char *rule_list_finish(const struct rule_list *list, const struct config *config, void *rule, const char **ret_option);
+bool rule_is_same(const struct rule_list *list, const void *a, const void *b);
 bool rule_list_is_same(const struct rule_list *list, const struct config *a, const struct config *b);
 
 /* Of all lists. */

@@ -9,6 +9,8 @@
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 struct fetcher {
     struct event_base *base;
@@ -25,7 +27,9 @@ struct fetch {
     size_t bytes_max;
     bool is_too_long;
     char problem[CURL_ERROR_SIZE];
-    fetch_done done;
+    struct curl_slist *headers;
+    fetch_done done;                    /* of a GET */
+    fetch_answered answered;            /* of a POST */
     void *argument;
 };
 
@@ -35,28 +39,57 @@ static void fetch_free(struct fetch *fetch)
         curl_multi_remove_handle(fetch->fetcher->multi, fetch->easy);
         curl_easy_cleanup(fetch->easy);
     }
+    curl_slist_free_all(fetch->headers);
     list_remove(&fetch->node);
     buf_done(&fetch->body);
     free(fetch);
 }
 
-static void fetch_finish(struct fetch *fetch, CURLcode result)
+/* What a GET that must have a 200 makes of the answer. */
+static void fetch_finish_get(struct fetch *fetch, const struct fetch_answer *answer)
 {
     char said[160];
-    const char *problem = NULL;
-    long status = 0;
-    curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (fetch->is_too_long || result == CURLE_FILESIZE_EXCEEDED) {
-        snprintf(said, sizeof(said), "the answer has more than %zu bytes", fetch->bytes_max);
-        problem = said;
-    } else if (result != CURLE_OK) {
-        problem = fetch->problem[0] ? fetch->problem : curl_easy_strerror(result);
-    } else if (status != 200) {
-        snprintf(said, sizeof(said), "the answer's status is %ld; 200 is expected", status);
+    const char *problem = answer->problem;
+    if (!problem && answer->status != 200) {
+        snprintf(said, sizeof(said), "the answer's status is %u; 200 is expected", answer->status);
         problem = said;
     }
-    struct bytes body = buf_bytes(&fetch->body), nothing = {0};
-    fetch->done(fetch->argument, problem, problem ? nothing : body);
+    struct bytes nothing = {0};
+    fetch->done(fetch->argument, problem, problem ? nothing : answer->body);
+}
+
+static void fetch_read_answer(struct fetch *fetch, struct fetch_answer *ret)
+{
+    static const char json[] = "application/json";
+    long status = 0;
+    curl_off_t retry_after_s = 0;
+    const char *type = NULL;
+    curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(fetch->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+    curl_easy_getinfo(fetch->easy, CURLINFO_CONTENT_TYPE, &type);
+    *ret = (struct fetch_answer){
+        .status = (unsigned)status, .body = buf_bytes(&fetch->body),
+        .retry_after_ms = retry_after_s > 0 && retry_after_s < INT32_MAX ? (uint64_t)retry_after_s * 1000 : 0,
+        .is_json = type && strncasecmp(type, json, strlen(json)) == 0 && strchr("; ", type[strlen(json)]),
+    };
+}
+
+static void fetch_finish(struct fetch *fetch, CURLcode result)
+{
+    char said[80];
+    struct fetch_answer answer = {0};
+    if (fetch->is_too_long || result == CURLE_FILESIZE_EXCEEDED) {
+        snprintf(said, sizeof(said), "the answer has more than %zu bytes", fetch->bytes_max);
+        answer.problem = said;
+    } else if (result != CURLE_OK) {
+        answer.problem = fetch->problem[0] ? fetch->problem : curl_easy_strerror(result);
+    } else {
+        fetch_read_answer(fetch, &answer);
+    }
+    if (fetch->answered)
+        fetch->answered(fetch->argument, &answer);
+    else
+        fetch_finish_get(fetch, &answer);
     fetch_free(fetch);
 }
 
@@ -123,7 +156,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *argument)
     return fetch->is_too_long || buf_status(&fetch->body) < 0 ? 0 : length;
 }
 
-struct fetcher *fetcher_new(struct event_base *base)
+struct fetcher *fetcher_new(struct event_base *base, unsigned connections_max)
 {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return NULL;
@@ -142,6 +175,7 @@ struct fetcher *fetcher_new(struct event_base *base)
     curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETDATA, fetcher);
     curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERDATA, fetcher);
+    curl_multi_setopt(fetcher->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)connections_max);
     return fetcher;
 }
 
@@ -156,6 +190,23 @@ void fetcher_free(struct fetcher *fetcher)
     if (fetcher->timer)
         event_free(fetcher->timer);
     free(fetcher);
+}
+
+/* A body of more than a MiB would first be announced (Expect), and wait for leave. */
+static bool fetch_set_post(struct fetch *fetch, const struct fetch_post *post)
+{
+    bool is_set = true;
+    for (size_t i = 0; i <= post->header_count && is_set; i++) {
+        struct curl_slist *longer = curl_slist_append(fetch->headers, i < post->header_count ? post->headers[i] : "Expect:");
+        is_set = longer != NULL;
+        fetch->headers = longer ? longer : fetch->headers;
+    }
+    CURL *easy = fetch->easy;
+    return is_set && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->body.length) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, post->body.data) == CURLE_OK
+        && (!post->ca_file || !post->ca_file[0]
+            || (curl_easy_setopt(easy, CURLOPT_CAINFO, post->ca_file) == CURLE_OK && curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK));
 }
 
 static bool fetch_set_up(struct fetch *fetch, const char *url, uint64_t timeout_ms)
@@ -174,20 +225,42 @@ static bool fetch_set_up(struct fetch *fetch, const char *url, uint64_t timeout_
         && curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch) == CURLE_OK;
 }
 
-struct fetch *fetch_get(struct fetcher *fetcher, const char *url, size_t bytes_max, uint64_t timeout_ms, fetch_done done,
-                        void *argument)
+static struct fetch *fetch_new(struct fetcher *fetcher, size_t bytes_max, void *argument)
 {
     struct fetch *fetch = calloc(1, sizeof(*fetch));
     if (!fetch)
         return NULL;
-    *fetch = (struct fetch){.fetcher = fetcher, .bytes_max = bytes_max, .done = done, .argument = argument};
+    *fetch = (struct fetch){.fetcher = fetcher, .bytes_max = bytes_max, .argument = argument};
     list_append(&fetcher->fetches, &fetch->node);
     fetch->easy = curl_easy_init();
-    if (!fetch->easy || !fetch_set_up(fetch, url, timeout_ms) || curl_multi_add_handle(fetcher->multi, fetch->easy) != CURLM_OK) {
-        fetch_free(fetch);
-        return NULL;
-    }
     return fetch;
+}
+
+static struct fetch *fetch_start(struct fetch *fetch, bool is_set_up)
+{
+    if (is_set_up && curl_multi_add_handle(fetch->fetcher->multi, fetch->easy) == CURLM_OK)
+        return fetch;
+    fetch_free(fetch);
+    return NULL;
+}
+
+struct fetch *fetch_get(struct fetcher *fetcher, const char *url, size_t bytes_max, uint64_t timeout_ms, fetch_done done,
+                        void *argument)
+{
+    struct fetch *fetch = fetch_new(fetcher, bytes_max, argument);
+    if (!fetch)
+        return NULL;
+    fetch->done = done;
+    return fetch_start(fetch, fetch->easy && fetch_set_up(fetch, url, timeout_ms));
+}
+
+struct fetch *fetch_post(struct fetcher *fetcher, const struct fetch_post *post, fetch_answered answered, void *argument)
+{
+    struct fetch *fetch = fetch_new(fetcher, post->bytes_max, argument);
+    if (!fetch)
+        return NULL;
+    fetch->answered = answered;
+    return fetch_start(fetch, fetch->easy && fetch_set_up(fetch, post->url, post->timeout_ms) && fetch_set_post(fetch, post));
 }
 
 void fetch_cancel(struct fetch *fetch)

@@ -10,8 +10,9 @@ struct event_base;
 struct fetcher;
 struct fetch;
 
-/* NULL: out of memory, or libcurl cannot start. */
-struct fetcher *fetcher_new(struct event_base *base);
+/* NULL: out of memory, or libcurl cannot start. `connections_max` (0: any number) at once; what is more waits within its time.
+ * Connections are kept open for the next request. */
+struct fetcher *fetcher_new(struct event_base *base, unsigned connections_max);
 /* What is still under way is given up; nobody is called. */
 void fetcher_free(struct fetcher *fetcher);
 
@@ -22,4 +23,26 @@ typedef void (*fetch_done)(void *argument, const char *problem, struct bytes bod
 struct fetch *fetch_get(struct fetcher *fetcher, const char *url, size_t bytes_max, uint64_t timeout_ms, fetch_done done,
                         void *argument);
 void fetch_cancel(struct fetch *fetch);
+
+struct fetch_post {
+    const char *url, *ca_file;          /* ca_file NULL or empty: the system's */
+    const char *const *headers;         /* "Name: value" */
+    size_t header_count;
+    struct bytes body;
+    size_t bytes_max;                   /* of the answer's body */
+    uint64_t timeout_ms;
+};
+
+/* All of it is valid during the call alone. */
+struct fetch_answer {
+    const char *problem;                /* a sentence's end; NULL: there was an answer */
+    unsigned status;
+    bool is_json;                       /* by its Content-Type */
+    uint64_t retry_after_ms;            /* 0: it asks for nothing */
+    struct bytes body;
+};
+typedef void (*fetch_answered)(void *argument, const struct fetch_answer *answer);
+
+/* POST. Copies what it needs; otherwise as fetch_get. */
+struct fetch *fetch_post(struct fetcher *fetcher, const struct fetch_post *post, fetch_answered answered, void *argument);
 const char *fetch_library_version(void);

@@ -8,11 +8,13 @@ import tempfile
 import unittest
 
 import certificates
+import receivers
 import tokens
 from client import Http, Poller, Sse, WebSocket, request
 from harness import BUILD, AdminError, Daemon
+from receivers import Receiver
 
-ADMIN = ("status", "list.connections", "list.groups", "list.users", "show.config", "version", "ping")
+ADMIN = ("status", "list.connections", "list.groups", "list.users", "list.webhooks", "show.config", "version", "ping")
 
 
 class Secrets(unittest.TestCase):
@@ -70,7 +72,7 @@ class Secrets(unittest.TestCase):
     def administer(self, daemon):
         for command in ADMIN:
             self.said.append(json.dumps(daemon.admin(command)))
-        for arguments in (("status",), ("list", "connections"), ("show", "config"), ("-o", "json", "show", "config")):
+        for arguments in (("status",), ("list", "connections"), ("list", "webhooks"), ("show", "config"), ("-o", "json", "show", "config")):
             self.said.append(daemon.rtcctl(*arguments).stdout)
         secret = os.path.join(self.folder, "secret")
         os.chmod(secret, 0o644)
@@ -84,8 +86,18 @@ class Secrets(unittest.TestCase):
         self.assertNotEqual(checked.returncode, 0)
         self.said.append(checked.stdout + checked.stderr)
 
+    def webhooks(self):
+        """One that is down, whose failures are told, and one that refuses."""
+        secret = os.path.join(self.folder, "hook")
+        with open(secret, "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write("only-rtcd-and-the-receiver-know-it")
+        self.secrets.add("only-rtcd-and-the-receiver-know-it")
+        down, refusing = Receiver(is_up=False), self.enterContext(Receiver(receivers.status(403)))
+        return "webhooks:\n" + "".join(f"  - {{name: {name}, url: \"{url}\", events: [connected, disconnected], secret-file: {secret}}}\n"
+                                       for name, url in (("down", down.url), ("refusing", refusing.url)))
+
     def test_no_secret_is_in_what_the_daemon_says(self):
-        config = "auth:\n  keys:\n" + "".join(f"    - {key}\n" for key in self.keys)
+        config = "auth:\n  keys:\n" + "".join(f"    - {key}\n" for key in self.keys) + self.webhooks()
         levels = {f"log.{area}": "debug" for area in ("net", "core", "admin", "config", "daemon")}
         with Daemon({**levels, "connection.anonymous": "false", "limits.failures-per-address": "unlimited", "tls.certificates": self.certificate.item},
                     config=config) as daemon:

@@ -2,6 +2,7 @@
 
 #include "daemon/config/config_file.h"
 #include "daemon/config/groups.h"
+#include "daemon/config/webhooks.h"
 #include "daemon/config/listen.h"
 #include "daemon/config/option.h"
 
@@ -343,6 +344,50 @@ static void mistakes_in_rules_are_told_with_their_lines(void **state)
     buf_done(&problems);
 }
 
+static const char hooks[] = "webhooks:\n  - name: a\n    url: https://example.org/x\n    events: [connected, online]\n    match: [\"room.*\", \"x\"]\n"
+                            "  - {name: b, url: \"http://[::1]:80/\", events: epoch, batch: 7}\n";
+
+static void webhooks_are_read_cloned_and_compared(void **state)
+{
+    struct config *config;
+    struct buf problems = {0};
+    if (load(hooks, NULL, 0, &config, &problems) < 0)
+        fail_msg("%s", buf_text(&problems));
+    struct config *clone = config_clone(config);
+    assert_true(clone && rule_list_is_same(&webhook_list, config, clone));
+    const struct webhook_rule *rule = &clone->webhooks[0];
+    assert_int_equal(clone->webhook_count, 2);
+    assert_true(webhook_rule_wants(rule, WEBHOOK_ONLINE) && webhook_rule_wants(rule, WEBHOOK_CONNECTED) && !webhook_rule_wants(rule, WEBHOOK_EPOCH));
+    assert_true(webhook_rule_matches(rule, BYTES("room.1")) && webhook_rule_matches(rule, BYTES("x")) && !webhook_rule_matches(rule, BYTES("y")));
+    assert_true(webhook_rule_matches(&clone->webhooks[1], BYTES("y")));
+    assert_int_equal(clone->webhooks[1].batch, 7);
+    clone->webhooks[1].batch = 8;
+    assert_false(rule_list_is_same(&webhook_list, config, clone));
+    config_unref(config);
+    config_unref(clone);
+    buf_done(&problems);
+}
+
+static void mistakes_in_webhooks_are_told_with_their_lines(void **state)
+{
+    static const char *const urls[] = {"ftp://a", "https:///x", "http://u:p@a", "http://a b", "http://a#x", "a", "", "http://", "http://:1"};
+    expect_problem("webhooks:\n  - {name: a, url: http://a}\n", ":2: webhooks.events: each rule needs it");
+    expect_problem("webhooks:\n  - {name: a, url: http://a, events: []}\n  - x\n", ":3: webhooks: each rule is a mapping, as name: \"accounts\"");
+    expect_problem("webhooks:\n  - {name: a, url: http://a, events: [conected]}\n", ":2: webhooks.events: \"conected\" is not right: connect, ");
+    expect_problem("webhooks:\n  - {name: a b, url: http://a, events: epoch}\n", ":2: webhooks.name: \"a b\" is not right");
+    expect_problem("webhooks:\n  - {name: a, url: http://a, events: epoch}\n  - {name: a, url: http://b, events: epoch}\n",
+                   ":3: webhooks.name: another webhook has this name");
+    expect_problem("webhooks:\n  - {name: a, url: http://a, events: epoch, retry-delay: 2s, retry-delay-max: 1s}\n", ":2: webhooks.retry-delay-max: it must be");
+    expect_problem("webhooks:\n  - {name: a, url: http://a, events: epoch, match: [\"a,b\"]}\n", "without a comma");
+    expect_problem("webhooks:\n  - {name: a, url: http://a, events: epoch, secret-file: x}\n", ":2: webhooks.secret-file: ");
+    for (size_t i = 0; i < COUNT_OF(urls); i++) {
+        struct buf text = {0};
+        buf_add_format(&text, "webhooks:\n  - {name: a, url: \"%s\", events: epoch}\n", urls[i]);
+        expect_problem(buf_text(&text), ":2: webhooks.url: ");
+        buf_done(&text);
+    }
+}
+
 static void there_may_be_so_many_rules_and_no_more(void **state)
 {
     struct config *config;
@@ -369,7 +414,8 @@ int main(void)
         TEST(a_file_beyond_its_limit_is_not_read), TEST(each_option_can_be_compared_and_copied), TEST(listen_addresses),
         TEST(origins_hosts_and_proxies_that_could_never_match_are_refused),
         TEST(the_first_rule_that_matches_holds_alone), TEST(rules_are_cloned_and_compared),
-        TEST(mistakes_in_rules_are_told_with_their_lines), TEST(there_may_be_so_many_rules_and_no_more),
+        TEST(mistakes_in_rules_are_told_with_their_lines), TEST(webhooks_are_read_cloned_and_compared),
+        TEST(mistakes_in_webhooks_are_told_with_their_lines), TEST(there_may_be_so_many_rules_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

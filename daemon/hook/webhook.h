@@ -1,0 +1,62 @@
+/*
+ * Webhook: one receiver, and the life-cycle events that wait for it. They go out in order, a request at a time, each until it is
+ * delivered, refused or too old. Who wants which events is webhooks.c's; what was said to the receiver, and when again, is decided here.
+ */
+#pragma once
+
+#include "daemon/config/config.h"
+#include "daemon/core/exchange.h"
+#include "daemon/core/metrics.h"
+#include "daemon/fetch/fetch.h"
+#include "daemon/hook/breaker.h"
+
+struct event;
+struct event_base;
+
+enum { WEBHOOK_ERROR_MAX = 200 };
+
+struct webhook_host {
+    struct event_base *base;
+    struct exchange *exchange;
+    struct metrics *metrics;            /* the main thread's own */
+};
+
+/* A life-cycle event that waits, as it will be sent. */
+struct webhook_item {
+    struct list node;
+    int64_t born_ms;                    /* by the daemon's own clock; below 0: before that began */
+    size_t length;
+    unsigned char json[];
+};
+
+struct webhook {
+    const struct webhook_host *host;
+    const struct webhook_rule *rule;    /* of a config that whoever owns this holds */
+    struct list items;                  /* oldest first */
+    size_t item_count;
+    size_t under_way;                   /* how many of the first are in the request */
+    struct fetcher *fetcher;            /* one connection */
+    struct fetch *fetch;                /* NULL: none is under way */
+    struct event *timer;
+    struct breaker breaker;
+    uint64_t not_before_ms;             /* a failure asks for so long a pause */
+    bool is_refusing;                   /* the last answer was a refusal */
+    uint64_t delivered, failed, dropped;    /* events, requests, events; since the daemon started */
+    uint64_t lost;                      /* events that it was not told of, dropped ones too */
+    char last_error[WEBHOOK_ERROR_MAX]; /* empty: there was none yet */
+};
+
+/* NULL: out of memory. */
+struct webhook *webhook_new(const struct webhook_host *host, const struct webhook_rule *rule);
+/* What waits is dropped without being counted. */
+void webhook_free(struct webhook *webhook);
+/* The rule of the same name in another config. */
+void webhook_set_rule(struct webhook *webhook, const struct webhook_rule *rule);
+
+/* One more event, as a whole CloudEvent in JSON. What there is no room for is dropped and counted. */
+void webhook_push(struct webhook *webhook, struct bytes json, int64_t born_ms);
+/* These were lost before they came here; the receiver is told. */
+void webhook_add_lost(struct webhook *webhook, uint64_t count);
+
+size_t webhook_waiting(const struct webhook *webhook);          /* events, those under way too */
+const char *webhook_state(const struct webhook *webhook);       /* "ready", "retrying", "refused", "open", "probing" */

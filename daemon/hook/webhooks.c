@@ -1,0 +1,140 @@
+/*
+ * Webhooks: see webhooks.h.
+ */
+#include "daemon/hook/webhooks.h"
+
+#include "daemon/config/webhooks.h"
+#include "daemon/hook/cloud_event.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+#include <stdio.h>
+
+/* The config's words are the names of the events without rtc. in front. */
+static void webhooks_learn_names(struct webhooks *webhooks)
+{
+    static const char prefix[] = "rtc.";
+    for (enum notice_kind kind = 0; kind < NOTICE_KIND_COUNT; kind++) {
+        const char *name = notice_is_numbered(kind) ? notice_kind_name(kind) : NULL;
+        webhooks->events[kind] = name ? webhook_event_find(bytes_text(name + strlen(prefix))) : WEBHOOK_EVENT_COUNT;
+    }
+}
+
+static bool webhooks_want(const struct webhooks *webhooks, const struct webhook *webhook, enum notice_kind kind)
+{
+    enum webhook_event event = webhooks->events[kind];
+    return event < WEBHOOK_EVENT_COUNT && webhook_rule_wants(webhook->rule, event);
+}
+
+/* Does it want any of what can get lost on the way here? */
+static bool webhooks_want_any(const struct webhooks *webhooks, const struct webhook *webhook)
+{
+    bool wants = false;
+    for (enum notice_kind kind = 0; kind < NOTICE_KIND_COUNT && !wants; kind++)
+        wants = webhooks_want(webhooks, webhook, kind);
+    return wants;
+}
+
+static bool on_wants(const struct notice_sink *sink, enum notice_kind kind)
+{
+    const struct webhooks *webhooks = CONTAINER_OF(sink, struct webhooks, sink);
+    bool wants = false;
+    for (size_t i = 0; i < webhooks->count && !wants; i++)
+        wants = kind == NOTICE_GAP ? webhooks_want_any(webhooks, webhooks->items[i]) : webhooks_want(webhooks, webhooks->items[i], kind);
+    return wants;
+}
+
+/* The notice as one CloudEvent, which is the same for all who want it. */
+static struct bytes webhooks_write(struct webhooks *webhooks, const struct notice *notice)
+{
+    char id[64], type[64];
+    snprintf(id, sizeof(id), "%s-%llu", webhooks->host.exchange->lifecycle.epoch, (unsigned long long)notice->sequence);
+    snprintf(type, sizeof(type), "rtcd.%s", webhook_event_names[webhooks->events[notice->kind]]);
+    struct cloud_event event = {
+        .id = bytes_text(id), .source = bytes_text(webhooks->config->hooks.source), .type = bytes_text(type),
+        .subject = notice->group.length ? notice->group : notice->connection.length ? notice->connection : notice->user,
+        .time_ms = notice->time_ms, .data = {json_member(notice->json, "from"), json_member(notice->json, "data")},
+    };
+    buf_clear(&webhooks->scratch);
+    cloud_event_add(&webhooks->scratch, &event);
+    return buf_bytes(&webhooks->scratch);
+}
+
+static void on_notice(struct notice_sink *sink, const struct notice *notice)
+{
+    struct webhooks *webhooks = CONTAINER_OF(sink, struct webhooks, sink);
+    const struct ports *ports = &webhooks->host.exchange->ports;
+    struct bytes json = {0};
+    if (notice->kind != NOTICE_GAP)
+        json = webhooks_write(webhooks, notice);
+    for (size_t i = 0; i < webhooks->count; i++) {
+        struct webhook *webhook = webhooks->items[i];
+        if (notice->kind == NOTICE_GAP || buf_status(&webhooks->scratch) < 0)
+            webhook_add_lost(webhook, notice->kind == NOTICE_GAP ? notice->lost : 1);
+        else if (webhooks_want(webhooks, webhook, notice->kind) && (!notice->group.length || webhook_rule_matches(webhook->rule, notice->group)))
+            webhook_push(webhook, json, (int64_t)ports->now_ms(ports->argument));
+    }
+}
+
+/* The one with this name, which is nobody else's from now on; NULL: there is none. */
+static struct webhook *webhooks_steal(struct webhooks *webhooks, const char *name)
+{
+    for (size_t i = 0; i < webhooks->count; i++)
+        if (webhooks->items[i] && strcmp(webhooks->items[i]->rule->name, name) == 0)
+            return STEAL(webhooks->items[i]);
+    return NULL;
+}
+
+static void webhooks_drop(struct webhook *webhook, const char *why)
+{
+    if (webhook && webhook_waiting(webhook))
+        log_warning(LOG_AREA_DAEMON, NULL, "webhook %s: %s, and %zu events that waited for it are lost", webhook->rule->name, why,
+                    webhook_waiting(webhook));
+    webhook_free(webhook);
+}
+
+int webhooks_take_config(struct webhooks *webhooks, struct config *config)
+{
+    struct webhook *items[WEBHOOKS_MAX];
+    size_t count = 0;
+    int r = 0;
+    for (size_t i = 0; i < config->webhook_count; i++) {
+        const struct webhook_rule *rule = &config->webhooks[i];
+        struct webhook *webhook = webhooks_steal(webhooks, rule->name);
+        if (webhook)
+            webhook_set_rule(webhook, rule);
+        else
+            webhook = webhook_new(&webhooks->host, rule);
+        if (webhook)
+            items[count++] = webhook;
+        else
+            r = -ENOMEM;
+    }
+    for (size_t i = 0; i < webhooks->count; i++)
+        webhooks_drop(webhooks->items[i], "it is no longer in the config");
+    memcpy(webhooks->items, items, count * sizeof(items[0]));
+    webhooks->count = count;
+    config_unref(webhooks->config);
+    webhooks->config = config_ref(config);
+    notices_refresh(webhooks->notices);
+    return r;
+}
+
+int webhooks_init(struct webhooks *webhooks, const struct webhook_host *host, struct notices *notices, struct config *config)
+{
+    *webhooks = (struct webhooks){.host = *host, .notices = notices, .sink = {.wants = on_wants, .take = on_notice}};
+    webhooks_learn_names(webhooks);
+    notices_add(notices, &webhooks->sink);
+    return webhooks_take_config(webhooks, config);
+}
+
+void webhooks_done(struct webhooks *webhooks)
+{
+    if (!webhooks->notices)
+        return;
+    notices_remove(webhooks->notices, &webhooks->sink);
+    for (size_t i = 0; i < webhooks->count; i++)
+        webhooks_drop(webhooks->items[i], "the daemon stops");
+    config_unref(webhooks->config);
+    buf_done(&webhooks->scratch);
+}
