@@ -33,6 +33,14 @@ const char *arguments_value(const struct invocation *invocation, const char *nam
     return NULL;
 }
 
+bool arguments_takes(const struct invocation *invocation, const char *name)
+{
+    for (unsigned i = 0; i < invocation->argument_count; i++)
+        if (strcmp(invocation->arguments[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static int usage(const struct invocation *invocation, const char *format, const char *word)
 {
     fprintf(stderr, "rtcctl: ");

@@ -29,5 +29,8 @@ MUST_CHECK int arguments_read(int argc, char **argv, struct invocation *ret);
 /* The value of an argument by its name ("group"); NULL: not given. */
 const char *arguments_value(const struct invocation *invocation, const char *name);
 
+/* Does its command know an argument of that name? */
+bool arguments_takes(const struct invocation *invocation, const char *name);
+
 /* By the words typed, joined by blanks; NULL. */
 const struct admin_command *arguments_command(const char *words);

@@ -18,55 +18,65 @@ static void print_flags(const struct admin_command *command)
     printf("%s", local_options);
 }
 
-static bool begins_alike(const char *words, const char *others)
+/* What may follow --columns and --sort. */
+static void print_columns(const struct admin_command *command)
 {
-    size_t length = strcspn(words, " ") + 1;
-    return strncmp(words, others, length) == 0;
+    const char *rest = command->columns;
+    struct admin_column column;
+    for (bool is_first = true; admin_next_column(&rest, &column); is_first = false)
+        printf("%s%s", is_first ? "" : " ", column.name);
 }
 
-/* The first command that begins with the same word as this one, of those with two. */
-static size_t first_of_word(size_t command)
+static size_t first_length(const char *words)
 {
-    size_t first = 0;
-    while (!begins_alike(admin_commands[command].words, admin_commands[first].words))
-        first++;
-    return first;
+    return strcspn(words, " ");
 }
 
-static void print_second_words(size_t command)
+/* Is it the first row with its first word? */
+static bool begins_word(size_t row)
 {
-    const char *words = admin_commands[command].words, *separator = "";
-    printf("    %.*s) reply=\"", (int)strcspn(words, " "), words);
-    for (size_t i = command; i < COMMAND_COUNT; i++) {
-        if (begins_alike(words, admin_commands[i].words)) {
-            printf("%s%s", separator, strchr(admin_commands[i].words, ' ') + 1);
-            separator = " ";
-        }
-    }
+    size_t length = first_length(admin_commands[row].words);
+    for (size_t i = 0; i < row; i++)
+        if (first_length(admin_commands[i].words) == length && memcmp(admin_commands[i].words, admin_commands[row].words, length) == 0)
+            return false;
+    return true;
+}
+
+/* "list) reply="connections groups users" ;;" */
+static void complete_second_words(size_t row)
+{
+    const char *first = admin_commands[row].words;
+    size_t length = first_length(first);
+    if (!first[length] || !begins_word(row))
+        return;
+    printf("    %.*s) reply=\"", (int)length, first);
+    for (size_t i = row; i < COMMAND_COUNT; i++)
+        if (first_length(admin_commands[i].words) == length && memcmp(admin_commands[i].words, first, length) == 0)
+            printf("%s%s", i == row ? "" : " ", admin_commands[i].words + length + 1);
     printf("\" ;;\n");
 }
 
 static void complete_bash(void)
 {
-    printf("_rtcctl() {\n    local word=${COMP_WORDS[COMP_CWORD]} line=\"${COMP_WORDS[*]:1:COMP_CWORD-1}\" reply=\n"
-           "    case \"$line\" in\n");
+    printf("_rtcctl() {\n    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} columns= front= reply=\n"
+           "    local line=\"${COMP_WORDS[*]:1:COMP_CWORD-1}\"\n    case \"$line\" in\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         printf("    \"%s\"*) reply=\"", admin_commands[i].words);
         print_flags(&admin_commands[i]);
+        printf("\" columns=\"");
+        print_columns(&admin_commands[i]);
         printf("\" ;;\n");
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strchr(admin_commands[i].words, ' ') && first_of_word(i) == i)
-            print_second_words(i);
+        complete_second_words(i);
     printf("    completion) reply=\"bash zsh fish\" ;;\n    *) reply=\"");
-    const char *before = "";
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        size_t length = strcspn(admin_commands[i].words, " ");
-        if (strncmp(before, admin_commands[i].words, length) != 0 || before[length] != ' ')
-            printf("%.*s ", (int)length, admin_commands[i].words);
-        before = admin_commands[i].words;
-    }
-    printf("help completion %s\" ;;\n    esac\n    COMPREPLY=($(compgen -W \"$reply\" -- \"$word\"))\n}\n"
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (begins_word(i))
+            printf("%.*s ", (int)first_length(admin_commands[i].words), admin_commands[i].words);
+    printf("help completion %s\" ;;\n    esac\n    case \"$before\" in\n"
+           "    --columns|--sort) reply=$columns front=${word%%\"${word##*[,-]}\"} ;;\n    --filter) reply=$columns ;;\n"
+           "    --output|-o) reply=\"table tsv json ndjson\" ;;\n    esac\n"
+           "    COMPREPLY=($(compgen -P \"$front\" -W \"$reply\" -- \"${word#\"$front\"}\"))\n}\n"
            "complete -F _rtcctl rtcctl\n", local_options);
 }
 
@@ -74,6 +84,18 @@ static void complete_zsh(void)
 {
     printf("#compdef rtcctl\nautoload -U +X bashcompinit && bashcompinit\n");
     complete_bash();
+}
+
+static void complete_fish_flag(const struct admin_command *command, const struct admin_argument *argument, const char *word)
+{
+    bool takes_columns = strcmp(argument->name, "columns") == 0 || strcmp(argument->name, "sort") == 0;
+    printf("complete -c rtcctl -n '__fish_seen_subcommand_from %s' -l %s%s", word, argument->word + 2, argument->takes_value ? " -r" : "");
+    if (takes_columns) {
+        printf(" -a '");
+        print_columns(command);
+        printf("'");
+    }
+    printf("\n");
 }
 
 static void complete_fish(void)
@@ -92,8 +114,7 @@ static void complete_fish(void)
             printf("complete -c rtcctl -n __fish_use_subcommand -a %s -d '%s'\n", command->words, command->summary);
         while (admin_next_argument(&rest, &argument))
             if (argument.is_flag)
-                printf("complete -c rtcctl -n '__fish_seen_subcommand_from %s' -l %s%s\n",
-                       second ? second + 1 : command->words, argument.word + 2, argument.takes_value ? " -r" : "");
+                complete_fish_flag(command, &argument, second ? second + 1 : command->words);
     }
     printf("complete -c rtcctl -l socket -r\ncomplete -c rtcctl -s o -l output -r -a 'table tsv json ndjson'\n");
 }

@@ -54,6 +54,18 @@ static bool choose_columns(struct render *render, const char *wanted)
     return render->chosen_count > 0;
 }
 
+/* The daemon leaves the others out. */
+static void keep_chosen(struct render *render)
+{
+    struct admin_column kept[COLUMNS_MAX];
+    for (unsigned i = 0; i < render->chosen_count; i++) {
+        kept[i] = render->columns[render->chosen[i]];
+        render->chosen[i] = i;
+    }
+    memcpy(render->columns, kept, render->chosen_count * sizeof(kept[0]));
+    render->column_count = render->chosen_count;
+}
+
 struct render *render_new(const struct invocation *invocation, const char *columns)
 {
     struct render *render = calloc(1, sizeof(*render));
@@ -70,6 +82,8 @@ struct render *render_new(const struct invocation *invocation, const char *colum
     } else if (!choose_columns(render, invocation->columns)) {
         free(render);
         return NULL;
+    } else if (arguments_takes(invocation, "columns")) {
+        keep_chosen(render);
     }
     return render;
 }
@@ -295,21 +309,26 @@ static void print_table(struct render *render, struct bytes rows)
     each_row(render, rows, print_table_row);
 }
 
-void render_rows(struct render *render, struct bytes rows)
+uint64_t render_rows(struct render *render, struct bytes rows)
 {
+    uint64_t before = render->row_count;
     if (render->format == OUTPUT_TABLE)
         print_table(render, rows);
     else
         each_row(render, rows, render->format == OUTPUT_TSV ? print_tsv_row : print_json_row);
     fflush(stdout);
+    return render->row_count - before;
 }
 
-int render_finish(struct render *render, struct bytes cursor)
+int render_finish(struct render *render, struct bytes cursor, uint64_t matched)
 {
     if (render->format == OUTPUT_JSON)
         printf("%s\n]\n", render->row_count ? "" : "[");
     fflush(stdout);
     if (cursor.length)
         fprintf(stderr, "There is more: go on with --cursor '%.*s'\n", (int)cursor.length, (const char *)cursor.data);
+    if (matched > render->row_count)
+        fprintf(stderr, "These are the first %llu of %llu; --limit shows more.\n", (unsigned long long)render->row_count,
+                (unsigned long long)matched);
     return ferror(stdout) ? EX_IOERR : 0;
 }

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+enum { PAGE_MAX = 1000, SORTED_MAX = 10000 };
+
 void command_add_arguments(const struct invocation *invocation, const char *const *skip, struct json_writer *json)
 {
     for (unsigned i = 0; i < invocation->argument_count; i++) {
@@ -35,60 +37,94 @@ static void print_position(const struct reply *reply)
                 (const char *)epoch.data + 1);
 }
 
-/* Asks page by page until the listing, or the user's --limit, is over. */
-static int run_listing(const struct invocation *invocation, struct session *session)
+/* A listing under way: page by page, until it, or the user's --limit, is over. */
+struct pages {
+    const struct invocation *invocation;
+    struct session *session;
+    struct render *render;
+    uint64_t left;                      /* rows still wanted */
+    uint64_t page_max;                  /* sorted rows come in one page */
+    uint64_t matched;
+    struct buf cursor;
+    bool has_begun;
+};
+
+static uint64_t pages_next(const struct pages *pages)
 {
-    struct render *render = render_new(invocation, invocation->command->columns);
-    if (!render)
-        return EX_USAGE;
+    return MIN(pages->left, pages->page_max);
+}
+
+static void pages_ask(const struct pages *pages, struct buf *out)
+{
     static const char *const skip[] = {"limit", "cursor", NULL};
-    const char *wanted = arguments_value(invocation, "limit"), *start = arguments_value(invocation, "cursor");
-    uint64_t left = UINT64_MAX;
-    int status = 0;
-    bool is_first = true;
-    struct buf cursor = {0};
-    if (start)
-        buf_add_text(&cursor, start);
-    if (wanted && (json_uint(bytes_text(wanted), &left) < 0 || left == 0)) {
-        fprintf(stderr, "rtcctl: --limit needs a whole number from 1\n");
-        status = EX_USAGE;
+    struct json_writer json = json_writer(out);
+    json_begin_object(&json);
+    command_add_arguments(pages->invocation, skip, &json);
+    if (arguments_takes(pages->invocation, "limit")) {
+        json_key(&json, "limit");
+        json_add_uint(&json, pages_next(pages));
     }
-    while (status == 0 && left > 0) {
+    if (pages->invocation->columns && arguments_takes(pages->invocation, "columns")) {
+        json_key(&json, "columns");
+        json_add_text(&json, pages->invocation->columns);
+    }
+    if (pages->cursor.length) {
+        json_key(&json, "cursor");
+        json_add_string(&json, buf_bytes(&pages->cursor));
+    }
+    json_end_object(&json);
+}
+
+/* A page of a filtered listing may have fewer rows than asked for, or none, and yet be followed by others. */
+static void pages_take(struct pages *pages, struct reply *reply)
+{
+    struct bytes next;
+    if (!pages->has_begun)
+        print_position(reply);
+    pages->has_begun = true;
+    uint64_t count = render_rows(pages->render, json_member(reply->data, "rows"));
+    pages->left -= MIN(count, pages->left);
+    buf_clear(&pages->cursor);
+    if (json_string(json_member(reply->data, "cursor"), &reply->scratch, &next) == 0)
+        buf_add_bytes(&pages->cursor, next);
+    if (json_uint(json_member(reply->data, "matched"), &pages->matched) < 0)
+        pages->matched = 0;
+}
+
+static int pages_run(struct pages *pages)
+{
+    int status = 0;
+    do {
         struct buf data = {0};
-        struct json_writer json = json_writer(&data);
         struct reply reply;
-        uint64_t page = MIN(left, UINT64_C(1000));
-        json_begin_object(&json);
-        command_add_arguments(invocation, skip, &json);
-        if (strstr(invocation->command->synopsis, "--limit")) {
-            json_key(&json, "limit");
-            json_add_uint(&json, page);
-        }
-        if (cursor.length) {
-            json_key(&json, "cursor");
-            json_add_string(&json, buf_bytes(&cursor));
-        }
-        json_end_object(&json);
-        status = session_call(session, invocation->command->words, buf_bytes(&data), &reply);
-        if (status == 0) {
-            struct bytes next;
-            if (is_first)
-                print_position(&reply);
-            is_first = false;
-            render_rows(render, json_member(reply.data, "rows"));
-            buf_clear(&cursor);
-            if (json_string(json_member(reply.data, "cursor"), &reply.scratch, &next) == 0)
-                buf_add_bytes(&cursor, next);
-            left = cursor.length ? left - page : 0;
-        }
-        session_drop_line(session);
+        pages_ask(pages, &data);
+        status = session_call(pages->session, pages->invocation->command->words, buf_bytes(&data), &reply);
+        if (status == 0)
+            pages_take(pages, &reply);
+        session_drop_line(pages->session);
         reply_done(&reply);
         buf_done(&data);
+    } while (status == 0 && pages->left && pages->cursor.length);
+    return status ? status : render_finish(pages->render, buf_bytes(&pages->cursor), pages->matched);
+}
+
+static int run_listing(const struct invocation *invocation, struct session *session)
+{
+    const char *wanted = arguments_value(invocation, "limit"), *start = arguments_value(invocation, "cursor");
+    struct pages pages = {.invocation = invocation, .session = session, .left = UINT64_MAX,
+                          .page_max = arguments_value(invocation, "sort") ? SORTED_MAX : PAGE_MAX};
+    if (wanted && (json_uint(bytes_text(wanted), &pages.left) < 0 || pages.left == 0)) {
+        fprintf(stderr, "rtcctl: --limit needs a whole number from 1\n");
+        return EX_USAGE;
     }
-    if (status == 0)
-        status = render_finish(render, buf_bytes(&cursor));
-    buf_done(&cursor);
-    render_free(render);
+    pages.render = render_new(invocation, invocation->command->columns);
+    if (!pages.render)
+        return EX_USAGE;
+    if (start)
+        buf_add_text(&pages.cursor, start);
+    int status = pages_run(&pages);
+    buf_done(&pages.cursor);
+    render_free(pages.render);
     return status;
 }
 

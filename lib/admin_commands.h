@@ -7,6 +7,12 @@
 
 #include "lib/buf.h"
 
+/* For rows of admin_commands.def: what every listing takes (daemon/admin/admin_rows.h), and the columns of connections. */
+#define ADMIN_LISTING "[--filter EXPRESSION] [--sort COLUMNS] [--columns COLUMNS] [--limit N]"
+#define ADMIN_PAGES ADMIN_LISTING " [--cursor CURSOR]"
+#define ADMIN_CONNECTION_COLUMNS \
+    "id:text user:text state:text transport:text protocol:text address:text groups:count queued:bytes age:span"
+
 enum admin_access { ADMIN_VIEWER, ADMIN_OPERATOR, ADMIN_ADMIN, ADMIN_ACCESS_COUNT };
 const char *admin_access_name(enum admin_access access);        /* "viewer", "operator", "admin" */
 

@@ -40,6 +40,15 @@ static void print_word(const char *word, size_t length, bool starts_line)
     }
 }
 
+/* As it stands in the page. */
+static size_t word_width(const char *word, size_t length)
+{
+    size_t width = length;
+    for (size_t i = 0; i < length; i++)
+        width += word[i] == '-' || word[i] == '\\';
+    return width;
+}
+
 /* Running text, broken at blanks, and after each sentence as mdoc wants it. */
 static void print_text(const char *text)
 {
@@ -47,14 +56,15 @@ static void print_text(const char *text)
     bool ends_sentence = false;
     while (*text) {
         size_t length = strcspn(text, " ");
-        if (column && (ends_sentence || column + 1 + length > LINE_WIDTH)) {
+        size_t width = word_width(text, length);
+        if (column && (ends_sentence || column + 1 + width > LINE_WIDTH)) {
             putchar('\n');
             column = 0;
         }
         if (column)
             putchar(' ');
         print_word(text, length, column == 0);
-        column += length + 1;
+        column += width + 1;
         ends_sentence = strchr(".!?", text[length - 1]) != NULL;
         text += length;
         text += strspn(text, " ");

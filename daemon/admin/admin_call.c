@@ -231,6 +231,11 @@ int admin_call_run(struct admin *admin, struct admin_client *client, struct byte
     return call.must_wait ? -EAGAIN : 0;
 }
 
+bool admin_is_waited_for(const struct admin_return *back)
+{
+    return admin_find_client(back->admin, back->client) != NULL;
+}
+
 const struct admin_peer *admin_peer_of(const struct admin_call *call)
 {
     const struct admin_client *client = admin_find_client(call->back.admin, call->back.client);

@@ -53,6 +53,8 @@ MUST_CHECK int admin_text(struct admin_call *call, const char *name, struct byte
 MUST_CHECK int admin_number(struct admin_call *call, const char *name, uint64_t *ret);
 bool admin_flag(const struct admin_call *call, const char *name);
 
+/* Is whoever asked still there? */
+bool admin_is_waited_for(const struct admin_return *back);
 /* Who asks; NULL: gone. */
 const struct admin_peer *admin_peer_of(const struct admin_call *call);
 /* The main thread's own counters. */

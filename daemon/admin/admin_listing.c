@@ -3,13 +3,11 @@
  * of slots in each turn, until the page is full. The cursor is the worker and slot to go on at: slots stay where they are,
  * so what lives as long as the listing is listed once.
  */
-#include "daemon/admin/admin_call.h"
-#include "daemon/admin/admin_client.h"
+#include "daemon/admin/admin_rows.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-enum { PAGE_ROWS = 1000, SLICE_SLOTS = 2000 };
+enum { SLICE_SLOTS = 2000 };
 
 struct listing {
     struct visit visit;
@@ -17,37 +15,35 @@ struct listing {
     const struct admin_host *host;
     unsigned worker;
     uint32_t slot;
-    uint64_t rows_left;
-    struct buf rows, group, user;       /* what to list: empty: all */
-    struct json_writer json;
+    struct buf group, user;             /* whose connections: empty: all */
+    struct admin_rows *rows;
 };
 
 static void listing_free(struct listing *listing)
 {
-    buf_done(&listing->rows);
     buf_done(&listing->group);
     buf_done(&listing->user);
+    admin_rows_free(listing->rows);
     free(listing);
 }
 
 static void listing_add(struct listing *listing, const struct connection *connection)
 {
-    struct json_writer *json = &listing->json;
     char id[UUID_TEXT + 1], address[PEER_TEXT_MAX];
     uuid_print(&connection->id, id);
     peer_address_print(&connection->address, address);
-    json_begin_array(json);
-    json_add_text(json, id);
-    json_add_string(json, connection_user(connection));
-    json_add_text(json, connection_state_name(connection->state));
-    json_add_text(json, connection->transport ? connection->transport->name : "");
-    json_add_text(json, codecs[connection->codec]->name);
-    json_add_text(json, address);
-    json_add_uint(json, connection->membership_count);
-    json_add_uint(json, outbox_kept_bytes(&connection->outbox) + outbox_unsent_bytes(&connection->outbox));
-    json_add_uint(json, connection->hub->now_ms - connection->opened_s * UINT64_C(1000));
-    json_end_array(json);
-    listing->rows_left--;
+    const struct cell cells[] = {
+        cell_text(bytes_text(id)),
+        cell_text(connection_user(connection)),
+        cell_text(bytes_text(connection_state_name(connection->state))),
+        cell_text(bytes_text(connection->transport ? connection->transport->name : "")),
+        cell_text(bytes_text(codecs[connection->codec]->name)),
+        cell_text(bytes_text(address)),
+        cell_number(connection->membership_count),
+        cell_number((uint64_t)outbox_kept_bytes(&connection->outbox) + outbox_unsent_bytes(&connection->outbox)),
+        cell_number(connection->hub->now_ms - connection->opened_s * UINT64_C(1000)),
+    };
+    admin_rows_add(listing->rows, cells);
 }
 
 static bool listing_wants(const struct listing *listing, const struct connection *connection)
@@ -60,46 +56,50 @@ static bool listing_wants(const struct listing *listing, const struct connection
 static bool listing_run(struct visit *visit, struct hub *hub)
 {
     struct listing *listing = CONTAINER_OF(visit, struct listing, visit);
-    uint32_t end = MIN(hub->slot_count, listing->slot + SLICE_SLOTS);
-    for (; listing->slot < end && listing->rows_left; listing->slot++) {
+    uint32_t end = MIN(hub->slot_count, listing->slot + admin_rows_slice(listing->rows, SLICE_SLOTS));
+    for (; listing->slot < end && !admin_rows_is_full(listing->rows); listing->slot++) {
         const struct connection *connection = hub->slots[listing->slot];
         if (connection && listing_wants(listing, connection))
             listing_add(listing, connection);
     }
-    return listing->slot < hub->slot_count && listing->rows_left;
+    return listing->slot < hub->slot_count && !admin_rows_is_full(listing->rows);
 }
 
 static void listing_finish(struct listing *listing, bool has_more)
 {
-    struct buf data = {0};
-    buf_add_text(&data, "{\"rows\":[");
-    buf_add_bytes(&data, buf_bytes(&listing->rows));
-    buf_add_byte(&data, ']');
+    struct buf cursor = {0};
     if (has_more)
-        buf_add_format(&data, ",\"cursor\":\"%u:%u\"", listing->worker, listing->slot);
-    buf_add_byte(&data, '}');
-    if (buf_status(&listing->rows) < 0 || buf_status(&data) < 0)
-        admin_refuse(&listing->back, FAULT_INTERNAL, "out of memory");
-    else
-        admin_reply(&listing->back, buf_bytes(&data));
-    buf_done(&data);
+        buf_add_format(&cursor, "%u:%u", listing->worker, listing->slot);
+    admin_rows_reply(STEAL(listing->rows), &listing->back, buf_bytes(&cursor));
+    buf_done(&cursor);
+    listing_free(listing);
+}
+
+/* No memory to go on. Where it stopped can be said only of what is not sorted. */
+static void listing_stop(struct listing *listing)
+{
+    if (!admin_rows_are_sorted(listing->rows)) {
+        listing_finish(listing, true);
+        return;
+    }
+    admin_refuse(&listing->back, FAULT_INTERNAL, "out of memory");
     listing_free(listing);
 }
 
 static void listing_arrive(struct visit *visit)
 {
     struct listing *listing = CONTAINER_OF(visit, struct listing, visit);
-    if (listing->rows_left == 0) {
+    if (admin_rows_is_full(listing->rows)) {
         listing_finish(listing, true);
         return;
     }
     listing->worker++;
     listing->slot = 0;
     /* Who asked may be gone; then nobody needs the rest. */
-    if (listing->worker >= listing->host->worker_count || !admin_find_client(listing->back.admin, listing->back.client))
+    if (listing->worker >= listing->host->worker_count || !admin_is_waited_for(&listing->back))
         listing_finish(listing, false);
     else if (admin_send_visit(listing->host, listing->worker, visit) < 0)
-        listing_finish(listing, true);
+        listing_stop(listing);
 }
 
 static bool cursor_read(struct bytes cursor, unsigned worker_count, struct listing *listing)
@@ -115,13 +115,25 @@ static bool cursor_read(struct bytes cursor, unsigned worker_count, struct listi
     return true;
 }
 
-static void listing_start(struct admin_call *call, struct bytes group, struct bytes user)
+/* Refused; or under way. */
+static void listing_send(struct admin_call *call, struct listing *listing)
 {
     struct bytes cursor;
-    uint64_t limit = PAGE_ROWS;
-    int has_limit = admin_number(call, "limit", &limit), has_cursor = has_limit < 0 ? -1 : admin_text(call, "cursor", &cursor);
-    if (has_limit < 0 || has_cursor < 0)
-        return;
+    int has_cursor = admin_text(call, "cursor", &cursor);
+    listing->rows = has_cursor < 0 ? NULL : admin_rows_new(call, NULL);
+    if (!listing->rows) {
+        listing_free(listing);
+    } else if (has_cursor && !cursor_read(cursor, call->host->worker_count, listing)) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "the cursor is none that this daemon gave out");
+        listing_free(listing);
+    } else if (admin_send_visit(call->host, listing->worker, &listing->visit) < 0) {
+        admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
+        listing_free(listing);
+    }
+}
+
+static void listing_start(struct admin_call *call, struct bytes group, struct bytes user)
+{
     struct listing *listing = calloc(1, sizeof(*listing));
     if (!listing) {
         admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
@@ -130,17 +142,9 @@ static void listing_start(struct admin_call *call, struct bytes group, struct by
     listing->visit = (struct visit){listing_run, listing_arrive};
     listing->back = call->back;
     listing->host = call->host;
-    listing->rows_left = MIN(MAX(limit, UINT64_C(1)), (uint64_t)PAGE_ROWS);
-    listing->json = json_writer(&listing->rows);
     buf_add_bytes(&listing->group, group);
     buf_add_bytes(&listing->user, user);
-    if (has_cursor && !cursor_read(cursor, call->host->worker_count, listing)) {
-        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "the cursor is none that this daemon gave out");
-        listing_free(listing);
-    } else if (admin_send_visit(call->host, listing->worker, &listing->visit) < 0) {
-        admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
-        listing_free(listing);
-    }
+    listing_send(call, listing);
 }
 
 void admin_list_connections(struct admin_call *call)
@@ -175,59 +179,65 @@ void admin_show_user(struct admin_call *call)
 
 /* Groups and users come from the directory, without any worker being asked. */
 
+enum { LOOKED_AT_MAX = 20000 };         /* places for one page, so that a filter that few meet does not hold up others */
+
 struct place_rows {
-    struct json_writer json;
+    struct admin_rows *rows;
     enum space space;
     bool is_at;                         /* only those of whom life-cycle events say that they are there */
+    uint32_t left;                      /* to be looked at */
 };
 
-static void on_place(const struct listed *listed, void *argument)
+static bool on_place(const struct listed *listed, void *argument)
 {
-    struct place_rows *rows = argument;
-    if (rows->is_at && !listed->is_occupied)
-        return;
-    json_begin_array(&rows->json);
-    json_add_string(&rows->json, place_name(listed->place));
-    json_add_uint(&rows->json, listed->members);
-    json_add_uint(&rows->json, rows->space == SPACE_GROUP ? listed->published : listed->generation);
-    json_end_array(&rows->json);
+    struct place_rows *places = argument;
+    const struct cell cells[] = {
+        cell_text(place_name(listed->place)),
+        cell_number(listed->members),
+        cell_number(places->space == SPACE_GROUP ? listed->published : listed->generation),
+    };
+    if (!places->is_at || listed->is_occupied)
+        admin_rows_add(places->rows, cells);
+    places->left -= !admin_rows_are_sorted(places->rows);
+    return places->left > 0 && !admin_rows_is_full(places->rows);
 }
 
-/* Read before any place is looked at: an event is numbered under its stripe's lock, so those up to here are in what follows. */
-static void list_add_position(struct json_writer *json, struct lifecycle *lifecycle)
+static void places_reply(struct admin_call *call, struct place_rows *places, uint64_t sequence, struct bytes cursor)
 {
-    json_key(json, "epoch");
-    json_add_text(json, lifecycle->epoch);
-    json_key(json, "sequence");
-    json_add_uint(json, lifecycle_sequence(lifecycle));
+    struct buf data = {0};
+    struct json_writer json = json_writer(&data);
+    admin_rows_write(places->rows, &json, cursor);
+    if (places->is_at) {
+        json_key(&json, "epoch");
+        json_add_text(&json, call->host->exchange->lifecycle.epoch);
+        json_key(&json, "sequence");
+        json_add_uint(&json, sequence);
+    }
+    json_end_object(&json);
+    if (buf_status(&data) < 0)
+        admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
+    else
+        admin_reply(&call->back, buf_bytes(&data));
+    buf_done(&data);
 }
 
 static void list_places(struct admin_call *call, enum space space)
 {
     struct bytes cursor = {0};
-    uint64_t limit = PAGE_ROWS;
-    if (admin_number(call, "limit", &limit) < 0 || admin_text(call, "cursor", &cursor) < 0)
+    if (admin_text(call, "cursor", &cursor) < 0)
         return;
-    struct buf data = {0}, last = {0};
-    struct place_rows rows = {.json = json_writer(&data), .space = space, .is_at = admin_flag(call, "at")};
-    json_begin_object(&rows.json);
-    if (rows.is_at)
-        list_add_position(&rows.json, &call->host->exchange->lifecycle);
-    json_key(&rows.json, "rows");
-    json_begin_array(&rows.json);
-    int r = directory_list(call->host->exchange->directory, space, cursor, MIN(MAX(limit, UINT64_C(1)), (uint64_t)PAGE_ROWS),
-                           on_place, &rows, &last);
-    json_end_array(&rows.json);
-    if (last.length) {
-        json_key(&rows.json, "cursor");
-        json_add_string(&rows.json, buf_bytes(&last));
-    }
-    json_end_object(&rows.json);
-    if (r < 0 || buf_status(&data) < 0)
-        admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
+    struct place_rows places = {.rows = admin_rows_new(call, NULL), .space = space, .is_at = admin_flag(call, "at")};
+    if (!places.rows)
+        return;
+    struct buf last = {0};
+    places.left = admin_rows_slice(places.rows, LOOKED_AT_MAX);
+    /* Read before any place is looked at: an event is numbered under its stripe's lock, so those up to here are in what follows. */
+    uint64_t sequence = lifecycle_sequence(&call->host->exchange->lifecycle);
+    if (directory_list(call->host->exchange->directory, space, cursor, on_place, &places, &last) == 0)
+        places_reply(call, &places, sequence, buf_bytes(&last));
     else
-        admin_reply(&call->back, buf_bytes(&data));
-    buf_done(&data);
+        admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
+    admin_rows_free(places.rows);
     buf_done(&last);
 }
 

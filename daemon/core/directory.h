@@ -117,8 +117,9 @@ struct listed {
     uint64_t generation;                /* of a user who is online; else 0 */
     bool is_occupied;                   /* a user who is online, a group that has members */
 };
-/* Lists up to `limit` places in a stable order behind `after` (empty: from the start), calling `on_place` for each without
- * any lock held. The name that was last, to go on behind, is in *ret_last (empty: all are listed). -ENOMEM. */
-MUST_CHECK int directory_list(struct directory *directory, enum space space, struct bytes after, size_t limit,
-                              void (*on_place)(const struct listed *listed, void *argument), void *argument, struct buf *ret_last);
+/* Lists places in a stable order behind `after` (empty: from the start), calling `on_place` for each without any lock held, as long as
+ * it returns true. The name that was last, to go on behind, is in *ret_last (empty: all are listed). -ENOMEM. */
+typedef bool directory_list_fn(const struct listed *listed, void *argument);
+MUST_CHECK int directory_list(struct directory *directory, enum space space, struct bytes after, directory_list_fn *on_place, void *argument,
+                              struct buf *ret_last);
 size_t directory_count(struct directory *directory, enum space space);

@@ -50,16 +50,17 @@ static int stripe_snapshot(struct stripe *stripe, struct bytes after, struct lis
     return 0;
 }
 
-int directory_list(struct directory *directory, enum space space, struct bytes after, size_t limit,
-                   void (*on_place)(const struct listed *listed, void *argument), void *argument, struct buf *ret_last)
+int directory_list(struct directory *directory, enum space space, struct bytes after, directory_list_fn *on_place, void *argument,
+                   struct buf *ret_last)
 {
     struct buf behind = {0};
+    bool wants_more = true;
     buf_add_bytes(&behind, after);
     size_t index = after.length ? (table_seed_hash(&directory->seed, after) >> 32) % DIRECTORY_STRIPES : 0;
     buf_clear(ret_last);
 
     int r = buf_status(&behind);
-    for (; r == 0 && index < DIRECTORY_STRIPES && limit > 0; index++) {
+    for (; r == 0 && index < DIRECTORY_STRIPES && wants_more; index++) {
         struct listed *listed;
         size_t count;
         r = stripe_snapshot(&directory->places[space][index], buf_bytes(&behind), &listed, &count);
@@ -67,11 +68,10 @@ int directory_list(struct directory *directory, enum space space, struct bytes a
             break;
         buf_clear(&behind);
         for (size_t i = 0; i < count; i++) {
-            if (limit > 0) {
-                on_place(&listed[i], argument);
+            if (wants_more) {
+                wants_more = on_place(&listed[i], argument);
                 buf_clear(ret_last);
                 buf_add_bytes(ret_last, place_name(listed[i].place));
-                limit--;
             }
             place_unref(listed[i].place);
         }
@@ -79,7 +79,7 @@ int directory_list(struct directory *directory, enum space space, struct bytes a
     }
     buf_done(&behind);
     /* Nothing is behind the last stripe. A last page that ends exactly there costs one empty page more. */
-    if (r == 0 && limit > 0)
+    if (r == 0 && wants_more)
         buf_clear(ret_last);
     return r == 0 ? buf_status(ret_last) : r;
 }
