@@ -37,6 +37,19 @@ static void print_position(const struct reply *reply)
                 (const char *)epoch.data + 1);
 }
 
+/* Of how many in all, where a listing says so. */
+static void print_totals(const struct reply *reply)
+{
+    struct bytes users = json_member(reply->data, "users");
+    uint64_t connections, user_count;
+    if (!users.length || json_uint(json_member(reply->data, "connections"), &connections) < 0)
+        return;
+    if (json_uint(users, &user_count) == 0)
+        fprintf(stderr, "%llu connections, %llu users\n", (unsigned long long)connections, (unsigned long long)user_count);
+    else
+        fprintf(stderr, "%llu connections\n", (unsigned long long)connections);
+}
+
 /* A listing under way: page by page, until it, or the user's --limit, is over. */
 struct pages {
     const struct invocation *invocation;
@@ -79,8 +92,10 @@ static void pages_ask(const struct pages *pages, struct buf *out)
 static void pages_take(struct pages *pages, struct reply *reply)
 {
     struct bytes next;
-    if (!pages->has_begun)
+    if (!pages->has_begun) {
         print_position(reply);
+        print_totals(reply);
+    }
     pages->has_begun = true;
     uint64_t count = render_rows(pages->render, json_member(reply->data, "rows"));
     pages->left -= MIN(count, pages->left);

@@ -132,9 +132,7 @@ void announcer_done(struct hub *hub)
 static void announcer_add_text(const struct connection *connection, struct buf *out)
 {
     struct json_writer json = json_writer(out);
-    json_begin_object(&json);
-    notice_add_identity(&json, connection);
-    json_end_object(&json);
+    notice_add_member(&json, connection);
 }
 
 static struct attendee announcer_attendee(const struct connection *connection, enum config_presence events, const struct buf *text)

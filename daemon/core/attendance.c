@@ -57,7 +57,8 @@ static struct bytes attendee_key(const struct attendee *attendee, unsigned char 
 {
     struct bytes name = attendee->events == PRESENCE_USERS ? attendee->user : attendee->id;
     ret[0] = (unsigned char)attendee->events;
-    memcpy(ret + 1, name.data, name.length);
+    if (name.length)
+        memcpy(ret + 1, name.data, name.length);
     return bytes_of(ret, name.length + 1);
 }
 

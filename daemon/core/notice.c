@@ -90,6 +90,18 @@ void notice_add_identity(struct json_writer *json, const struct connection *conn
         json_add_null(json);
 }
 
+void notice_add_member(struct json_writer *json, const struct connection *connection)
+{
+    const struct labels *labels = labels_find(connection->hub, connection);
+    json_begin_object(json);
+    notice_add_identity(json, connection);
+    if (labels && labels->info.length) {
+        json_key(json, "info");
+        json_add_raw(json, labels->info);
+    }
+    json_end_object(json);
+}
+
 void notice_add_sender(struct json_writer *json, const struct connection *connection)
 {
     const struct labels *labels = labels_find(connection->hub, connection);

@@ -58,6 +58,8 @@ void notice_number(struct notice *notice, const char *epoch, uint64_t sequence);
 
 /* Who it is, in all that is said of it: "connectionId" and "userId". */
 void notice_add_identity(struct json_writer *json, const struct connection *connection);
+/* The same as an object, with what other clients may know of it: "info". */
+void notice_add_member(struct json_writer *json, const struct connection *connection);
 /* The same as an object, with its "labels", if it has some: for the server's side alone. */
 void notice_add_sender(struct json_writer *json, const struct connection *connection);
 

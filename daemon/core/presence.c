@@ -83,9 +83,7 @@ static void presence_name(struct presence *presence, const struct connection *co
     struct json_writer json = json_writer(&presence->members);
     if (presence->members.length)
         buf_add_byte(&presence->members, ',');
-    json_begin_object(&json);
-    notice_add_identity(&json, connection);
-    json_end_object(&json);
+    notice_add_member(&json, connection);
 }
 
 static void presence_count_user(struct presence *presence, struct bytes name)
@@ -148,21 +146,14 @@ static void presence_look(struct presence *presence, const struct hub *hub)
         presence_look_at_connections(presence, hub, roster);
 }
 
-/* All workers have been asked. */
-static void presence_conclude(struct presence *presence)
+bool presence_next_user(const struct presence *presence, size_t *slot, struct bytes *ret_name, uint64_t *ret_connections)
 {
-    struct json_writer json = json_writer(&presence->members);
-    size_t slot = 0;
-    if (!presence->is_by_users || !presence_is_named(presence))
-        return;
-    for (const struct named_user *user; (user = table_each(&presence->names, &slot));) {
-        json_begin_object(&json);
-        json_key(&json, "userId");
-        json_add_string(&json, named_user_key(user));
-        json_key(&json, "connections");
-        json_add_uint(&json, user->connections);
-        json_end_object(&json);
+    const struct named_user *user = table_each(&presence->names, slot);
+    if (user) {
+        *ret_name = named_user_key(user);
+        *ret_connections = user->connections;
     }
+    return user;
 }
 
 static bool presence_run(struct visit *visit, struct hub *hub)
@@ -186,7 +177,6 @@ static bool presence_go_on(struct presence *presence)
         return false;
     if (++presence->worker < presence->exchange->worker_count)
         return presence_post(presence, presence->worker) == 0;
-    presence_conclude(presence);
     presence->is_answering = true;
     return presence->on_answer && presence_post(presence, hub_handle_worker(presence->handle)) == 0;
 }

@@ -23,7 +23,7 @@ struct presence {
     uint64_t connections;               /* that are members, and their users, if they were asked for */
     uint64_t users;
     struct table names;                 /* of the users */
-    struct buf members;                 /* JSON objects with commas between, if they are named */
+    struct buf members;                 /* of connections that are named, JSON objects with commas between; failed: memory did not suffice */
     /* Who asked: a connection, by its handle, which is told on its own worker. */
     uint64_t handle, id;
     void (*on_answer)(struct connection *connection, const struct presence *presence);
@@ -36,6 +36,9 @@ static inline bool presence_is_named(const struct presence *presence)
 {
     return !presence->is_uncounted && (presence->is_by_users ? presence->users : presence->connections) <= presence->named_max;
 }
+
+/* Walks the users that are counted: false at the end. Start with *slot = 0. */
+bool presence_next_user(const struct presence *presence, size_t *slot, struct bytes *ret_name, uint64_t *ret_connections);
 
 /* What a connection asks with its request `id`. 0; -EAGAIN: too much waits; -ENOMEM. */
 MUST_CHECK int presence_ask(struct connection *connection, struct bytes group, bool is_by_users, uint64_t id,

@@ -16,6 +16,20 @@ static void native_add_count(struct json_writer *json, const char *name, uint64_
         json_add_null(json);
 }
 
+static void native_add_users(struct json_writer *json, const struct presence *presence)
+{
+    struct bytes name;
+    uint64_t connections;
+    size_t slot = 0;
+    while (presence_next_user(presence, &slot, &name, &connections)) {
+        json_begin_object(json);
+        json_key(json, "userId");
+        json_add_string(json, name);
+        native_add_count(json, "connections", connections, true);
+        json_end_object(json);
+    }
+}
+
 static void native_tell_presence(struct connection *connection, const struct presence *presence)
 {
     struct buf data = {0};
@@ -32,7 +46,10 @@ static void native_tell_presence(struct connection *connection, const struct pre
     if (presence_is_named(presence)) {
         json_key(&json, "members");
         json_begin_array(&json);
-        buf_add_bytes(&data, buf_bytes(&presence->members));
+        if (presence->is_by_users)
+            native_add_users(&json, presence);
+        else
+            buf_add_bytes(&data, buf_bytes(&presence->members));
         json_end_array(&json);
     }
     json_end_object(&json);

@@ -98,6 +98,45 @@ export interface Joined {
     offset?: number;
 }
 
+/** Who is in a group: by connection, or, where users are announced or asked for, by user. */
+export interface Member {
+    connectionId?: string;
+    /** null: anonymous. */
+    userId: string | null;
+    /** What was attached to it when it connected. */
+    info?: unknown;
+    /** How many the user has in the group; in the reply to rtc.presence with by: "users". */
+    connections?: number;
+}
+
+/** The reply to invoke("rtc.presence", { group, by? }). */
+export interface Presence {
+    group: string;
+    by?: "users";
+    /** Of connections, or of users; null: too many to be counted. */
+    count: number | null;
+    /** Of all, by users. */
+    connections?: number;
+    /** Absent: the group is too large to name them. */
+    members?: Member[];
+}
+
+/**
+ * The data of "rtc.joined" and "rtc.left" of groups that announce presence; their info has `group`. (Without it, "rtc.left" says that this
+ * client was taken out of the group data.group.) Join, ask rtc.presence, and apply what comes behind the reply; ask again after
+ * rejoining and after "rtc.gap".
+ */
+export interface PresenceChange {
+    group: string;
+    by?: "users";
+    /** How many are in the group now. */
+    count: number;
+    /** Who came, or went. Absent: nobody is named, and names known so far are out of date. */
+    members?: Member[];
+    /** Names are to be had by asking again. */
+    ask?: true;
+}
+
 export interface InvokeOptions {
     /** Absent: the server's handlers. */
     to?: Target;
@@ -318,6 +357,7 @@ export class Client {
     /**
      * Handlers of one event are called in the order in which they came. "*": events that have no handler of their own.
      * "rtc.gap" comes in the place of envelopes of a group that drops them for slow clients: {group, lost}.
+     * "rtc.joined" and "rtc.left" say who comes and goes, in groups that announce it: a PresenceChange.
      */
     on<Data = any>(eventName: string, handler: Handler<Data>): this;
     /** Takes this handler away, or all of the event. */

@@ -117,6 +117,12 @@ def event(client, data, **more):
     return see(client, "event", event="n", data=data, **more)
 
 
+def told(event_name, handler, who, count, user):
+    """What a learns of who came or went; that one was asked for its id before."""
+    return see("a", "event", event=event_name, handler=handler, group="$g", data={"group": "$g", "count": count, "members": [
+        {"connectionId": f"${who}.connectionId", "userId": user}]})
+
+
 def cut_off():
     """All links break, and none can be opened."""
     return [proxy("manner", "refuse"), proxy("now", "up", "reset")]
@@ -262,6 +268,15 @@ SCENARIOS = {
         proxy("manner", "plain"), *reconnected("a", True),
         see("a", "event", event="rtc.gap", handler="gap", group="$g", data={"group": "$g", "lost": 2}), event("a", 4, group="$g"),
         send("a", 5), event("a", 5), *stop("a")], options={}, config="groups: [{match: '**', slow: latest}]\n"),
+    "who is there": Scenario([
+        *connect("a", user="ann"), do("a", "on", event="rtc.joined", handler="in"), do("a", "on", event="rtc.left", handler="out"),
+        do("a", "ask", id=2), see("a", "answer"), *join("a", "$g"), told("rtc.joined", "in", "a", 1, "ann"),
+        *connect("b", user="bob"), do("b", "ask", id=2), see("b", "answer"), *join("b", "$g"), told("rtc.joined", "in", "b", 2, "bob"),
+        do("a", "invoke", event="rtc.presence", data={"group": "$g", "by": "users"}, id=3), see("a", "reply", id=3, error=None, data=dict),
+        *stop("b"), told("rtc.left", "out", "b", 1, "bob"),
+        do("a", "invoke", event="rtc.presence", data={"group": "$g"}, id=4),
+        see("a", "reply", id=4, data={"group": "$g", "count": 1, "members": [{"connectionId": "$a.connectionId", "userId": "ann"}]}), *stop("a")],
+        options={"connection.claimed-users": "true", "presence.interval": "50ms"}, config="groups: [{match: '**', presence-events: connections}]\n"),
     **{f"{damage} {direction}": Scenario(lost_by(direction, damage), options=QUICK, loose=("state", "reconnecting", "reconnected"))
        for damage in ("reset", "end", "half", "stall") for direction in ("up", "down")},
     "an invoke across a cut": Scenario([

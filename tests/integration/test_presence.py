@@ -43,6 +43,27 @@ class Presence(DaemonTest):
         for client in clients:
             client.close()
 
+    def test_users_are_counted_with_their_connections(self):
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(WebSocket(self.daemon.port, group="by.user", user=user))
+                       for user in ("ann", "ann", "bob", None, "ann", None, "bob", *["eve"] * 5)]
+            answer = clients[0].call("rtc.presence", {"group": "by.user", "by": "users"})["data"]
+            answer["members"].sort(key=lambda member: member["userId"])
+            self.assertEqual(answer, {"group": "by.user", "by": "users", "count": 3, "connections": 12, "members": [
+                {"userId": "ann", "connections": 3}, {"userId": "bob", "connections": 2}, {"userId": "eve", "connections": 5}]})
+            self.assertEqual(clients[0].call("rtc.presence", {"group": "by.user", "by": "connections"})["data"], {"group": "by.user", "count": 12})
+            self.assertEqual(self.daemon.admin("presence", group="by.user"), {
+                "group": "by.user", "connections": 12, "users": 3, "rows": [["eve", 5], ["ann", 3], ["bob", 2]]})
+            self.assertEqual(self.daemon.admin("presence", group="by.user", limit=1)["rows"], [["eve", 5]])
+            told = self.daemon.rtcctl("presence", "by.user")
+            self.assertEqual((told.stdout, told.stderr), ("eve\t5\nann\t3\nbob\t2\n", "12 connections, 3 users\n"))
+            more = [stack.enter_context(WebSocket(self.daemon.port, group="by.user", user=f"u{i}")) for i in range(8)]
+            self.assertEqual(more[0].call("rtc.presence", {"group": "by.user", "by": "users"})["data"],
+                             {"group": "by.user", "by": "users", "count": 11, "connections": 20})
+            self.assertEqual(clients[0].call("rtc.presence", {"group": "by.user", "by": "name"})["error"]["code"], "bad-envelope")
+            self.assertEqual(self.daemon.admin("presence", group="nobody is here"), {
+                "group": "nobody is here", "connections": 0, "users": 0, "rows": []})
+
     def test_pollers_are_answered(self):
         with Poller(self.daemon.port, group="polled", codec="msgpack") as poller:
             poller.send({"eventName": "rtc.presence", "data": {"group": "polled"}, "id": 5})

@@ -8,6 +8,7 @@
 #include "daemon/core/attendance.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
+#include "daemon/core/labels.h"
 #include "daemon/core/message.h"
 
 #include <stdio.h>
@@ -309,6 +310,18 @@ static void who_left_gets_nothing_and_the_others_one_of_each(void **state)
     assert_mail(1, 0, "rtc.joined", "{\"group\":\"g\",\"count\":2,\"members\":[");
 }
 
+static void info_is_told_and_labels_are_not(void **state)
+{
+    struct connection *first = join_on(0, "other");
+    assert_int_equal(labels_set(the_world.hubs[0], first, BYTES("{\"plan\":\"free\"}"), BYTES("[\"Ann\"]")), 0);
+    assert_int_equal(connection_join(first, BYTES("g")), 0);
+    pass(250);
+    assert_int_equal(the_world.mail_count, 1);
+    struct bytes data = the_world.mail[0].message->envelope.data;
+    const char end[] = ",\"userId\":\"ann\",\"info\":[\"Ann\"]}]}";
+    assert_memory_equal(data.data + data.length - strlen(end), end, strlen(end));
+}
+
 static void a_full_mailbox_puts_it_off_and_members_have_to_ask(void **state)
 {
     join_on(0, "g");
@@ -340,6 +353,7 @@ int main(void)
         cmocka_unit_test(what_is_kept_is_bounded),
         cmocka_unit_test_setup_teardown(all_workers_share_one_envelope_a_tick, start, stop),
         cmocka_unit_test_setup_teardown(who_left_gets_nothing_and_the_others_one_of_each, start, stop),
+        cmocka_unit_test_setup_teardown(info_is_told_and_labels_are_not, start, stop),
         cmocka_unit_test_setup_teardown(a_full_mailbox_puts_it_off_and_members_have_to_ask, start, stop),
         cmocka_unit_test_setup_teardown(a_group_that_everybody_left_is_let_go, start, stop),
     };
