@@ -11,7 +11,8 @@
 #define ADMIN_LISTING "[--filter EXPRESSION] [--sort COLUMNS] [--columns COLUMNS] [--limit N]"
 #define ADMIN_PAGES ADMIN_LISTING " [--cursor CURSOR]"
 #define ADMIN_CONNECTION_COLUMNS \
-    "id:text user:text state:text transport:text protocol:text address:text groups:count queued:bytes age:span"
+    "id:text user:text state:text transport:text protocol:text address:text groups:count queued:bytes age:span " \
+    "labels:json info:json"
 
 enum admin_access { ADMIN_VIEWER, ADMIN_OPERATOR, ADMIN_ADMIN, ADMIN_ACCESS_COUNT };
 const char *admin_access_name(enum admin_access access);        /* "viewer", "operator", "admin" */

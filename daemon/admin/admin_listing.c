@@ -5,6 +5,8 @@
  */
 #include "daemon/admin/admin_rows.h"
 
+#include "daemon/core/labels.h"
+
 #include <stdlib.h>
 
 enum { SLICE_SLOTS = 2000 };
@@ -27,8 +29,14 @@ static void listing_free(struct listing *listing)
     free(listing);
 }
 
+static struct cell listing_json(struct bytes json)
+{
+    return json.length ? cell_text(json) : cell_empty();
+}
+
 static void listing_add(struct listing *listing, const struct connection *connection)
 {
+    const struct labels *labels = labels_find(connection->hub, connection);
     char id[UUID_TEXT + 1], address[PEER_TEXT_MAX];
     uuid_print(&connection->id, id);
     peer_address_print(&connection->address, address);
@@ -42,6 +50,8 @@ static void listing_add(struct listing *listing, const struct connection *connec
         cell_number(connection->membership_count),
         cell_number((uint64_t)outbox_kept_bytes(&connection->outbox) + outbox_unsent_bytes(&connection->outbox)),
         cell_number(connection->hub->now_ms - connection->opened_s * UINT64_C(1000)),
+        listing_json(labels ? labels->labels : (struct bytes){0}),
+        listing_json(labels ? labels->info : (struct bytes){0}),
     };
     admin_rows_add(listing->rows, cells);
 }
