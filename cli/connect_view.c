@@ -71,6 +71,10 @@ static void add_message(struct json_writer *json, const struct rtc_message *mess
         json_key(json, "offset");
         json_add_uint(json, message->offset);
     }
+    if (message->key) {
+        json_key(json, "key");
+        json_add_text(json, message->key);
+    }
     if (message->from_connection_id) {
         json_key(json, "from");
         json_begin_object(json);

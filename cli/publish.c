@@ -169,6 +169,10 @@ static bool stream_convert(struct stream *stream, struct bytes line)
     json_add_string(&json, envelope.event_name);
     json_key(&json, "data");
     json_add_raw(&json, envelope.data);
+    if (envelope.key.length) {
+        json_key(&json, "key");
+        json_add_string(&json, envelope.key);
+    }
     json_end_object(&json);
     return true;
 }

@@ -100,6 +100,10 @@ static int codec_json_encode(struct buf *out, const struct envelope *envelope)
         json_key(&json, "offset");
         json_add_uint(&json, envelope->offset);
     }
+    if (envelope->key.length) {
+        json_key(&json, "key");
+        json_add_string(&json, envelope->key);
+    }
     if (envelope->from_connection.length) {
         json_key(&json, "from");
         json_begin_object(&json);

@@ -68,7 +68,7 @@ static enum decode codec_msgpack_decode(struct bytes text, struct buf *scratch, 
 static uint32_t count_members(const struct envelope *envelope)
 {
     return 2u + (envelope->id != 0) + (envelope->group.length != 0) + (envelope->offset != 0)
-        + (envelope->from_connection.length != 0);
+        + (envelope->key.length != 0) + (envelope->from_connection.length != 0);
 }
 
 static int add_data(struct buf *out, const struct envelope *envelope)
@@ -106,6 +106,10 @@ static int codec_msgpack_encode(struct buf *out, const struct envelope *envelope
     if (envelope->offset) {
         msgpack_add_text(out, "offset");
         msgpack_add_uint(out, envelope->offset);
+    }
+    if (envelope->key.length) {
+        msgpack_add_text(out, "key");
+        msgpack_add_string(out, envelope->key);
     }
     if (envelope->from_connection.length) {
         msgpack_add_text(out, "from");

@@ -76,6 +76,14 @@ static enum decode read_id(struct reading *reading, struct bytes value)
     return DECODE_DONE;
 }
 
+static enum decode read_key(struct reading *reading, struct bytes value)
+{
+    struct bytes *key = &reading->envelope->key;
+    if (reading->format->string(value, reading->scratch, key) < 0 || !name_is_valid(*key, KEY_MAX_BYTES))
+        return reading_bad(reading, "key must be a string of 1 to 128 bytes without control characters");
+    return DECODE_DONE;
+}
+
 static enum decode read_target_name(struct reading *reading, enum target_kind kind, struct bytes value)
 {
     struct target *to = &reading->envelope->to;
@@ -141,6 +149,7 @@ static const struct {
     {"data", read_data},
     {"to", read_target},
     {"id", read_id},
+    {"key", read_key},
 };
 
 static enum decode read_member(struct reading *reading, struct bytes key, struct bytes value, unsigned *seen)

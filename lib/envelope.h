@@ -9,6 +9,7 @@
 #include "lib/text.h"
 
 enum { EVENT_NAME_MAX = 128 };      /* bytes of UTF-8, no control characters */
+enum { KEY_MAX_BYTES = 128 };       /* the same rule */
 enum { NAME_MAX_BYTES = 255 };      /* groups and users: 1 to 255 bytes of UTF-8, no control characters */
 
 enum target_kind {
@@ -33,6 +34,7 @@ struct envelope {
     enum codec_id data_codec;
     uint64_t id;                    /* 0: none */
     struct target to;               /* client to server only */
+    struct bytes key;               /* of the value that it sets, in groups that remember the latest of each; empty: none */
 
     /* Server to client only; empty or 0 where they do not apply. */
     struct bytes group;

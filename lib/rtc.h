@@ -194,6 +194,7 @@ struct rtc_message {
     struct rtc_bytes data;              /* as it came, in the connection's protocol */
     const char *group;                  /* through which it came, or NULL */
     uint64_t offset;                    /* in that group's history, or 0 */
+    const char *key;                    /* that it was published with, or NULL */
     const char *from_connection_id;     /* where senders are shown, or NULL */
     const char *from_user_id;
 };
@@ -211,6 +212,7 @@ struct rtc_target {
     enum rtc_target_kind kind;
     const char *name;                   /* of the group, user or connection */
     bool except_self;
+    const char *key;                    /* of the value that is set, in a group that remembers the latest of each; NULL: none */
 };
 
 /*
@@ -250,7 +252,7 @@ struct rtc_envelope {
     struct rtc_bytes data;              /* received ones: the same as it came, where the codec has it in one piece */
     uint64_t id;
     struct rtc_target to;               /* sent ones */
-    struct rtc_bytes group, from_connection_id, from_user_id;   /* received ones */
+    struct rtc_bytes group, key, from_connection_id, from_user_id;      /* received ones; sent ones have the key in `to` */
     uint64_t offset;
     bool is_error;                      /* received ones: `json` is the reply's `error` */
 };

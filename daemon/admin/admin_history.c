@@ -32,6 +32,7 @@ static int history_add_row(struct json_writer *json, const char *epoch, const st
     json_begin_array(json);
     json_add_text(json, position);
     json_add_string(json, envelope.event_name);
+    json_add_string(json, message->envelope.key);
     json_add_raw(json, r == 0 ? json_member(buf_bytes(&text), "data") : (struct bytes){0});
     json_end_array(json);
     buf_done(&text);

@@ -99,5 +99,12 @@ void admin_publish(struct admin_call *call)
         envelope.data = (struct bytes){0};
     if (to.kind == TARGET_GROUP)
         envelope.group = to.name;
+    int has_key = admin_text(call, "key", &envelope.key);
+    if (has_key < 0)
+        return;
+    if (has_key && !name_is_valid(envelope.key, KEY_MAX_BYTES)) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "a key is 1 to 128 bytes of UTF-8 without control characters");
+        return;
+    }
     publish_send(call, &envelope, &to);
 }

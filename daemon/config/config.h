@@ -25,6 +25,7 @@ enum config_certificate_user { CERTIFICATE_USER_NONE, CERTIFICATE_USER_COMMON_NA
                                CERTIFICATE_USER_URI };
 enum config_tls_version { TLS_1_2, TLS_1_3 };
 enum config_plain { PLAIN_REFUSE, PLAIN_REDIRECT };            /* HTTP without TLS where TLS is spoken */
+enum config_keep { KEEP_ALL, KEEP_LATEST };       /* of what a group remembers; KEEP_LATEST: of each key the newest alone */
 enum config_slow { SLOW_CLOSE, SLOW_DROP_OLDEST, SLOW_LATEST };        /* a group's envelopes, where too much waits for a client */
 
 enum config_presence { PRESENCE_NONE, PRESENCE_USERS, PRESENCE_CONNECTIONS };   /* whose coming and going a group's members are told of */
@@ -43,6 +44,7 @@ struct group_rule {
     enum config_presence presence_events;
     struct {
         uint64_t envelopes, bytes, age_ms;      /* 0 envelopes: it keeps none */
+        enum config_keep keep;
     } history;
 };
 enum { GROUP_RULES_MAX = 128 };

@@ -43,11 +43,17 @@ static const struct config_option group_options[] = {
       .details = "close: they are kept, and if it is too much (queue.bytes, queue.envelopes, queue.soft-bytes, queue.time) the connection "
                  "is closed (slow-consumer). drop-oldest: those that have waited longest go, and the client is told how many "
                  "(rtc.gap). latest: the same; and while the client takes nothing, or is between two polls, only the newest with each "
-                 "event name waits." },
+                 "event name and key waits." },
     { .path = "groups.history-envelopes", NUMBER(history.envelopes), .fallback = "none", .max = 1000000, .special = "none", .reload = RELOAD_NOW,
       .summary = "How many envelopes the group remembers.",
       .details = "For those who join with since or last, for rtc.history and for rtcctl history. What is remembered has a number, its offset. "
                  "It is kept in memory, and is gone with the daemon." },
+    { .path = "groups.history-keep", CHOICE(history.keep, config_keep, "all latest-per-key"), .fallback = "all", .reload = RELOAD_NOW,
+      .summary = "Which envelopes the group remembers.",
+      .details = "latest-per-key is for groups whose envelopes are a state rather than a stream: of those with the same key the newest alone "
+                 "is remembered, those without a key are not, and one whose data is null takes its key's value away. last gives the "
+                 "values of all keys. Where there are more than the group may remember, the oldest are forgotten, those that took a value "
+                 "away first. Changing it makes a group forget. rtc-protocol(7) says what since and last answer." },
     { .path = "groups.history-bytes", SIZE(history.bytes), .fallback = "1MiB", .min = 1 * KIB, .max = 1024 * MIB, .reload = RELOAD_NOW,
       .summary = "How many bytes the group remembers.", .details = "" },
     { .path = "groups.history-age", SPAN(history.age_ms), .fallback = "1h", .min = 1 * SECOND, .max = 8760ull * HOUR, .reload = RELOAD_NOW,

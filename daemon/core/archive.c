@@ -87,6 +87,8 @@ struct remembered *archive_open(struct directory *directory, struct stripe *stri
         archive_close(directory, stripe, CONTAINER_OF(stripe->remembered.next, struct remembered, node));
     if (!remembered)
         remembered = archive_begin(stripe, place);
+    if (remembered && history_keep_latest(remembered->history, rule->history.keep == KEEP_LATEST) < 0)
+        archive_forget(stripe, STEAL(remembered));
     if (!remembered)
         return NULL;
     remembered->limits = (struct history_limits){.count = (uint32_t)rule->history.envelopes, .bytes = rule->history.bytes,
@@ -103,28 +105,59 @@ void archive_append(struct stripe *stripe, struct remembered *remembered, struct
     (void)!history_append(remembered->history, message, &remembered->limits, now_ms);
 }
 
-/* How many there are of what was asked for; false: not all of it. */
-static bool archive_count(const struct history *history, const struct catch_up *asked, uint32_t *ret_count)
+/* Is this one delivered, after so many newer ones? */
+enum fit { FIT_TAKE, FIT_PASS, FIT_END, FIT_TOO_MUCH };
+
+static enum fit archive_fits(const struct catch_up *asked, const struct message *message, uint64_t taken, uint64_t bytes)
 {
-    *ret_count = 0;
-    if (asked->epoch.length)
-        return bytes_is(asked->epoch, history_epoch(history)) && history_since(history, asked->offset, ret_count) == 0;
-    *ret_count = (uint32_t)MIN(asked->last, (uint64_t)history_count(history));
-    return asked->last > 0;
+    if (asked->epoch.length && message->envelope.offset <= asked->offset)
+        return FIT_END;
+    if (asked->is_snapshot && message->envelope.data.length == 0)
+        return FIT_PASS;                /* a value that was taken away */
+    if (!asked->epoch.length && taken == asked->last)
+        return asked->is_snapshot ? FIT_TOO_MUCH : FIT_END;
+    return taken == asked->count_max || bytes + message->size > asked->bytes_max ? FIT_TOO_MUCH : FIT_TAKE;
 }
 
-/* Of those that were asked for, as many of the newest as may be taken. */
-static uint32_t archive_fit(const struct history *history, const struct catch_up *asked, uint32_t count)
+/* Of those that were asked for, how many of the newest may be taken. */
+static uint32_t archive_count(const struct history *history, struct catch_up *asked)
 {
     uint64_t bytes = 0;
-    uint32_t fits = 0;
-    while (fits < count && fits < asked->count_max) {
-        bytes += history_message(history, history_offset(history) - fits)->size;
-        if (bytes > asked->bytes_max)
+    uint32_t count = 0;
+    struct history_walk walk = {0};
+    struct message *message;
+    while ((message = history_older(history, &walk))) {
+        enum fit fit = archive_fits(asked, message, count, bytes);
+        if (fit == FIT_TOO_MUCH)
+            asked->is_complete = false;
+        if (fit == FIT_TOO_MUCH || fit == FIT_END)
             break;
-        fits++;
+        if (fit == FIT_PASS)
+            continue;
+        count++;
+        bytes += message->size;
     }
-    return fits;
+    return count;
+}
+
+static bool archive_can_answer(const struct history *history, const struct catch_up *asked)
+{
+    if (asked->epoch.length)
+        return bytes_is(asked->epoch, history_epoch(history)) && history_covers(history, asked->offset);
+    return asked->last > 0 && !(asked->is_snapshot && history_has_lost_values(history));
+}
+
+static void archive_take(const struct history *history, struct catch_up *asked, uint32_t count)
+{
+    struct history_walk walk = {0};
+    while (asked->count < count) {
+        struct message *message = history_older(history, &walk);
+        if (archive_fits(asked, message, asked->count, 0) != FIT_TAKE)
+            continue;
+        asked->count++;
+        asked->messages[count - asked->count] = message;
+        message_ref_many(message, 1);
+    }
 }
 
 void archive_answer(const struct remembered *remembered, struct catch_up *catch_up)
@@ -132,26 +165,23 @@ void archive_answer(const struct remembered *remembered, struct catch_up *catch_
     if (!remembered)
         return;
     const struct history *history = remembered->history;
-    uint32_t count;
+    bool is_since = catch_up->epoch.length > 0;
     catch_up->has_history = true;
     memcpy(catch_up->now_epoch, history_epoch(history), sizeof(catch_up->now_epoch));
     catch_up->now_offset = history_offset(history);
-    catch_up->is_complete = archive_count(history, catch_up, &count);
-    uint32_t fits = archive_fit(history, catch_up, count);
-    /* What comes after a gap is of no use to who wants to go on; who wants the last ones may have fewer. */
-    if (fits < count && catch_up->epoch.length)
-        fits = 0;
-    catch_up->is_complete &= fits == count;
-    catch_up->messages = fits ? malloc(fits * sizeof(*catch_up->messages)) : NULL;
-    if (!catch_up->messages) {
-        catch_up->is_complete &= fits == 0;
+    catch_up->is_snapshot = !is_since && history_keeps_latest(history);
+    catch_up->is_complete = archive_can_answer(history, catch_up);
+    if (!catch_up->is_complete && (is_since || catch_up->last == 0))
         return;
-    }
-    for (uint32_t i = 0; i < fits; i++) {
-        catch_up->messages[i] = history_message(history, history_offset(history) - fits + 1 + i);
-        message_ref_many(catch_up->messages[i], 1);
-    }
-    catch_up->count = fits;
+    uint32_t count = archive_count(history, catch_up);
+    /* What comes after a gap is of no use to who wants to go on; who wants the last ones may have fewer. */
+    if (count == 0 || (!catch_up->is_complete && is_since))
+        return;
+    catch_up->messages = malloc(count * sizeof(*catch_up->messages));
+    if (catch_up->messages)
+        archive_take(history, catch_up, count);
+    else
+        catch_up->is_complete = false;
 }
 
 bool archive_read(struct directory *directory, struct bytes group, const struct config *config, uint64_t now_ms, struct catch_up *catch_up)

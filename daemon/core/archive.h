@@ -28,6 +28,7 @@ struct catch_up {
     /* The answer: where the group is, and what is to be delivered, in order, with a reference each. */
     bool has_history;
     bool is_complete;                   /* all that was asked for is there */
+    bool is_snapshot;                   /* what is delivered are the values of keys */
     char now_epoch[HISTORY_EPOCH_TEXT + 1];
     uint64_t now_offset;
     struct message **messages;

@@ -24,7 +24,7 @@ static struct bytes message_copy(unsigned char **at, struct bytes bytes)
 
 struct message *message_new(const struct envelope *envelope)
 {
-    size_t length = envelope->event_name.length + envelope->data.length + envelope->group.length
+    size_t length = envelope->event_name.length + envelope->data.length + envelope->group.length + envelope->key.length
         + envelope->from_connection.length + envelope->from_user.length;
     struct message *message = malloc(sizeof(*message) + length);
     if (!message)
@@ -43,6 +43,7 @@ struct message *message_new(const struct envelope *envelope)
     message->envelope.event_name = message_copy(&at, envelope->event_name);
     message->envelope.data = message_copy(&at, envelope->data);
     message->envelope.group = message_copy(&at, envelope->group);
+    message->envelope.key = message_copy(&at, envelope->key);
     message->envelope.from_connection = message_copy(&at, envelope->from_connection);
     message->envelope.from_user = message_copy(&at, envelope->from_user);
     return message;

@@ -166,7 +166,7 @@ static bool is_waiting(const struct connection *connection)
 static bool is_older_of(const struct message *older, const struct message *newest)
 {
     return older->slow == SLOW_LATEST && !older->lost && is_of_group(older, newest->envelope.group)
-        && bytes_equal(older->envelope.event_name, newest->envelope.event_name);
+        && bytes_equal(older->envelope.event_name, newest->envelope.event_name) && bytes_equal(older->envelope.key, newest->envelope.key);
 }
 
 /* The loose one before `index` that is a notice of this group, near enough; NULL. */

@@ -123,7 +123,7 @@ static int native_publish(struct connection *connection, const struct envelope *
     if (policy_may_publish(connection, &envelope->to, &slow, fault) != FAULT_NONE)
         return 0;
     struct envelope outgoing = {.event_name = envelope->event_name, .data = envelope->data,
-                                .data_codec = envelope->data_codec};
+                                .data_codec = envelope->data_codec, .key = envelope->key};
     if (envelope->to.kind == TARGET_GROUP)
         outgoing.group = envelope->to.name;
     SCOPED(message) message = message_new(&outgoing);

@@ -32,6 +32,10 @@ void native_add_position(const struct catch_up *catch_up, struct json_writer *js
         json_key(json, "offset");
         json_add_uint(json, catch_up->now_offset);
     }
+    if (catch_up->is_snapshot && catch_up->count) {
+        json_key(json, "first");
+        json_add_uint(json, catch_up->messages[0]->envelope.offset);
+    }
     json_key(json, "recovered");
     json_add_bool(json, catch_up->is_complete);
 }

@@ -57,6 +57,10 @@ static enum rtc_code encode_json(const struct rtc_envelope *envelope, struct rtc
         }
         json_end_object(&json);
     }
+    if (envelope->to.key) {
+        json_key(&json, "key");
+        json_add_text(&json, envelope->to.key);
+    }
     if (envelope->id) {
         json_key(&json, "id");
         json_add_uint(&json, envelope->id);
@@ -69,7 +73,7 @@ static enum rtc_code encode_msgpack(const struct rtc_envelope *envelope, struct 
 {
     struct buf *out = &sink->buf;
     bool has_target = envelope->to.kind != RTC_TO_SERVER;
-    msgpack_add_map(out, 2u + has_target + (envelope->id != 0));
+    msgpack_add_map(out, 2u + has_target + (envelope->to.key != NULL) + (envelope->id != 0));
     msgpack_add_text(out, "eventName");
     msgpack_add_string(out, bytes_from(envelope->event_name));
     msgpack_add_text(out, "data");
@@ -89,6 +93,10 @@ static enum rtc_code encode_msgpack(const struct rtc_envelope *envelope, struct 
             msgpack_add_text(out, "exceptSelf");
             msgpack_add_bool(out, true);
         }
+    }
+    if (envelope->to.key) {
+        msgpack_add_text(out, "key");
+        msgpack_add_text(out, envelope->to.key);
     }
     if (envelope->id) {
         msgpack_add_text(out, "id");
@@ -206,6 +214,8 @@ static int read_member(const struct format *format, struct codec_scratch *scratc
         return read_text(format, value, &scratch->text, &ret->event_name);
     if (bytes_is(key, "group"))
         return read_text(format, value, &scratch->text, &ret->group);
+    if (bytes_is(key, "key"))
+        return read_text(format, value, &scratch->text, &ret->key);
     if (bytes_is(key, "offset"))
         return format->uint(value, &ret->offset);
     if (bytes_is(key, "id"))

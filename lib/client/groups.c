@@ -63,7 +63,7 @@ void group_note_joined(struct group *group, struct bytes json)
 {
     struct buf scratch = {0};
     struct bytes epoch;
-    uint64_t offset;
+    uint64_t offset, first;
     bool is_recovered = false;
     group->is_joined = true;
     group->last = 0;
@@ -72,7 +72,7 @@ void group_note_joined(struct group *group, struct bytes json)
             is_recovered = false;
         /* What was missed is still to come: until it has, its end is not where the client is. */
         if (!is_recovered || !group->epoch || !bytes_is(epoch, group->epoch))
-            group->offset = offset;
+            group->offset = json_uint(json_member(json, "first"), &first) == 0 && first ? first - 1 : offset;
         char *copy = strndup((const char *)epoch.data, epoch.length);
         free(group->epoch);
         /* Without memory for it, the next join asks for no history, and says so in its reply. */

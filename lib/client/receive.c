@@ -125,14 +125,14 @@ static void receive_event(struct rtc_client *client, const struct rtc_envelope *
     struct rtc_bytes json = envelope->json.length ? envelope->json : (struct rtc_bytes){"null", 4};
     struct group *group = envelope->group.length ? groups_find(&client->groups, bytes_from(envelope->group)) : NULL;
     buf_clear(text);
-    if (!buf_room(text, envelope->event_name.length + json.length + envelope->group.length + envelope->from_connection_id.length
-                  + envelope->from_user_id.length + 5)) {
+    if (!buf_room(text, envelope->event_name.length + json.length + envelope->group.length + envelope->key.length
+                  + envelope->from_connection_id.length + envelope->from_user_id.length + 6)) {
         client_log(client, RTC_LOG_ERROR, "out of memory: an envelope was lost");
         return;
     }
     struct rtc_message message = {
         .event_name = keep_text(text, envelope->event_name), .json = keep_text(text, json), .data = envelope->data,
-        .group = keep_text(text, envelope->group), .offset = envelope->offset,
+        .group = keep_text(text, envelope->group), .offset = envelope->offset, .key = keep_text(text, envelope->key),
         .from_connection_id = keep_text(text, envelope->from_connection_id), .from_user_id = keep_text(text, envelope->from_user_id),
     };
     if (group && envelope->offset)

@@ -61,7 +61,9 @@ static enum rtc_code requests_fill(struct rtc_client *client, const struct rtc_t
         if ((unsigned)to->kind > RTC_TO_ALL || (has_name && (!to->name || !name_is_valid(bytes_text(to->name), NAME_MAX_BYTES))))
             return client_fail(client, RTC_BAD_ARGUMENT, "to whom: the name of a group, user or connection is 1 to 255 bytes of UTF-8 without "
                                "control characters");
-        ret->to = (struct rtc_target){to->kind, has_name ? to->name : NULL, to->except_self};
+        if (to->key && !name_is_valid(bytes_text(to->key), KEY_MAX_BYTES))
+            return client_fail(client, RTC_BAD_ARGUMENT, "a key is 1 to 128 bytes of UTF-8 without control characters");
+        ret->to = (struct rtc_target){to->kind, has_name ? to->name : NULL, to->except_self, to->key};
     }
     ret->event_name = bytes_to(bytes_text(event_name));
     if (!json)

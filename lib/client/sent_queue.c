@@ -23,6 +23,11 @@ void sent_queue_done(struct sent_queue *queue)
     sent_queue_init(queue, queue->count_max, queue->weight_max);
 }
 
+static size_t text_size(const char *text)
+{
+    return text ? strlen(text) + 1 : 0;
+}
+
 static struct rtc_bytes sent_keep(char **memory, struct rtc_bytes bytes)
 {
     struct rtc_bytes kept = {*memory, bytes.length};
@@ -34,9 +39,9 @@ static struct rtc_bytes sent_keep(char **memory, struct rtc_bytes bytes)
 
 enum rtc_code sent_new(const struct rtc_envelope *envelope, const struct rtc_codec *codec, struct sent **ret)
 {
-    size_t name_size = envelope->to.name ? strlen(envelope->to.name) + 1 : 0;
+    size_t name_size = text_size(envelope->to.name), key_size = text_size(envelope->to.key);
     size_t weight = envelope->event_name.length + envelope->json.length;
-    struct sent *sent = calloc(1, sizeof(*sent) + weight + name_size);
+    struct sent *sent = calloc(1, sizeof(*sent) + weight + name_size + key_size);
     if (!sent)
         return RTC_NO_MEMORY;
     char *memory = sent->memory;
@@ -47,6 +52,8 @@ enum rtc_code sent_new(const struct rtc_envelope *envelope, const struct rtc_cod
     sent->envelope.json = sent_keep(&memory, envelope->json);
     if (name_size)
         sent->envelope.to.name = sent_keep(&memory, (struct rtc_bytes){envelope->to.name, name_size}).data;
+    if (key_size)
+        sent->envelope.to.key = sent_keep(&memory, (struct rtc_bytes){envelope->to.key, key_size}).data;
     enum rtc_code code = sent_write(sent, codec);
     if (code != RTC_OK) {
         sent_free(sent);

@@ -70,6 +70,8 @@ export interface Info {
     group?: string;
     /** Its place in that group's history, where one is kept. */
     offset?: number;
+    /** That it was published with. */
+    key?: string;
     /** Of the sender, where the group shows senders. */
     from?: { connectionId: string; userId?: string | null };
 }
@@ -96,6 +98,13 @@ export interface Joined {
     /** For groups that keep history. */
     epoch?: string;
     offset?: number;
+    /** Of the first value that comes, where they are the values of keys. */
+    first?: number;
+}
+
+export interface SendOptions {
+    /** Of the value that is set, in a group that remembers the latest of each; null as data takes it away. */
+    key?: string;
 }
 
 /** Who is in a group: by connection, or, where users are announced or asked for, by user. */
@@ -140,6 +149,8 @@ export interface PresenceChange {
 export interface InvokeOptions {
     /** Absent: the server's handlers. */
     to?: Target;
+    /** As with sendTo(). */
+    key?: string;
     /** Until the reply must have come; 30000. */
     timeout?: number;
 }
@@ -365,7 +376,7 @@ export class Client {
 
     /** To the server's handlers. Throws RtcError ("queue-full", "not-started", "bad-argument", "too-large"): it is not sent. */
     send(eventName: string, data?: unknown): void;
-    sendTo(target: Target, eventName: string, data?: unknown): void;
+    sendTo(target: Target, eventName: string, data?: unknown, options?: SendOptions): void;
     /** Sends and waits for the reply's data; rejects with RtcError, "timeout" for instance. */
     invoke<Reply = any>(eventName: string, data?: unknown, options?: InvokeOptions): Promise<Reply>;
 

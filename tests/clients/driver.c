@@ -109,7 +109,10 @@ static void do_send(struct client *client, const char *word, const char *event, 
 {
     char *name;
     struct rtc_target to = target_of(json_member(command, "to"), &name);
+    char *key = member_text(command, "key");
+    to.key = key;
     refuse_unless_ok(client, word, strcmp(word, "send") == 0 ? rtc_send(client->rtc, event, data) : rtc_send_to(client->rtc, &to, event, data));
+    free(key);
     free(name);
 }
 

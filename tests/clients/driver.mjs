@@ -135,7 +135,7 @@ const words = {
     free: (entry) => clients.delete(entry.id),
     on(entry, { event, handler }) {
         const fn = (data, info) => entry.tell("event", { event: info.eventName, data: toPlain(data) ?? null, handler, group: info.group,
-            offset: info.offset, from: info.from });
+            offset: info.offset, key: info.key, from: info.from });
         entry.handlers.push({ event, handler, fn });
         entry.client.on(event, fn);
     },
@@ -146,7 +146,7 @@ const words = {
             entry.client.off(event, entry.handlers.find((one) => one.event === event && one.handler === handler).fn);
     },
     send: (entry, { event, data }) => entry.client.send(event, fromPlain(data)),
-    sendTo: (entry, { to, event, data }) => entry.client.sendTo(to, event, fromPlain(data)),
+    sendTo: (entry, { to, event, data, key }) => entry.client.sendTo(to, event, fromPlain(data), { key }),
     invoke: (entry, command) => reply(entry, command, entry.client.invoke(command.event, fromPlain(command.data),
         { to: command.to, timeout: command.timeout })),
     join: (entry, command) => reply(entry, command, entry.client.join(command.group, { since: command.since, last: command.last })),

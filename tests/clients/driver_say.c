@@ -153,6 +153,8 @@ void say_event(struct rtc_client *rtc, const struct rtc_message *message, void *
         add_text(&writer, "group", message->group);
     if (message->offset)
         add_uint(&writer, "offset", message->offset);
+    if (message->key)
+        add_text(&writer, "key", message->key);
     if (message->from_connection_id) {
         json_key(&writer, "from");
         json_begin_object(&writer);

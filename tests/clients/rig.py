@@ -12,7 +12,7 @@ of the clients' API. One driver holds thousands of clients; `client` names one, 
     {"do": "start" | "stop" | "free"}
     {"do": "on" | "off", "event": E, "handler": H}      "*": events without a handler of their own; off without handler: all
     {"do": "send", "event": E, "data": D}
-    {"do": "sendTo", "to": {"group": G, "exceptSelf": true}, "event": E, "data": D}
+    {"do": "sendTo", "to": {"group": G, "exceptSelf": true}, "event": E, "data": D, "key": K}
     {"do": "invoke", "event": E, "data": D, "to": {…}, "timeout": MS, "id": I}
     {"do": "join" | "leave", "group": G, "since": {…}, "last": N, "id": I}
     {"do": "ask", "id": I}                      what the client's properties are, and how far it has counted
@@ -22,7 +22,7 @@ of the clients' API. One driver holds thousands of clients; `client` names one, 
 
     {"saw": "state", "from": S, "to": S}        {"saw": "reconnecting", "code": …, "message": …}
     {"saw": "reconnected", "resumed": B, "unacknowledged": N}           {"saw": "close", "code": …, "message": …}
-    {"saw": "event", "event": E, "data": D, "handler": H}, and group, offset, from where they came
+    {"saw": "event", "event": E, "data": D, "handler": H}, and group, offset, key, from where they came
     {"saw": "reply", "id": I, "data": D}, or with "error": {"code": …, "message": …} in place of data
     {"saw": "answer", "id": I, "state": S, "connectionId": …, "userId": …, "transport": …, "protocol": …}
     {"saw": "refused", "do": WORD, "code": …, "message": …}             the call failed (build, start, send, invoke, …)

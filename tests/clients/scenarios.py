@@ -143,6 +143,7 @@ def fails(code, *more_codes, **properties):
             see("a", "state", **{"from": "connecting", "to": "stopped"})]
 
 
+STATE = 'groups: [{match: "**", history-envelopes: 10, history-keep: latest-per-key, publish: anyone}]\n'
 REMEMBERING = 'groups: [{match: "**", history-envelopes: 10}]\n'
 ALL_PUBLISH = {"publish.to-user": "true", "publish.to-connection": "true", "publish.to-all": "true", "connection.claimed-users": "true"}
 QUICK = {"connection.keep-alive": "200ms", "connection.timeout": "1s", "transports.poll-wait": "300ms"}
@@ -316,6 +317,19 @@ SCENARIOS = {
         *(publish("n", number, group="$g", recipients=0) for number in (1, 2, 3)), *connect("a"), do("a", "on", event="n", handler="n"),
         do("a", "join", group="$g", last=2, id=1), see("a", "reply", id=1, data=dict), event("a", 2, offset=2), event("a", 3, offset=3),
         publish("n", 4, group="$g", recipients=1), event("a", 4, offset=4), *stop("a")], options={}, config=REMEMBERING),
+    "a state of keys": Scenario([
+        *(publish("n", number, group="$g", key=key, recipients=0) for number, key in ((1, "x"), (2, "y"), (3, "x"), (4, "z"))),
+        publish("n", None, group="$g", key="z", recipients=0), *connect("a"), do("a", "on", event="n", handler="n"),
+        do("a", "join", group="$g", last=9, id=1), see("a", "reply", id=1, data=dict), event("a", 2, offset=2, key="y"),
+        event("a", 3, offset=3, key="x"), do("a", "sendTo", to={"group": "$g"}, event="n", data=6, key="y"), event("a", 6, offset=6, key="y"),
+        *stop("a")], options={}, config=STATE),
+    "a state of keys, after the window": Scenario([
+        *member("a"), *(publish("n", number, group="$g", key=key, recipients=1) for number, key in ((1, "x"), (2, "y"))),
+        event("a", 1, offset=1, key="x"), event("a", 2, offset=2, key="y"), *cut_off(), *reconnecting("a"), daemon(0),
+        *(publish("n", number, group="$g", key=key, recipients=0) for number, key in ((3, "z"), (4, "y"), (5, "z"), (None, "x"))),
+        proxy("manner", "plain"), *reconnected("a", False, int), event("a", 4, offset=4, key="y"), event("a", 5, offset=5, key="z"),
+        event("a", None, offset=6, key="x"), *stop("a")],
+        options={"resume.window": "300ms", "transports.poll-wait": "100ms"}, config=STATE),
     "the daemon restarts": Scenario(RESTART, options={}),
     "an invoke across a restart": Scenario([
         *member("a"), daemon("pause"), do("a", "invoke", event="ask", id=2), daemon("kill"), *reconnecting("a"),

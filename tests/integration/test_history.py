@@ -20,7 +20,7 @@ def numbers(envelopes):
 
 
 def rows(daemon, group, **asked):
-    return [(int(position.partition(":")[2]), data) for position, _, data in daemon.admin("history", group=group, **asked)["rows"]]
+    return [(int(position.partition(":")[2]), data) for position, _, _, data in daemon.admin("history", group=group, **asked)["rows"]]
 
 
 class History(unittest.TestCase):
@@ -151,6 +151,127 @@ class History(unittest.TestCase):
             self.assertEqual(numbers([sse.expect("n")]), [(4, 4)])
 
 
+def state_of(envelopes, state=None):
+    """What a client makes of envelopes with keys, one after the other."""
+    state = dict(state or {})
+    for envelope in envelopes:
+        if envelope["data"] is None:
+            state.pop(envelope["key"], None)
+        else:
+            state[envelope["key"]] = envelope["data"]
+    return state
+
+
+class Keys(unittest.TestCase):
+    """Groups that remember the latest of each key."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon({}, config="""
+groups:
+  - {match: "state.**", history-envelopes: 1000, history-keep: latest-per-key, history: anyone, publish: anyone}
+  - {match: "tight.**", history-envelopes: 3, history-keep: latest-per-key, history: anyone}
+  - {match: "stream.**", history-envelopes: 10, history: anyone, publish: anyone}
+""")
+        cls.daemon.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.stop()
+
+    def put(self, group, key, value):
+        self.daemon.publish("set", value, group=group, key=key)
+
+    def catch_up(self, group, protocol="json", **asked):
+        """The join's reply and what followed it."""
+        with WebSocket(self.daemon.port, protocol=protocol) as ws:
+            reply = ws.call("rtc.join", {"group": group, **asked})["data"]
+            self.daemon.publish("fence", group=group)
+            envelopes = []
+            while (envelope := ws.receive())["eventName"] != "fence":
+                envelopes.append(envelope)
+            return reply, envelopes
+
+    def test_last_gives_the_value_of_every_key_in_order(self):
+        for number in range(30):
+            self.put("state.last", f"k{number % 4}", number)
+        self.put("state.last", "k1", None)
+        for protocol in ("json", "msgpack"):
+            reply, envelopes = self.catch_up("state.last", protocol, last=100)
+            self.assertEqual([(e["offset"], e["key"], e["data"]) for e in envelopes], [(27, "k2", 26), (28, "k3", 27), (29, "k0", 28)])
+            self.assertEqual((reply["recovered"], reply["first"]), (True, 27))
+        reply, envelopes = self.catch_up("state.last", last=2)
+        self.assertEqual(([e["key"] for e in envelopes], reply["recovered"]), (["k3", "k0"], False))
+
+    def test_since_any_offset_leads_to_the_state(self):
+        published, joined = [], []
+        for number in range(60):
+            key, value = f"k{number * number % 7}", None if number % 5 == 4 else number
+            self.put("state.since", key, value)
+            published.append({"key": key, "data": value})
+        for offset in range(61):
+            epoch = joined[0] if joined else self.daemon.admin("history", group="state.since")["epoch"]
+            with WebSocket(self.daemon.port) as ws:
+                reply = ws.call("rtc.history", {"group": "state.since", "since": {"epoch": epoch, "offset": offset}})["data"]
+            self.assertTrue(reply["recovered"])
+            self.assertEqual(state_of(reply["envelopes"], state_of(published[:offset])), state_of(published))
+            offsets = [e["offset"] for e in reply["envelopes"]]
+            self.assertEqual(offsets, sorted(offsets))
+
+    def test_what_the_limits_let_go_is_not_recovered(self):
+        for key in "abc":
+            self.put("tight.g", key, 1)
+        epoch = self.daemon.admin("history", group="tight.g")["epoch"]
+        self.assertTrue(self.daemon.admin("history", group="tight.g")["recovered"])
+        self.put("tight.g", "d", 1)
+        self.assertFalse(self.daemon.admin("history", group="tight.g")["recovered"])
+        self.assertFalse(self.daemon.admin("history", group="tight.g", since=f"{epoch}:0")["recovered"])
+        self.assertTrue(self.daemon.admin("history", group="tight.g", since=f"{epoch}:1")["recovered"])
+        self.daemon.admin("clear.history", group="tight.g")
+        self.put("tight.g", "e", 1)
+        self.assertTrue(self.daemon.admin("history", group="tight.g")["recovered"])
+
+    def test_a_tombstone_reaches_who_is_there_and_who_comes_back(self):
+        with WebSocket(self.daemon.port) as ws:
+            reply = ws.call("rtc.join", {"group": "state.gone"})["data"]
+            ws.send("set", 1, to={"group": "state.gone"}, key="a")
+            ws.send("set", None, to={"group": "state.gone"}, key="a")
+            for data in (1, None):
+                got = ws.expect("set")
+                self.assertEqual((got["key"], got["data"]), ("a", data))
+        back, envelopes = self.catch_up("state.gone", since={"epoch": reply["epoch"], "offset": 1})
+        self.assertEqual((back["recovered"], [(e["key"], e["data"]) for e in envelopes]), (True, [("a", None)]))
+        self.assertEqual(self.catch_up("state.gone", last=10)[1], [])
+
+    def test_what_has_no_key_is_delivered_and_not_remembered(self):
+        self.put("state.mixed", "a", 1)
+        self.daemon.publish("set", 2, group="state.mixed")
+        self.assertEqual(rows(self.daemon, "state.mixed"), [(1, 1)])
+        self.assertEqual(self.daemon.admin("history", group="state.mixed")["offset"], 2)
+
+    def test_other_groups_carry_keys_along(self):
+        self.put("stream.g", "a", 1)
+        self.put("stream.g", "a", 2)
+        self.assertEqual(rows(self.daemon, "stream.g"), [(1, 1), (2, 2)])
+        self.assertEqual([e["key"] for e in self.catch_up("stream.g", last=5)[1]], ["a", "a"])
+        with WebSocket(self.daemon.port) as ws:
+            self.daemon.publish("note", 1, all=True, key="k")
+            self.assertEqual(ws.expect("note")["key"], "k")
+
+    def test_a_bad_key_is_refused(self):
+        with self.assertRaises(AdminError) as refused:
+            self.put("state.bad", "a\nb", 1)
+        self.assertEqual(refused.exception.code, "bad-envelope")
+        with WebSocket(self.daemon.port) as ws:
+            self.assertEqual(ws.call("set", 1, to={"group": "state.bad"}, key="k" * 129)["error"]["code"], "bad-envelope")
+
+    def test_rtcctl_publishes_with_a_key(self):
+        self.daemon.rtcctl("publish", "--group", "state.cli", "--key", "a", "set", "1")
+        self.daemon.rtcctl("publish", "--group", "state.cli", "--stream", input='{"eventName":"set","data":2,"key":"a"}\n{"eventName":"set","data":3,"key":"b"}\n')
+        listed = self.daemon.rtcctl("--no-header", "history", "state.cli").stdout.splitlines()
+        self.assertEqual([line.split("\t")[1:] for line in listed], [["set", "a", "2"], ["set", "b", "3"]])
+
+
 class Forgetting(unittest.TestCase):
     def test_what_is_too_old_is_forgotten(self):
         with Daemon({}, config='groups: [{match: "**", history-envelopes: 10, history-age: 1s, history: anyone}]\n') as daemon:
@@ -178,8 +299,8 @@ class Forgetting(unittest.TestCase):
             daemon.publish("n", 5, group="g")
             self.assertEqual(rows(daemon, "g"), [(5, 5)])
             self.assertFalse(daemon.admin("history", group="g", since=f"{epoch}:2")["recovered"])
-            self.assertEqual(daemon.rtcctl("--no-header", "history", "g").stdout, f"{epoch}:5\tn\t5\n")
-            self.assertEqual(daemon.rtcctl("--no-header", "history", "g", "--since", f"{epoch}:4").stdout, f"{epoch}:5\tn\t5\n")
+            self.assertEqual(daemon.rtcctl("--no-header", "history", "g").stdout, f"{epoch}:5\tn\t\t5\n")
+            self.assertEqual(daemon.rtcctl("--no-header", "history", "g", "--since", f"{epoch}:4").stdout, f"{epoch}:5\tn\t\t5\n")
 
     def test_a_reload_changes_what_is_kept(self):
         with Daemon({}, config='groups: [{match: "**", history-envelopes: 10}]\n') as daemon:

@@ -68,7 +68,7 @@ static void test_every_target_is_written(void **state)
 static void test_the_client_reads_what_the_daemon_writes(void **state)
 {
     const struct envelope sent = {.event_name = BYTES("chat"), .data = BYTES("[1,\"\xc3\xbc\"]"), .data_codec = CODEC_JSON, .group = BYTES("room\"1"),
-                                  .offset = 42, .from_connection = BYTES("c1"), .from_user = BYTES("ann")};
+                                  .offset = 42, .key = BYTES("k"), .from_connection = BYTES("c1"), .from_user = BYTES("ann")};
     start();
     for (enum codec_id id = 0; id < CODEC_COUNT; id++) {
         const struct rtc_codec *codec = codec_set_find(&set, bytes_text(codecs[id]->name));
@@ -80,6 +80,7 @@ static void test_the_client_reads_what_the_daemon_writes(void **state)
         expect_slice(read.json, "[1,\"\xc3\xbc\"]");
         expect_slice(read.group, "room\"1");
         assert_int_equal(read.offset, 42);
+        expect_slice(read.key, "k");
         expect_slice(read.from_connection_id, "c1");
         expect_slice(read.from_user_id, "ann");
         assert_false(read.is_error);

@@ -106,13 +106,33 @@ static void keys_that_json_has_no_form_for_are_refused(void **state)
     buf_done(&scratch);
 }
 
+static void a_key_is_a_short_text(void **state)
+{
+    static const struct { const char *text; enum decode result; } rows[] = {
+        {"{\"eventName\":\"x\",\"key\":\"k 1\"}", DECODE_DONE}, {"{\"eventName\":\"x\",\"key\":\"\"}", DECODE_BAD},
+        {"{\"eventName\":\"x\",\"key\":1}", DECODE_BAD}, {"{\"eventName\":\"x\",\"key\":null}", DECODE_BAD},
+        {"{\"eventName\":\"x\",\"key\":\"a\\nb\"}", DECODE_BAD}, {"{\"key\":\"a\",\"eventName\":\"x\",\"key\":\"a\"}", DECODE_BAD},
+    };
+    struct buf scratch = {0};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct envelope e;
+        struct fault fault = {0};
+        assert_int_equal(codecs[CODEC_JSON]->decode(bytes_text(rows[i].text), &scratch, &e, &fault), rows[i].result);
+        if (rows[i].result == DECODE_DONE)
+            assert_bytes(e.key, "k 1");
+        else
+            assert_non_null(strstr(fault.detail, "key"));
+    }
+    buf_done(&scratch);
+}
+
 static void all_headers_are_written(void **state)
 {
     struct buf json = {0}, packed = {0}, back = {0};
-    struct envelope e = {.event_name = BYTES("n"), .data = BYTES("[1]"), .id = 3, .group = BYTES("g"), .offset = 4,
+    struct envelope e = {.event_name = BYTES("n"), .data = BYTES("[1]"), .id = 3, .group = BYTES("g"), .offset = 4, .key = BYTES("k"),
                          .from_connection = BYTES("c"), .from_user = BYTES("u")};
     const char *expected = "{\"eventName\":\"n\",\"data\":[1],\"id\":3,\"group\":\"g\",\"offset\":4,"
-                           "\"from\":{\"connectionId\":\"c\",\"userId\":\"u\"}}";
+                           "\"key\":\"k\",\"from\":{\"connectionId\":\"c\",\"userId\":\"u\"}}";
     assert_int_equal(codecs[CODEC_JSON]->encode(&json, &e), 0);
     assert_bytes(buf_bytes(&json), expected);
     assert_int_equal(codecs[CODEC_MSGPACK]->encode(&packed, &e), 0);
@@ -159,7 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(both_codecs_read_the_same_envelope), TEST(every_member_of_every_wrong_type_is_a_clear_error),
         TEST(members_given_twice_are_refused_and_the_id_is_still_read), TEST(data_on_several_lines_comes_out_on_one),
-        TEST(keys_that_json_has_no_form_for_are_refused), TEST(all_headers_are_written), TEST(bodies_hold_one_or_many),
+        TEST(keys_that_json_has_no_form_for_are_refused), TEST(a_key_is_a_short_text), TEST(all_headers_are_written), TEST(bodies_hold_one_or_many),
         TEST(names_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

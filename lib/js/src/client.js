@@ -6,7 +6,7 @@ import { Carrier } from "./carrier.js";
 import { Conversation, REPLY_MS } from "./conversation.js";
 import { RtcError, asRtcError } from "./errors.js";
 import { PageLife } from "./page.js";
-import { checkText, checkedTarget } from "./values.js";
+import { checkText, checkedKey, checkedTarget } from "./values.js";
 
 const INVOKABLE = new Set(["rtc.history", "rtc.presence", "rtc.refresh"]);
 
@@ -104,14 +104,14 @@ export class Client {
         this.#conversation.push({ eventName, data });
     }
 
-    sendTo(target, eventName, data) {
+    sendTo(target, eventName, data, { key } = {}) {
         this.#check(eventName);
-        this.#conversation.push({ eventName, data, to: checkedTarget(target) });
+        this.#conversation.push({ eventName, data, to: checkedTarget(target), ...checkedKey(key) });
     }
 
-    async invoke(eventName, data, { to, timeout = REPLY_MS } = {}) {
+    async invoke(eventName, data, { to, key, timeout = REPLY_MS } = {}) {
         this.#check(eventName, INVOKABLE);
-        return this.#conversation.ask({ eventName, data, ...to ? { to: checkedTarget(to) } : {} }, timeout);
+        return this.#conversation.ask({ eventName, data, ...to ? { to: checkedTarget(to) } : {}, ...checkedKey(key) }, timeout);
     }
 
     async join(group, { since, last } = {}) {
@@ -162,7 +162,7 @@ export class Client {
         });
     }
 
-    #take({ eventName, data = null, id, error, group, offset, from }) {
+    #take({ eventName, data = null, id, error, group, offset, key, from }) {
         if (eventName === "rtc.reply") {
             this.#conversation.answer(id, data, error
                 ? new RtcError(String(error.code ?? "internal"), String(error.message ?? "the server gave no sentence")) : null);
@@ -173,7 +173,7 @@ export class Client {
         if (group !== undefined)
             this.#conversation.noteOffset(group, offset);
         const info = { eventName };
-        for (const [name, value] of Object.entries({ group, offset, from }))
+        for (const [name, value] of Object.entries({ group, offset, key, from }))
             if (value !== undefined)
                 info[name] = value;
         for (const handler of this.#handlers.get(eventName) ?? this.#handlers.get("*") ?? [])

@@ -134,7 +134,8 @@ export class Conversation {
         const place = this.#groups.get(group);
         if (!place || !isObject(reply) || typeof reply.epoch !== "string" || !isWhole(reply.offset))
             return;
-        const promised = Math.max(0, reply.recovered && since ? since.offset : reply.offset - (last ?? 0));
+        const before = isWhole(reply.first) ? reply.first - 1 : reply.offset - (last ?? 0);
+        const promised = Math.max(0, reply.recovered && since ? since.offset : before);
         place.offset = place.epoch === reply.epoch ? Math.max(place.offset ?? 0, promised) : promised;
         place.epoch = reply.epoch;
     }

@@ -14,6 +14,13 @@ export function checkText(what, text, bytesMax) {
         throw new RtcError("bad-argument", `${what} must have 1 to ${bytesMax} bytes without control characters`);
 }
 
+export function checkedKey(key) {
+    if (key === undefined)
+        return {};
+    checkText("the key", key, 128);
+    return { key };
+}
+
 export function checkedTarget(target) {
     const kinds = isObject(target) ? ["group", "user", "connection", "all"].filter((kind) => kind in target) : [];
     if (kinds.length !== 1)

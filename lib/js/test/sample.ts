@@ -1,7 +1,7 @@
 /* Uses everything that rtc.d.ts declares; package.test.mjs has it compiled. */
 import {
     Builder, CLOSE_CODES, Client, RtcError, jsonCodec, msgpackCodec,
-    type Codec, type ErrorCode, type Handler, type Info, type Joined, type Logger, type Reconnected, type ReconnectPolicy, type Retry,
+    type Codec, type ErrorCode, type Handler, type Info, type Joined, type Logger, type Reconnected, type ReconnectPolicy, type Retry, type SendOptions,
     type Since, type State, type Target, type Transport, type TransportContext,
 } from "rtcd-client";
 import * as msgpack from "@msgpack/msgpack";

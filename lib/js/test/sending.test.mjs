@@ -26,7 +26,7 @@ test("what is refused is not sent", async (t) => {
     const circle = {};
     circle.self = circle;
     for (const bad of [() => client.send(""), () => client.send("a\nb"), () => client.send("x".repeat(129)), () => client.send("rtc.join", {}),
-        () => client.send("x", circle), () => client.send("x", 1n), () => client.sendTo({}, "x"), () => client.sendTo({ group: "" }, "x"),
+        () => client.send("x", circle), () => client.send("x", 1n), () => client.sendTo({}, "x"), () => client.sendTo({ group: "" }, "x"), () => client.sendTo({ group: "g" }, "x", 1, { key: "" }),
         () => client.sendTo({ group: "g", user: "u" }, "x"), () => client.on("x", null)])
         assert.throws(bad, { code: "bad-argument" }, String(bad));
     assert.throws(() => client.send("x", "y".repeat(65536)), { code: "too-large" });
