@@ -60,6 +60,10 @@ static int daemon_start_loop(struct daemon *daemon)
 
 static void daemon_stop_loop(struct daemon *daemon)
 {
+    /* From here on it ends as it was told to, however often it is told. */
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
     for (size_t i = 0; i < COUNT_OF(daemon->signals); i++)
         if (daemon->signals[i])
             event_free(daemon->signals[i]);

@@ -29,10 +29,13 @@ static void every_synopsis_and_every_column_can_be_read(void **state)
 
 static void arguments_have_the_names_that_the_request_uses(void **state)
 {
-    const char *rest = "CONNECTION [--except-self] [--limit N] [DATA...]";
+    const char *rest = "CONNECTION count N [--except-self] [--limit N] [DATA...]";
     struct admin_argument a;
     assert_true(admin_next_argument(&rest, &a) && !a.is_optional && a.takes_value && !a.is_flag);
     assert_string_equal(a.name, "connection");
+    assert_true(admin_next_argument(&rest, &a) && a.is_keyword && a.takes_value && !a.is_flag && !a.is_optional);
+    assert_string_equal(a.name, "count");
+    assert_string_equal(a.value, "N");
     assert_true(admin_next_argument(&rest, &a) && a.is_optional && a.is_flag && !a.takes_value);
     assert_string_equal(a.name, "exceptSelf");
     assert_true(admin_next_argument(&rest, &a) && a.is_flag && a.takes_value);
