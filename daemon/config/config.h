@@ -186,6 +186,9 @@ struct config {
         uint64_t groups;                /* that remember */
     } history;
     struct {
+        uint64_t keep_ms, count;        /* connections that ended lately; 0: none */
+    } closed;
+    struct {
         uint64_t members;               /* named in an answer, and when they come and go */
         uint64_t interval_ms;           /* changes are gathered for so long */
     } presence;

@@ -349,6 +349,12 @@ const struct config_option options[] = {
       .details = "When there are more, the one that was joined or published to longest ago forgets. Counted for each sixty-fourth part of "
                  "them by itself." },
 
+    { .path = "closed.keep", SPAN(closed.keep_ms), .fallback = "10min", .max = 24 * HOUR, .reload = RELOAD_NOW,
+      .summary = "How long connections that have ended are listed.", .details = "By rtcctl list closed, with the reason. 0: not at all." },
+    { .path = "closed.count", NUMBER(closed.count), .fallback = "1000", .max = 10000, .reload = RELOAD_NOW,
+      .summary = "How many connections that have ended are listed.",
+      .details = "When there are more, the oldest are forgotten; each worker keeps its part of them for its own connections." },
+
     { .path = "presence.members", NUMBER(presence.members), .fallback = "100", .max = 10000, .reload = RELOAD_NOW,
       .summary = "In how large a group members are named, by rtc.presence, rtc.joined and rtc.left.",
       .details = "Of a larger one only their number is told. Where users are announced or asked for, it is users that count." },

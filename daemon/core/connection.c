@@ -324,6 +324,7 @@ void connection_close(struct connection *connection, const struct fault *why, bo
             directory_close_user(hub->exchange->directory, connection->user->place);
         connection_log(connection, "connection closed", why);
     }
+    closed_add(hub, connection, why);
     if (why->id == FAULT_SLOW_CONSUMER)
         metrics_add(&hub->metrics, METRIC_SLOW_CONSUMERS_CLOSED, 1);
 

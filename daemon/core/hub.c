@@ -56,6 +56,7 @@ struct hub *hub_new(unsigned worker, struct exchange *exchange, struct config *c
     list_init(&hub->parked);
     timer_init(&hub->parked_timer, on_parked_due);
     list_init(&hub->graveyard);
+    closed_init(&hub->closed);
     announcer_init(hub);
     grants_init(hub);
     labels_init(hub);
@@ -95,6 +96,7 @@ void hub_free(struct hub *hub)
     free(hub->slots);
     free(hub->free_slots);
     farewells_done(&hub->farewells);
+    closed_done(&hub->closed);
     slot_queue_done(&hub->dirty);
     slot_queue_done(&hub->bulk);
     free(hub);

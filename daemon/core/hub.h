@@ -5,6 +5,7 @@
 #pragma once
 
 #include "daemon/core/announcer.h"
+#include "daemon/core/closed.h"
 #include "daemon/core/connection.h"
 #include "daemon/core/farewells.h"
 #include "daemon/core/grant.h"
@@ -41,6 +42,7 @@ struct hub {
     struct timer parked_timer;          /* for the oldest: one for them all */
     struct list graveyard;              /* closed ones, freed at the end of the turn */
     struct farewells farewells;
+    struct closed_list closed;
     struct announcer announcer;
     struct grants grants;               /* of the connections that showed a token */
     struct table labels;                /* of the connections that have some: labels.h */

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import unittest
 
-from client import Poller, Sse, WebSocket
+from client import Poller, Sse, WebSocket, negotiate
 from harness import BUILD, AdminError, Daemon, DaemonTest, wait_until
 
 COLUMNS = "id user state transport protocol address groups queued age".split()
@@ -262,6 +262,73 @@ class WhileTheyComeAndGo(unittest.TestCase):
                 over.set()
                 for thread in threads:
                     thread.join()
+
+
+
+class ThatEnded(unittest.TestCase):
+    NAMES = "id user address transport protocol reason detail lived sent received closed".split()
+    OPTIONS = {"connection.claimed-users": "true", "connection.open-timeout": "100ms", "resume.window": "100ms"}
+
+    def rows(self, daemon, **data):
+        return [dict(zip(self.NAMES, row)) for row in daemon.admin("list.closed", **data)["rows"]]
+
+    def wait_for(self, daemon, id):
+        (row,) = wait_until(lambda: self.rows(daemon, filter=f"id={id}"), f"{id} among those that ended")
+        return row
+
+    def test_each_stands_there_with_its_reason(self):
+        with Daemon({**self.OPTIONS, "queue.envelopes": 16, "queue.bytes": "1MiB"}) as daemon:
+            with WebSocket(daemon.port, user="ann", group="g") as ws:
+                daemon.publish("n", 1, group="g")
+                ws.expect("n")
+                ws.send("chat", to={"group": "g"})
+                ws.expect("chat")
+                ws.close()
+            row = self.wait_for(daemon, ws.id)
+            self.assertEqual({name: row[name] for name in self.NAMES[1:7] + ["sent", "received"]},
+                             {"user": "ann", "address": row["address"], "transport": "websocket", "protocol": "json", "reason": "client-closed",
+                              "detail": "", "sent": 2, "received": 1})
+            self.assertRegex(row["address"], r"^127\.0\.0\.1")
+
+            with Sse(daemon.port) as sse:
+                daemon.admin("disconnect", connection=sse.id, reason="off you go")
+                self.assertEqual([self.wait_for(daemon, sse.id)[name] for name in ("transport", "reason", "detail")],
+                                 ["sse", "disconnected", "off you go"])
+            with WebSocket(daemon.port, "msgpack") as lost:
+                lost.drop()
+            self.assertEqual([self.wait_for(daemon, lost.id)[name] for name in ("protocol", "reason")], ["msgpack", "resume-expired"])
+            unopened = negotiate(daemon.port)["connectionId"]
+            self.assertEqual([self.wait_for(daemon, unopened)[name] for name in ("transport", "reason", "sent")], ["", "never-opened", 0])
+            with WebSocket(daemon.port, user="slow") as slow:
+                while not self.rows(daemon, filter="reason=slow-consumer"):
+                    try:
+                        daemon.publish("n", "x" * 100000, connection=slow.id)
+                    except AdminError as error:
+                        self.assertEqual(error.code, "not-found")
+                        break
+                self.assertEqual([row["user"] for row in self.rows(daemon, filter="reason=slow-consumer")], ["slow"])
+            self.assertEqual(self.rows(daemon, filter="reason~*-consumer or user=ann", sort="user", limit=1)[0]["id"], ws.id)
+            ages = [row["closed"] for row in self.rows(daemon)]
+            self.assertEqual(ages, sorted(ages))
+            listed = daemon.rtcctl("list", "closed", "--filter", "user=ann", "--columns", "id,reason").stdout
+            self.assertEqual(listed, f"{ws.id}\tclient-closed\n")
+
+    def test_no_more_than_may_be_are_kept_and_none_for_longer(self):
+        with Daemon({**self.OPTIONS, "closed.count": 4}, workers=1) as daemon:
+            ids = []
+            for _ in range(9):
+                with WebSocket(daemon.port) as ws:
+                    ws.close()
+                ids.append(ws.id)
+                self.wait_for(daemon, ws.id)
+            self.assertEqual([row["id"] for row in self.rows(daemon, sort="-closed")], ids[5:])
+        with Daemon({**self.OPTIONS, "closed.keep": "1s"}) as daemon, WebSocket(daemon.port) as ws:
+            ws.close()
+            wait_until(lambda: ws.id not in {row["id"] for row in self.rows(daemon)}, "it to be forgotten")
+        with Daemon({**self.OPTIONS, "closed.count": 0}) as daemon, WebSocket(daemon.port) as ws:
+            ws.close()
+            wait_until(lambda: not daemon.connections(), "it to be gone")
+            self.assertEqual(self.rows(daemon), [])
 
 
 if __name__ == "__main__":
