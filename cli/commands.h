@@ -10,7 +10,10 @@
 
 int command_publish(const struct invocation *invocation, struct session *session);
 int command_publish_stream(const struct invocation *invocation, struct session *session);
+/* listen; and handle without --exec, whose envelopes come the same way. */
 int command_listen(const struct invocation *invocation, struct session *session);
+int command_handle(const struct invocation *invocation, struct session *session);
+int command_reply(const struct invocation *invocation, struct session *session);
 /* Those with a TOKEN, which may be - or @FILE. */
 int command_with_token(const struct invocation *invocation, struct session *session);
 /* An access token: itself, - or @FILE, without blanks behind it. 0, or an exit status. */

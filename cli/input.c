@@ -3,6 +3,8 @@
  */
 #include "cli/input.h"
 
+#include "lib/json.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <sysexits.h>
@@ -46,5 +48,19 @@ int input_read(const char *text, struct buf *ret)
     if (text[0] == '@')
         return input_read_file(text + 1, ret);
     buf_add_text(ret, text);
+    return 0;
+}
+
+int input_check_json(struct bytes data, struct buf *ret)
+{
+    struct json_scan scan;
+    struct bytes value;
+    json_scan_init(&scan, data);
+    if (json_take_all(&scan, JSON_DEPTH_MAX - 2, &value) < 0) {
+        fprintf(stderr, "rtcctl: DATA is not JSON: at byte %zu: %s. A string needs its quotes: '\"text\"'\n",
+                (size_t)(scan.at - scan.start), scan.problem);
+        return EX_DATAERR;
+    }
+    json_add_compact(ret, value);
     return 0;
 }

@@ -8,5 +8,7 @@
 
 /* 0; an exit status (sysexits.h) after saying what is wrong. */
 MUST_CHECK int input_read(const char *text, struct buf *ret);
-/* The content of a file; the same. */
+/* Appends DATA that is to be JSON, on one line; 0, or an exit status after saying what is wrong. */
+MUST_CHECK int input_check_json(struct bytes data, struct buf *ret);
+/* The content of a file; the same as input_read(). */
 MUST_CHECK int input_read_file(const char *path, struct buf *ret);

@@ -2,6 +2,7 @@
  * listen: envelopes from the daemon to standard output, or each to a command's standard input.
  */
 #include "cli/commands.h"
+#include "cli/exec.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -11,30 +12,6 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
-
-static void set_variable(const char *name, struct bytes json)
-{
-    struct buf scratch = {0}, text = {0};
-    struct bytes value;
-    if (json_string(json, &scratch, &value) == 0)
-        buf_add_bytes(&text, value);
-    setenv(name, buf_text(&text), 1);
-    buf_done(&scratch);
-    buf_done(&text);
-}
-
-static void run_child(const char *command, struct bytes line, int input)
-{
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGPIPE, SIG_DFL);
-    dup2(input, STDIN_FILENO);
-    set_variable("RTCD_EVENT", json_member(line, "eventName"));
-    set_variable("RTCD_CONNECTION", json_member(json_member(line, "from"), "connectionId"));
-    execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-    _exit(EX_OSERR);
-}
 
 /* One at a time: the next envelope waits until the command has ended. */
 static void run_command(const char *command, struct bytes line)
@@ -46,7 +23,7 @@ static void run_command(const char *command, struct bytes line)
     }
     pid_t child = fork();
     if (child == 0)
-        run_child(command, line, ends[0]);
+        exec_command(command, line, ends[0], -1);
     close(ends[0]);
     for (size_t sent = 0; child > 0 && sent < line.length;) {
         ssize_t r = write(ends[1], line.data + sent, line.length - sent);
@@ -58,9 +35,12 @@ static void run_command(const char *command, struct bytes line)
         fprintf(stderr, "rtcctl: cannot write to the command: %s\n", strerror(errno));
     close(ends[1]);
     int result = 0;
-    if (child > 0 && waitpid(child, &result, 0) == child && (!WIFEXITED(result) || WEXITSTATUS(result)))
-        fprintf(stderr, "rtcctl: the command ended with %s %d\n", WIFEXITED(result) ? "status" : "signal",
-                WIFEXITED(result) ? WEXITSTATUS(result) : WTERMSIG(result));
+    struct buf end = {0};
+    if (child > 0 && waitpid(child, &result, 0) == child && result != 0) {
+        exec_add_end(&end, result);
+        fprintf(stderr, "rtcctl: the command ended with %s\n", buf_text(&end));
+    }
+    buf_done(&end);
 }
 
 /* false: standard output is gone. */
@@ -71,14 +51,14 @@ static bool print_line(struct bytes line)
 
 static int start(const struct invocation *invocation, struct session *session)
 {
-    static const char *const skip[] = {"exec", NULL};
+    static const char *const skip[] = {"exec", "jobs", NULL};
     struct buf data = {0};
     struct json_writer json = json_writer(&data);
     struct reply reply;
     json_begin_object(&json);
     command_add_arguments(invocation, skip, &json);
     json_end_object(&json);
-    int status = session_call(session, "listen", buf_bytes(&data), &reply);
+    int status = session_call(session, invocation->command->words, buf_bytes(&data), &reply);
     if (status == 0)
         session_drop_line(session);
     reply_done(&reply);

@@ -19,20 +19,6 @@ enum {
     LINE_MAX_BYTES = 1024 * 1024,
 };
 
-static int check_json(struct buf *data, struct buf *ret)
-{
-    struct json_scan scan;
-    struct bytes value;
-    json_scan_init(&scan, buf_bytes(data));
-    if (json_take_all(&scan, JSON_DEPTH_MAX - 2, &value) < 0) {
-        fprintf(stderr, "rtcctl: DATA is not JSON: at byte %zu: %s. A string needs its quotes: '\"text\"'\n",
-                (size_t)(scan.at - scan.start), scan.problem);
-        return EX_DATAERR;
-    }
-    json_add_compact(ret, value);
-    return 0;
-}
-
 static int check_msgpack(struct buf *data, struct buf *ret)
 {
     const char *problem;
@@ -72,7 +58,7 @@ int command_publish(const struct invocation *invocation, struct session *session
     if (status == 0 && text)
         status = input_read(text, &raw);
     if (status == 0 && text)
-        status = arguments_value(invocation, "msgpack") ? check_msgpack(&raw, &value) : check_json(&raw, &value);
+        status = arguments_value(invocation, "msgpack") ? check_msgpack(&raw, &value) : input_check_json(buf_bytes(&raw), &value);
     if (status == 0) {
         struct json_writer json = json_writer(&data);
         json_begin_object(&json);

@@ -98,7 +98,7 @@ static int session_lost(const struct session *session, int error)
 int session_turn(struct session *session, int also, bool *ret_also)
 {
     struct pollfd polled[2] = {
-        {.fd = session->descriptor, .events = (short)(POLLIN | (session->out.length ? POLLOUT : 0))},
+        {.fd = session->descriptor, .events = (short)((session->is_paused ? 0 : POLLIN) | (session->out.length ? POLLOUT : 0))},
         {.fd = also, .events = POLLIN},
     };
     if (poll(polled, 2, -1) < 0)

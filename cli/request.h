@@ -11,6 +11,7 @@ struct session {
     size_t in_taken;                /* of `in`: lines that are dropped */
     const char *path;
     bool is_quiet;                  /* says nothing where the daemon cannot be reached, or ends the connection */
+    bool is_paused;                 /* nothing is read: what has come is not dealt with yet */
 };
 
 /* 0; an exit status after saying what is wrong and what to do. `path` NULL: $RTCD_SOCKET or the usual places. */

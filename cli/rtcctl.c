@@ -206,6 +206,8 @@ static const struct { enum admin_command_id id; int (*run)(const struct invocati
 special[] = {
     {ADMIN_publish, run_publish},
     {ADMIN_listen, command_listen},
+    {ADMIN_handle, command_handle},
+    {ADMIN_reply_to, command_reply},
     {ADMIN_explain_token, command_with_token},
     {ADMIN_revoke_token, command_with_token},
     {ADMIN_explain_join, run_explain},

@@ -123,6 +123,7 @@ static struct admin_client *client_of_call(struct admin *admin, struct api_call 
         return NULL;
     *client = (struct admin_client){.admin = admin, .descriptor = -1, .id = ++admin->next_id, .call = call};
     client->peer = (struct admin_peer){.access = call->access, .by = buf_text(call->batch ? &call->batch->caller : &call->caller), .is_key = true};
+    list_init(&client->handlers);
     list_append(&admin->clients, &client->node);
     return client;
 }

@@ -28,6 +28,7 @@ void admin_client_free(struct admin_client *client)
 {
     list_remove(&client->node);
     admin_waits_drop(client->admin, client->id);
+    admin_handlers_drop(client);
     if (client->is_listening)
         notices_refresh(client->admin->host.notices);
     if (client->call) {
@@ -197,6 +198,7 @@ void admin_client_new(struct admin *admin, int descriptor, const struct admin_pe
     client->descriptor = descriptor;
     client->id = ++admin->next_id;
     client->peer = *peer;
+    list_init(&client->handlers);
     list_append(&admin->clients, &client->node);
     admin->client_count++;
     client->read_event = event_new(admin->host.base, descriptor, EV_READ | EV_PERSIST, on_readable, client);

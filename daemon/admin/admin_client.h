@@ -21,6 +21,7 @@ struct admin_client {
     struct admin_peer peer;
     bool is_barred;                     /* since a reload it may do nothing any more */
     struct api_call *call;              /* it is no socket but one call over HTTP, which has no events and ends with its answer; or NULL */
+    struct list handlers;               /* what it answers; see admin_handle.c */
     bool is_listening;
     char *pattern;                      /* of event names it wants; NULL: all */
     uint64_t since;                     /* life-cycle events up to this number are no news to it */
@@ -56,6 +57,8 @@ void admin_api_done(struct admin *admin);
 void admin_api_drop(struct api_call *call);
 /* No request of it is taken any more. */
 void admin_client_deafen(struct admin_client *client);
+/* It answers nothing any more. */
+void admin_handlers_drop(struct admin_client *client);
 /* It may do nothing any more: it ends once its answers are out, that of the present request too. */
 void admin_client_bar(struct admin_client *client);
 struct admin_client *admin_find_client(struct admin *admin, uint64_t id);   /* NULL: it is gone */

@@ -179,7 +179,8 @@ const struct config_option options[] = {
       .details = "For development, or behind a proxy that sets it: whoever can connect can be anybody." },
     { .path = "connection.message-bytes", SIZE(connection.message_bytes), .fallback = "64KiB", .min = 128, .max = 64 * MIB,
       .reload = RELOAD_NOW, .summary = "The largest envelope that a client may send.",
-      .details = "Lowering it concerns connected clients too, which were told the larger one." },
+      .details = "Lowering it concerns connected clients too, which were told the larger one. The data of a handler's reply may not be "
+                 "larger either." },
     { .path = "connection.message-fragments", NUMBER(connection.message_fragments), .fallback = "1024", .min = 1, .max = 65536,
       .reload = RELOAD_NOW, .summary = "In how many WebSocket frames an envelope may come.", .details = "" },
     { .path = "connection.keep-alive", SPAN(connection.keep_alive_ms), .fallback = "15s", .min = 100, .max = 1 * HOUR,

@@ -246,6 +246,10 @@ int pending_fail(struct pending_calls *calls, uint64_t number, struct bytes code
     struct pending_call *call = pending_find(calls, number);
     if (!call)
         return -ENOENT;
+    if (message.length > pending_config(calls)->connection.message_bytes) {
+        pending_give_up(calls, call, FAULT_TOO_LARGE, "the handler's error is too large");
+        return -EMSGSIZE;
+    }
     int r = pending_send_error(calls, call->handle, call->id, code, message);
     if (r == 0)
         pending_close(calls, call);

@@ -18,7 +18,7 @@ import fakes
 import scenarios
 from rig import CLIENTS, Driver, Proxy
 
-from harness import Daemon, free_port, wait_until
+from harness import Daemon, Program, free_port, wait_until
 
 LISTENERS = {"publish.to-group": "members", "limits.connections-per-address": "unlimited"}
 CA_FILE = os.path.join(fakes.certificates().name, "ca.crt")
@@ -65,7 +65,7 @@ class Play:
         self.address = self.proxy.fresh()
         self.id = f"p{next(self.numbers)}"
         self.clients, self.step = set(), None
-        self.values = {"g": self.id + "-g", "h": self.id + "-h", "url": f"http://{self.address}:{self.proxy.port}/rtc",
+        self.values = {"g": self.id + "-g", "h": self.id + "-h", "ask": self.id + "-ask", "url": f"http://{self.address}:{self.proxy.port}/rtc",
                        "https": f"https://{self.address}:{self.proxy.port}/rtc", "direct": f"http://127.0.0.1:{CLOSED_PORT}/rtc", "transport": way[0], "next": way[0], "protocol": way[1],
                        "ca": CA_FILE}
 
@@ -83,6 +83,7 @@ class Play:
 
     def run(self):
         with contextlib.ExitStack() as stack:
+            self.stack = stack
             if self.scenario.fake:
                 kind = fakes.Tls if self.scenario.fake.startswith("tls_") else fakes.Fake
                 self.values["fake"] = stack.enter_context(kind(self.scenario.fake, (self.address, self.proxy.port))).url
@@ -148,6 +149,16 @@ class Play:
         recipients = to.pop("recipients", None)
         count = self.daemon.publish(event, data, **to)
         assert recipients in (None, count), f"published to {count} connections"
+
+    def step_handle(self, event):
+        self.program = self.stack.enter_context(Program(self.daemon, event))
+
+    def step_taken(self, data):
+        self.event = self.program.take()
+        assert matches(data, self.event["data"], True), f"the handler has {self.event}"
+
+    def step_answer(self, data, error):
+        self.program.reply(self.event, data, **error)
 
     def step_publish_numbers(self, group, count):
         self.daemon.rtcctl("publish", "--group", group, "--stream", input="".join('{"eventName":"n","data":%d}\n' % n for n in range(1, count + 1)))

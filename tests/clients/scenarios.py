@@ -1,7 +1,7 @@
 """What both clients must do, written once as data: each scenario is a list of steps, which play.py plays with one client
 library, one transport and one protocol at a time, through the proxy, against the real daemon.
 
-Steps are tuples. In all of them a text "$name" stands for a value: "$g" and "$h" for groups of this run's own, "$url" for the
+Steps are tuples. In all of them a text "$name" stands for a value: "$g" and "$h" for groups of this run's own, "$ask" for an event, "$url" for the
 daemon's address through the proxy, "$fake" for the fake server's, "$direct" for a port where nobody listens; "$a.connectionId"
 for what client a answered last. Clients are called a, b, c.
 
@@ -60,6 +60,21 @@ def daemon(word):
 def publish(event, data, **to):
     """The daemon publishes; a number `recipients` says to how many."""
     return "publish", event, data, to
+
+
+def handle(event):
+    """A program at the server handles these events from now on."""
+    return "handle", event
+
+
+def taken(data):
+    """The program has the next one, with this data."""
+    return "taken", data
+
+
+def answer(data=None, **error):
+    """The program replies to it: with data, or with error=CODE, message=TEXT."""
+    return "answer", data, error
 
 
 def publish_numbers(group, count):
@@ -222,6 +237,20 @@ SCENARIOS = {
         *member("a"), daemon("pause"), do("a", "invoke", event="ask", timeout=100, id=2), see("a", "reply", id=2, error={"code": "timeout"}),
         daemon("go_on"), do("a", "invoke", event="ask", id=3), see("a", "reply", id=3, error={"code": "no-handler"}), nothing("a", "reply"),
         *stop("a")], options={}),
+    "an invoke that a handler answers": Scenario([
+        *connect("a"), handle("$ask"),
+        *(step for value in VALUES[:-2] for step in (do("a", "invoke", event="$ask", data=value, id=2), taken(value), answer(value),
+                                                     see("a", "reply", id=2, data=value))),
+        do("a", "invoke", event="$ask", id=3), taken(None), answer(error="forbidden", message="not you"),
+        see("a", "reply", id=3, error={"code": "forbidden", "message": str}),
+        do("a", "invoke", event="$ask", id=4), taken(None), answer(error="sold-out", message="none is left"),
+        see("a", "reply", id=4, error={"code": ("sold-out", "internal"), "message": str}),
+        do("a", "send", event="$ask", data=5), taken(5), do("a", "invoke", event="$ask", id=6), taken(None), answer(6),
+        see("a", "reply", id=6, data=6), *stop("a")]),
+    "a handler's reply across a cut": Scenario([
+        *connect("a"), handle("$ask"), do("a", "invoke", event="$ask", data=1, id=2), taken(1), *cut_off(), *reconnecting("a"), answer("once"),
+        proxy("manner", "plain"), *reconnected("a", True), see("a", "reply", id=2, data="once"), do("a", "invoke", event="$ask", data=2, id=3),
+        taken(2), answer("more"), see("a", "reply", id=3, data="more"), nothing("a", "reply"), *stop("a")]),
     "join and leave": Scenario([
         *member("a"), publish("n", 1, group="$g", recipients=1), event("a", 1), *join("a", "$h"), publish("n", 2, group="$h", recipients=1),
         event("a", 2, group="$h"), do("a", "leave", group="$g", id=2), see("a", "reply", id=2, error=None),

@@ -1,5 +1,6 @@
 """A real daemon for a test: started with options, asked over its admin socket, stopped and looked over at the end."""
 
+import collections
 import contextlib
 import json
 import os
@@ -198,6 +199,62 @@ class Daemon:
     def rtcctl(self, *arguments, input=None, check=True):
         return subprocess.run([os.path.join(BUILD, "cli", "rtcctl"), "--socket", self.admin_path, *arguments], input=input,
                               capture_output=True, text=True, check=check, timeout=PATIENCE_S * 3)
+
+
+class Program:
+    """A program on the admin socket, which answers events when the test says so."""
+
+    def __init__(self, daemon, pattern):
+        self.link = socket.socket(socket.AF_UNIX)
+        self.link.settimeout(PATIENCE_S)
+        self.link.connect(daemon.admin_path)
+        self.reader = self.link.makefile("rb")
+        self.events, self.replies, self.asked = collections.deque(), {}, 0
+        self.handle(pattern)
+
+    def ask(self, command, **data):
+        self.asked += 1
+        self.link.sendall(json.dumps({"eventName": command, "data": data, "id": self.asked}).encode() + b"\n")
+        while self.asked not in self.replies:
+            self._read()
+        reply = self.replies.pop(self.asked)
+        if "error" in reply:
+            raise AdminError(reply["error"]["code"], reply["error"]["message"])
+        return reply["data"]
+
+    def handle(self, pattern):
+        return self.ask("handle", event=pattern)
+
+    def _read(self):
+        envelope = json.loads(self.reader.readline())
+        if envelope["eventName"] == "rtc.reply":
+            self.replies[envelope["id"]] = envelope
+        else:
+            self.events.append(envelope)
+
+    def take(self):
+        """The next event."""
+        while not self.events:
+            self._read()
+        return self.events.popleft()
+
+    def has_taken(self):
+        """What has come until now; the daemon has said all of it before it answers."""
+        self.ask("whoami")
+        return len(self.events)
+
+    def reply(self, event, data=None, **error):
+        return self.ask("reply", call=event["call"], **(error or {"data": data}))
+
+    def close(self):
+        self.reader.close()
+        self.link.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
 
 
 def processor_s(daemon):
