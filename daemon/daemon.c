@@ -8,6 +8,7 @@
 #include "daemon/admin/watchdog.h"
 #include "daemon/auth/jwks.h"
 #include "daemon/config/option.h"
+#include "daemon/plugin/plugins.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -158,6 +159,16 @@ static void daemon_stop_admin(struct daemon *daemon)
     daemon->admin = NULL;
 }
 
+static int daemon_start_plugins(struct daemon *daemon)
+{
+    return plugins_new(daemon->config, daemon->exchange, daemon->worker_count, &daemon->plugins);
+}
+
+static void daemon_stop_plugins(struct daemon *daemon)
+{
+    plugins_free(daemon->plugins);
+}
+
 static int daemon_start_watchdog(struct daemon *daemon)
 {
     return watchdog_new(daemon->base, daemon->exchange, &daemon->watchdog);
@@ -182,6 +193,7 @@ static const struct part {
     {"exchange", daemon_start_exchange, daemon_stop_exchange, EX_OSERR},
     {"notices", daemon_start_notices, NULL, EX_OSERR},
     {"handlers", daemon_start_handlers, daemon_stop_handlers, EX_OSERR},
+    {"plug-ins", daemon_start_plugins, daemon_stop_plugins, EX_CONFIG},
     {"keys", daemon_start_keys, daemon_stop_keys, EX_CONFIG},
     {"webhooks", daemon_start_webhooks, daemon_stop_webhooks, EX_OSERR},
     {"admin socket", daemon_start_admin, daemon_stop_admin, EX_UNAVAILABLE},

@@ -29,6 +29,7 @@ struct daemon {
     struct metrics metrics;             /* the main thread's own */
     struct notices notices;
     struct handlers *handlers;
+    struct plugins *plugins;            /* NULL: there are none */
     struct event *handlers_event;
     struct webhooks webhooks;
     struct jwks *jwks;

@@ -7,6 +7,7 @@
 #include "daemon/config/config_file.h"
 #include "daemon/daemon.h"
 #include "daemon/hook/webhook_keys.h"
+#include "daemon/plugin/plugins.h"
 #include "lib/log.h"
 
 #include <getopt.h>
@@ -120,6 +121,8 @@ static int check_config(const struct daemon_arguments *arguments)
         r = webhook_keys_load(config, &problems);
     if (r == 0)
         r = certificates_check(config, &problems);
+    if (r == 0)
+        r = plugins_check(config, &problems);
     if (r < 0)
         fputs(problems.length ? buf_text(&problems) : "out of memory\n", stderr);
     else

@@ -37,6 +37,15 @@ static void status_add_states(struct json_writer *json, const struct admin_call 
     json_end_object(json);
 }
 
+static void status_add_plugins(struct json_writer *json, const struct middleware *middleware)
+{
+    json_key(json, "plugins");
+    json_begin_array(json);
+    for (size_t i = 0; middleware && i < middleware->count; i++)
+        json_add_text(json, middleware->names[i]);
+    json_end_array(json);
+}
+
 void admin_status(struct admin_call *call)
 {
     struct timespec now;
@@ -58,6 +67,7 @@ void admin_status(struct admin_call *call)
     json_add_uint(&json, directory_count(call->host->exchange->directory, SPACE_GROUP));
     json_key(&json, "users");
     json_add_uint(&json, directory_count(call->host->exchange->directory, SPACE_USER));
+    status_add_plugins(&json, call->host->exchange->middleware);
     json_key(&json, "counters");
     json_begin_object(&json);
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {

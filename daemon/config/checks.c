@@ -102,6 +102,11 @@ const char *check_header(const char *text)
     return length && !text[length] ? NULL : "the name of a header in lower case such as user-agent is expected";
 }
 
+const char *check_plugin(const char *text)
+{
+    return text[0] == '/' && text[1] && text[1] != ' ' ? NULL : "an absolute path, and behind a blank arguments, is expected";
+}
+
 const char *check_claim(const char *text)
 {
     return text[0] ? NULL : "the name of a claim such as sub is expected";

@@ -15,5 +15,6 @@ const char *check_key_source(const char *text);
 const char *check_peer_rule(const char *text);
 const char *check_api_keys(const char *text);
 const char *check_header(const char *text);
+const char *check_plugin(const char *text);
 const char *check_claim(const char *text);
 const char *check_source(const char *text);

@@ -138,6 +138,7 @@ struct config {
         struct text_list headers;       /* of requests, shown to whoever judges them */
         uint64_t waiting, timeout_ms;
     } gate;
+    struct text_list plugins;           /* "PATH [ARGUMENTS]" */
     struct {
         struct text_list keys;          /* "FILE [alg=A] [kid=ID] [issuer=I]", see lib/key_source.h */
         char *api_keys;                 /* a file's path, or "credential:NAME"; "" none */

@@ -201,6 +201,12 @@ const struct config_option options[] = {
     { .path = "gate.timeout", SPAN(gate.timeout_ms), .fallback = "10s", .min = 100, .max = 10 * MINUTE, .reload = RELOAD_NOW,
       .summary = "How long such a request may wait.", .details = "Then it is refused (408)." },
 
+    { .path = "plugins", LIST(plugins), .fallback = "", .check = check_plugin, .reload = RELOAD_RESTART,
+      .summary = "The plug-ins that look at connections and events in the daemon itself.",
+      .details = "Each is the absolute path of a shared object, and behind a blank what it is given as arguments. They are asked in this "
+                 "order. The file must belong to root or to the daemon's user, and only its owner may write it. A plug-in can do "
+                 "whatever the daemon can: see rtcd_plugin(3)." },
+
     { .path = "auth.keys", LIST(auth.keys), .fallback = "", .check = check_key_source, .reload = RELOAD_NOW,
       .summary = "The keys by which access tokens (JWT) are verified.",
       .details = "Each is the absolute path of a file, or credential:NAME for one that systemd passes (LoadCredential=), and holds a "

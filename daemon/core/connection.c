@@ -325,6 +325,9 @@ void connection_close(struct connection *connection, const struct fault *why, bo
         connection_log(connection, "connection closed", why);
     }
     closed_add(hub, connection, why);
+    const struct middleware *middleware = hub->exchange->middleware;
+    if (middleware && middleware->disconnect)
+        middleware->disconnect(middleware->argument, hub, connection, why);
     if (why->id == FAULT_SLOW_CONSUMER)
         metrics_add(&hub->metrics, METRIC_SLOW_CONSUMERS_CLOSED, 1);
 

@@ -10,6 +10,7 @@
 #include "daemon/core/letter.h"
 #include "daemon/core/lifecycle.h"
 #include "daemon/core/limits.h"
+#include "daemon/core/middleware.h"
 #include "daemon/core/ports.h"
 #include "daemon/core/revocations.h"
 #include "lib/envelope.h"
@@ -23,6 +24,7 @@ struct exchange {
     struct lifecycle lifecycle;
     struct event_calls events;
     struct gate gate;
+    const struct middleware *middleware;        /* set before the workers start; NULL: there is none */
 };
 
 struct exchange *exchange_new(unsigned worker_count, const struct ports *ports);    /* NULL: out of memory, or of random bytes */

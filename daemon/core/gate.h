@@ -24,9 +24,9 @@ struct gate_facts {
     struct peer_address address;        /* the client's */
     bool is_negotiation;                /* POST …/negotiate; else it opens a transport at once */
     bool is_tls;
-    bool is_proved;                     /* the user was proved by credentials; else it is a client's claim, or empty */
+    bool is_proved;                     /* the user was proved by credentials, or a plug-in named it; else it is a client's claim, or empty */
     struct bytes user;
-    struct bytes transport, protocol;   /* "websocket", "json": what was asked for, or is offered first */
+    struct bytes transport, protocol;   /* "websocket", "json": what was asked for, or is offered first; empty: not known yet */
     struct bytes origin;                /* of the page; empty: none was named */
     struct bytes path, query;           /* as they came; the query without token and access_token */
     struct gate_header headers[GATE_HEADERS_MAX];       /* those that gate.headers names, as far as they are there */
@@ -65,7 +65,7 @@ void gate_done(struct gate *gate);      /* no worker runs any more */
 
 /* On the main thread, at any time. NULL: nobody judges any more; the calls that are under way are answered all the same. */
 void gate_set_judge(struct gate *gate, struct gate_judge *judge);
-static inline bool gate_has_judge(struct gate *gate)
+static inline bool gate_has_judge(const struct gate *gate)
 {
     return atomic_load_explicit(&gate->judge, memory_order_relaxed);
 }

@@ -25,6 +25,9 @@ void verdict_done(struct verdict *verdict)
     buf_done(&verdict->groups);
     buf_done(&verdict->labels);
     buf_done(&verdict->info);
+    buf_done(&verdict->withheld);
+    buf_done(&verdict->redirect_url);
+    buf_done(&verdict->redirect_token);
 }
 
 /* Ends where a character does. */
@@ -59,6 +62,8 @@ int verdict_set_user(struct verdict *verdict, struct bytes user, const char **re
     struct buf kept = {0};
     if (!name_is_valid(user, NAME_MAX_BYTES))
         return verdict_wrong(-EINVAL, "has a user whose name is not 1 to 255 bytes of UTF-8 without control characters", ret_problem);
+    if (verdict->user.length && !bytes_equal(user, buf_bytes(&verdict->user)))
+        return verdict_wrong(-EINVAL, "has another user than was named before", ret_problem);
     buf_add_bytes(&kept, user);
     if (buf_status(&kept) < 0)
         return verdict_no_memory(ret_problem);
@@ -67,32 +72,96 @@ int verdict_set_user(struct verdict *verdict, struct bytes user, const char **re
     return 0;
 }
 
-bool verdict_next_group(struct bytes *rest, struct bytes *ret_group)
+/* Texts one after the other, each with a NUL behind it. */
+static bool next_text(struct bytes *rest, struct bytes *ret)
 {
     if (rest->length == 0)
         return false;
     const unsigned char *end = memchr(rest->data, 0, rest->length);
     assert(end);
-    *ret_group = bytes_of(rest->data, (size_t)(end - rest->data));
-    *rest = bytes_of(end + 1, rest->length - ret_group->length - 1);
+    *ret = bytes_of(rest->data, (size_t)(end - rest->data));
+    *rest = bytes_of(end + 1, rest->length - ret->length - 1);
     return true;
+}
+
+static bool texts_have(const struct buf *texts, struct bytes wanted)
+{
+    struct bytes rest = buf_bytes(texts), known;
+    while (next_text(&rest, &known))
+        if (bytes_equal(known, wanted))
+            return true;
+    return false;
+}
+
+static int texts_add(struct buf *texts, unsigned *count, struct bytes text)
+{
+    if (!buf_room(texts, text.length + 1))
+        return -ENOMEM;
+    buf_add_bytes(texts, text);
+    buf_add_byte(texts, 0);
+    ++*count;
+    return 0;
+}
+
+bool verdict_next_group(struct bytes *rest, struct bytes *ret_group)
+{
+    return next_text(rest, ret_group);
+}
+
+bool verdict_withholds(const struct verdict *verdict, const char *name)
+{
+    return texts_have(&verdict->withheld, bytes_text(name));
 }
 
 int verdict_add_group(struct verdict *verdict, struct bytes group, const char **ret_problem)
 {
-    struct bytes rest = buf_bytes(&verdict->groups), known;
     if (!name_is_valid(group, NAME_MAX_BYTES))
         return verdict_wrong(-EINVAL, "has a group whose name is not 1 to 255 bytes of UTF-8 without control characters", ret_problem);
-    while (verdict_next_group(&rest, &known))
-        if (bytes_equal(known, group))
-            return 0;
+    if (texts_have(&verdict->groups, group))
+        return 0;
     if (verdict->group_count == VERDICT_GROUPS_MAX)
         return verdict_wrong(-E2BIG, "has more than 64 groups", ret_problem);
-    if (!buf_room(&verdict->groups, group.length + 1))
+    return texts_add(&verdict->groups, &verdict->group_count, group) < 0 ? verdict_no_memory(ret_problem) : 0;
+}
+
+int verdict_withhold(struct verdict *verdict, struct bytes name, const char **ret_problem)
+{
+    if (!name_is_valid(name, NAME_MAX_BYTES))
+        return verdict_wrong(-EINVAL, "withholds what is no name of a transport or protocol", ret_problem);
+    if (texts_have(&verdict->withheld, name))
+        return 0;
+    if (verdict->withheld_count == VERDICT_WITHHELD_MAX)
+        return verdict_wrong(-E2BIG, "withholds more than 16 transports and protocols", ret_problem);
+    return texts_add(&verdict->withheld, &verdict->withheld_count, name) < 0 ? verdict_no_memory(ret_problem) : 0;
+}
+
+static bool is_url(struct bytes url)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < COUNT_OF(schemes); i++)
+        if (url.length > strlen(schemes[i]) && memcmp(url.data, schemes[i], strlen(schemes[i])) == 0)
+            return name_is_valid(url, VERDICT_REDIRECT_BYTES);
+    return false;
+}
+
+int verdict_redirect(struct verdict *verdict, struct bytes url, struct bytes access_token, const char **ret_problem)
+{
+    struct buf kept[2] = {0};
+    if (!is_url(url))
+        return verdict_wrong(-EINVAL, "sends the client to what is no http or https URL of up to 2048 bytes", ret_problem);
+    if (access_token.length && !name_is_valid(access_token, VERDICT_TOKEN_BYTES))
+        return verdict_wrong(-EINVAL, "has an access token of more than 8192 bytes, or with control characters", ret_problem);
+    buf_add_bytes(&kept[0], url);
+    buf_add_bytes(&kept[1], access_token);
+    if (buf_status(&kept[0]) < 0 || buf_status(&kept[1]) < 0) {
+        buf_done(&kept[0]);
+        buf_done(&kept[1]);
         return verdict_no_memory(ret_problem);
-    buf_add_bytes(&verdict->groups, group);
-    buf_add_byte(&verdict->groups, 0);
-    verdict->group_count++;
+    }
+    buf_done(&verdict->redirect_url);
+    buf_done(&verdict->redirect_token);
+    verdict->redirect_url = kept[0];
+    verdict->redirect_token = kept[1];
     return 0;
 }
 
@@ -101,7 +170,7 @@ static bool labels_without(const struct verdict *verdict, struct bytes name, str
 {
     struct bytes rest = buf_bytes(&verdict->labels), known, value;
     bool is_found = false;
-    while (verdict_next_group(&rest, &known) && verdict_next_group(&rest, &value)) {
+    while (next_text(&rest, &known) && next_text(&rest, &value)) {
         bool is_same = bytes_equal(known, name);
         is_found |= is_same;
         if (!is_same)
@@ -203,7 +272,7 @@ void verdict_print_labels(const struct verdict *verdict, struct buf *out)
         buf_fail(out);
     if (rest.length == 0)
         return;
-    for (char before = '{'; verdict_next_group(&rest, &name) && verdict_next_group(&rest, &value); before = ',') {
+    for (char before = '{'; next_text(&rest, &name) && next_text(&rest, &value); before = ',') {
         buf_add_byte(out, (unsigned char)before);
         json_add_quoted(out, name);
         buf_add_byte(out, ':');

@@ -36,6 +36,12 @@ void native_reply(const struct native_call *call, struct buf *data)
     buf_done(data);
 }
 
+void native_refuse_made(struct connection *connection, uint64_t id, struct buf *data)
+{
+    metrics_add(&connection->hub->metrics, METRIC_ENVELOPES_REFUSED, 1);
+    native_push_made(connection, id ? "rtc.reply" : "rtc.error", id, id != 0, data);
+}
+
 void native_refuse(struct connection *connection, uint64_t id, const struct fault *fault)
 {
     struct buf data = {0};
@@ -46,6 +52,5 @@ void native_refuse(struct connection *connection, uint64_t id, const struct faul
     json_key(&json, "message");
     json_add_text(&json, fault_message(fault));
     json_end_object(&json);
-    metrics_add(&connection->hub->metrics, METRIC_ENVELOPES_REFUSED, 1);
-    native_push_made(connection, id ? "rtc.reply" : "rtc.error", id, id != 0, &data);
+    native_refuse_made(connection, id, &data);
 }

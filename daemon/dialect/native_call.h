@@ -20,6 +20,8 @@ void native_reply(const struct native_call *call, struct buf *data);
 void native_refuse(struct connection *connection, uint64_t id, const struct fault *fault);
 /* The group that the data names. -EBADMSG with a fault. */
 MUST_CHECK int native_read_group(const struct native_call *call, struct buf *scratch, struct bytes *ret, struct fault *fault);
+/* The same with what is told of it, {"code":…,"message":…}; `data` is freed. */
+void native_refuse_made(struct connection *connection, uint64_t id, struct buf *data);
 
 /*
  * What carries out an event about groups, as rows of the table in native_events.c. They return what dialect.receive does; a fault that

@@ -11,6 +11,7 @@
 #include "daemon/core/hub.h"
 #include "daemon/core/limits.h"
 #include "daemon/core/message.h"
+#include "daemon/core/middleware.h"
 #include "daemon/core/notice.h"
 #include "daemon/core/policy.h"
 #include "daemon/net/credentials.h"
@@ -147,6 +148,34 @@ static int native_publish(struct connection *connection, const struct envelope *
     return 0;
 }
 
+/* To plug-ins, which answer at once. True: one has handled it. */
+static bool native_ask_middleware(struct connection *connection, const struct envelope *envelope)
+{
+    struct hub *hub = connection->hub;
+    const struct middleware *middleware = hub->exchange->middleware;
+    struct buf converted = {0};
+    struct middleware_event event = {.connection = connection, .name = envelope->event_name, .data = envelope->data,
+                                     .wants_reply = envelope->id};
+    if (!middleware || !middleware->event)
+        return false;
+    if (envelope->data_codec == CODEC_MSGPACK && envelope->data.length) {
+        if (transcode_to_json(&converted, envelope->data, NULL) < 0) {
+            buf_done(&converted);
+            return false;               /* whoever else has a use for it says what is wrong with the data */
+        }
+        event.data = buf_bytes(&converted);
+    }
+    struct native_call call = {.connection = connection, .envelope = envelope};
+    bool is_handled = middleware->event(middleware->argument, hub, &event);
+    if (is_handled && event.is_error)
+        native_refuse_made(connection, envelope->id, &event.answer);
+    else if (is_handled)
+        native_reply(&call, &event.answer);
+    buf_done(&event.answer);
+    buf_done(&converted);
+    return is_handled;
+}
+
 /* To the server. True: its reply comes from a handler, or why there is none. */
 static bool native_ask_server(struct connection *connection, const struct envelope *envelope, struct fault *fault)
 {
@@ -178,7 +207,7 @@ static int native_take_event(struct connection *connection, const struct envelop
         return 0;
     }
     if (envelope->to.kind == TARGET_SERVER) {
-        if (native_ask_server(connection, envelope, fault))
+        if (native_ask_middleware(connection, envelope) || native_ask_server(connection, envelope, fault))
             return 0;
     } else {
         int r = native_publish(connection, envelope, fault);

@@ -26,6 +26,7 @@ static void native_answer(struct link *link, const char *content_type, struct bu
 /* What the client says it can do; nothing said: everything, in the server's order. */
 struct offer {
     struct bytes transports, protocols;     /* JSON arrays, or empty */
+    const struct verdict *verdict;          /* which may withhold some of them from this client; NULL: nobody has judged yet */
 };
 
 static bool offer_has(struct bytes array, const char *name)
@@ -69,9 +70,16 @@ static int offer_read(struct bytes body, struct offer *ret, struct fault *fault)
     return 0;
 }
 
-static bool carries(const struct transport *transport, enum codec_id codec)
+static bool offer_withholds(const struct offer *offer, const char *name)
 {
-    return transport->carries_binary || !codecs[codec]->is_binary;
+    return offer->verdict && verdict_withholds(offer->verdict, name);
+}
+
+/* Is this protocol offered on that transport? */
+static bool offer_allows(const struct offer *offer, const struct config *config, const struct transport *transport, enum codec_id codec)
+{
+    return admission_offers(config, codec) && (transport->carries_binary || !codecs[codec]->is_binary)
+        && !offer_withholds(offer, codecs[codec]->name);
 }
 
 /* The client's favourite protocol among those that are on; -1: none. */
@@ -85,17 +93,18 @@ static int negotiate_protocol(const struct config *config, const struct offer *o
             return -1;
         while (json_next_element(&scan, JSON_DEPTH_MAX, &item) == 1)
             for (enum codec_id codec = 0; codec < CODEC_COUNT; codec++)
-                if (json_string_is(item, codecs[codec]->name) && admission_offers(config, codec) && carries(transport, codec))
+                if (json_string_is(item, codecs[codec]->name) && offer_allows(offer, config, transport, codec))
                     return (int)codec;
         return -1;
     }
     for (enum codec_id codec = 0; codec < CODEC_COUNT; codec++)
-        if (admission_offers(config, codec) && carries(transport, codec))
+        if (offer_allows(offer, config, transport, codec))
             return (int)codec;
     return -1;
 }
 
-static void negotiate_add_transport(struct json_writer *json, const struct config *config, const struct transport *transport)
+static void negotiate_add_transport(struct json_writer *json, const struct offer *offer, const struct config *config,
+                                    const struct transport *transport)
 {
     struct buf path = {0};
     buf_add_text(&path, config->http.base_path);
@@ -108,36 +117,49 @@ static void negotiate_add_transport(struct json_writer *json, const struct confi
     json_key(json, "protocols");
     json_begin_array(json);
     for (enum codec_id codec = 0; codec < CODEC_COUNT; codec++)
-        if (admission_offers(config, codec) && carries(transport, codec))
+        if (offer_allows(offer, config, transport, codec))
             json_add_text(json, codecs[codec]->name);
     json_end_array(json);
     json_end_object(json);
     buf_done(&path);
 }
 
-/* Writes the list of transports; the first of them that has a protocol in common is the choice. */
-static const struct transport *negotiate_transports(struct json_writer *json, struct link *link, const struct offer *offer,
-                                                    int *ret_codec)
+/* What the server offers: the list of transports, and which of them, with which protocol, comes first. */
+struct negotiation {
+    struct offer offer;                 /* the client's */
+    struct buf transports;              /* JSON */
+    const struct transport *choice;     /* the first that has a protocol in common; NULL: there is none */
+    int codec;
+};
+
+static int negotiate_transports(struct link *link, struct negotiation *negotiation, struct fault *fault)
 {
     const struct config *config = link->worker->hub->config;
     const struct router *router = link->worker->router;
-    const struct transport *choice = NULL;
-    json_begin_array(json);
+    const struct offer *offer = &negotiation->offer;
+    struct json_writer json = json_writer(&negotiation->transports);
+    buf_clear(&negotiation->transports);
+    negotiation->choice = NULL;
+    json_begin_array(&json);
     for (size_t i = 0; i < router->transport_count; i++) {
         const struct transport_front *front = router->transports[i];
-        if (!front->is_on(config) || !offer_has(offer->transports, front->transport->name))
+        if (!front->is_on(config) || !offer_has(offer->transports, front->transport->name)
+            || offer_withholds(offer, front->transport->name))
             continue;
         int codec = negotiate_protocol(config, offer, front->transport);
         if (codec < 0)
             continue;
-        negotiate_add_transport(json, config, front->transport);
-        if (!choice) {
-            choice = front->transport;
-            *ret_codec = codec;
+        negotiate_add_transport(&json, offer, config, front->transport);
+        if (!negotiation->choice) {
+            negotiation->choice = front->transport;
+            negotiation->codec = codec;
         }
     }
-    json_end_array(json);
-    return choice;
+    json_end_array(&json);
+    if (negotiation->choice)
+        return 0;
+    fault_set(fault, FAULT_NO_TRANSPORT, "%s", "");
+    return -ENOENT;
 }
 
 static void negotiate_add_limits(struct json_writer *json, const struct config *config)
@@ -151,13 +173,6 @@ static void negotiate_add_limits(struct json_writer *json, const struct config *
     json_key(json, "maxMessageSize");
     json_add_uint(json, config->connection.message_bytes);
 }
-
-/* What the server offers: the list of transports, and which of them, with which protocol, comes first. */
-struct negotiation {
-    struct buf transports;              /* JSON */
-    const struct transport *choice;
-    int codec;
-};
 
 static void negotiate_add_body(struct link *link, const struct negotiation *negotiation, const struct connection *connection, struct buf *body)
 {
@@ -182,29 +197,57 @@ static void negotiate_add_body(struct link *link, const struct negotiation *nego
         buf_fail(body);
 }
 
+/* The client is to negotiate elsewhere. */
+static void negotiate_redirect(struct link *link, const struct verdict *verdict)
+{
+    struct buf body = {0};
+    struct json_writer json = json_writer(&body);
+    json_begin_object(&json);
+    json_key(&json, "url");
+    json_add_string(&json, buf_bytes(&verdict->redirect_url));
+    if (verdict->redirect_token.length) {
+        json_key(&json, "accessToken");
+        json_add_string(&json, buf_bytes(&verdict->redirect_token));
+    }
+    json_end_object(&json);
+    native_answer(link, "application/json", &body);
+}
+
+/* REFUSED: with this fault; else it is answered, or will be. */
+static enum admission_result negotiate(struct link *link, const struct request *request, struct negotiation *negotiation,
+                                       struct admission_case *own, struct fault *fault)
+{
+    struct connection *connection = NULL;
+    struct buf body = {0};
+    if (admission_begin(link, request, own, fault) == ADMISSION_REFUSED)
+        return ADMISSION_REFUSED;
+    if (own->verdict->redirect_url.length) {
+        negotiate_redirect(link, own->verdict);
+        return ADMISSION_DONE;
+    }
+    negotiation->offer.verdict = own->verdict;
+    if (own->verdict->withheld_count && negotiate_transports(link, negotiation, fault) < 0)
+        return ADMISSION_REFUSED;
+    enum admission_result result = admission_finish(link, request, own, negotiation->choice, (enum codec_id)negotiation->codec, &connection,
+                                                    fault);
+    if (result == ADMISSION_DONE) {
+        negotiate_add_body(link, negotiation, connection, &body);
+        native_answer(link, "application/json", &body);
+    }
+    return result;
+}
+
 static void native_negotiate(struct link *link, const struct request *request)
 {
     struct fault fault = {0};
-    struct offer offer;
     struct negotiation negotiation = {.codec = -1};
-    struct buf body = {0};
-    struct json_writer list = json_writer(&negotiation.transports);
-    struct connection *connection = NULL;
+    struct admission_case own = {0};
     enum admission_result result = ADMISSION_REFUSED;
-
-    if (offer_read(request->body, &offer, &fault) == 0) {
-        negotiation.choice = negotiate_transports(&list, link, &offer, &negotiation.codec);
-        if (!negotiation.choice)
-            fault_set(&fault, FAULT_NO_TRANSPORT, "%s", "");
-        else
-            result = admission_make(link, request, negotiation.choice, (enum codec_id)negotiation.codec, &connection, &fault);
-    }
-    if (result == ADMISSION_DONE) {
-        negotiate_add_body(link, &negotiation, connection, &body);
-        native_answer(link, "application/json", &body);
-    } else if (result == ADMISSION_REFUSED) {
+    if (offer_read(request->body, &negotiation.offer, &fault) == 0 && negotiate_transports(link, &negotiation, &fault) == 0)
+        result = negotiate(link, request, &negotiation, &own, &fault);
+    if (result == ADMISSION_REFUSED)
         http_refuse(link, &fault, false, NULL);
-    }
+    admission_end(&own);
     buf_done(&negotiation.transports);
 }
 

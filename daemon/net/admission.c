@@ -142,22 +142,6 @@ static enum fault_id admission_furnish(struct connection *connection, const stru
     return fault->id;
 }
 
-static enum fault_id admission_create(struct link *link, const struct request *request, enum codec_id codec,
-                                      const struct identity *identity, const struct verdict *verdict, struct connection **ret,
-                                      struct fault *fault)
-{
-    struct connection *connection = connection_new(link->worker->hub, request->dialect->dialect, codec, identity, &link->work->address,
-                                                   fault);
-    if (!connection)
-        return fault->id;
-    if (verdict && admission_furnish(connection, verdict, fault) != FAULT_NONE) {
-        connection_close(connection, fault, false);
-        return fault->id;
-    }
-    *ret = connection;
-    return FAULT_NONE;
-}
-
 static enum fault_id admission_refuse_judged(struct link *link, const struct fault *why, struct fault *fault)
 {
     char from[PEER_TEXT_MAX];
@@ -170,31 +154,21 @@ static enum fault_id admission_refuse_judged(struct link *link, const struct fau
 }
 
 /* What was judged becomes who it is. FAULT_NONE, or the fault to refuse the request with. */
-static enum fault_id admission_accept(struct link *link, const struct verdict *verdict, struct identity *identity, struct fault *fault)
+static enum fault_id admission_accept(struct link *link, struct admission_case *own, struct fault *fault)
 {
-    struct bytes user = buf_bytes(&verdict->user);
-    if (verdict->refusal.id != FAULT_NONE)
-        return admission_refuse_judged(link, &verdict->refusal, fault);
-    if (user.length && identity->is_proved && !bytes_equal(user, identity->user)) {
+    struct bytes user = buf_bytes(&own->verdict->user);
+    if (own->verdict->refusal.id != FAULT_NONE)
+        return admission_refuse_judged(link, &own->verdict->refusal, fault);
+    if (user.length && own->identity.is_proved && !bytes_equal(user, own->identity.user)) {
         struct fault why;
         fault_set(&why, FAULT_FORBIDDEN, "whoever judges connections here names another user than the one that was proved");
         return admission_refuse_judged(link, &why, fault);
     }
-    if (user.length && !identity->is_proved) {
-        *identity = (struct identity){.user = user, .is_proved = true};
+    if (user.length && !own->identity.is_proved) {
+        own->identity = (struct identity){.user = user, .is_proved = true};
         return credentials_look_up(link->worker->hub, user, (struct bytes){0}, 0, fault);
     }
     return FAULT_NONE;
-}
-
-/* Sends the request to the gate; what was said so far goes with it. */
-static enum fault_id admission_ask(struct link *link, const struct request *request, const struct gate_facts *facts, struct fault *fault)
-{
-    struct gate_call *call = gate_call_new(facts);
-    if (call)
-        return gate_wait(link, request, call, fault);
-    fault_set(fault, FAULT_INTERNAL, "out of memory");
-    return fault->id;
 }
 
 /* Who has proved nothing, and was named by nobody, comes in only where anybody may. */
@@ -205,43 +179,128 @@ static enum fault_id admission_check_name(const struct link *link, const struct 
     return policy_may_connect_anonymously(link->worker->hub->config, fault);
 }
 
-/* What those say who judge. DONE: *identity is what they made of it. */
-static enum admission_result admission_judge(struct link *link, const struct request *request, const struct transport *transport,
-                                             enum codec_id codec, struct identity *identity, struct fault *fault)
+/* For the transport that opens it, or is offered first; NULL: that is not known yet. */
+static void admission_read_facts(struct link *link, const struct request *request, struct admission_case *own,
+                                 const struct transport *transport, enum codec_id codec, struct gate_facts *ret)
+{
+    buf_clear(&own->query);
+    gate_facts_read(link, request, &own->identity, transport, codec, &own->query, ret);
+}
+
+enum admission_result admission_begin(struct link *link, const struct request *request, struct admission_case *ret, struct fault *fault)
 {
     struct hub *hub = link->worker->hub;
-    bool is_asked = gate_has_judge(&hub->exchange->gate);
-    struct gate_facts facts;
-    struct buf query = {0};
-    if (request->verdict && admission_accept(link, request->verdict, identity, fault) != FAULT_NONE)
-        return ADMISSION_REFUSED;
-    if ((request->verdict || !is_asked) && admission_check_name(link, identity, fault) != FAULT_NONE)
+    const struct middleware *middleware = hub->exchange->middleware;
+    *ret = (struct admission_case){0};
+    ret->verdict = request->verdict ? request->verdict : &ret->own;
+    if (admission_identify(link, request, &ret->scratch, &ret->identity, fault) != FAULT_NONE)
         return ADMISSION_REFUSED;
     if (request->verdict)
-        return ADMISSION_DONE;
+        return admission_accept(link, ret, fault) == FAULT_NONE ? ADMISSION_DONE : ADMISSION_REFUSED;
+    if (!middleware && !gate_has_judge(&hub->exchange->gate) && admission_check_name(link, &ret->identity, fault) != FAULT_NONE)
+        return ADMISSION_REFUSED;
     if (limits_take_connect(hub, &link->work->address, fault) != FAULT_NONE) {
         metrics_add(&hub->metrics, METRIC_CONNECTIONS_REFUSED, 1);
         return ADMISSION_REFUSED;
     }
-    if (!is_asked)
-        return ADMISSION_DONE;
-    gate_facts_read(link, request, identity, transport, codec, &query, &facts);
-    enum fault_id refusal = admission_ask(link, request, &facts, fault);
-    buf_done(&query);
-    return refusal == FAULT_NONE ? ADMISSION_WAITS : ADMISSION_REFUSED;
+    if (middleware && middleware->negotiate) {
+        struct gate_facts facts;
+        admission_read_facts(link, request, ret, request->transport ? request->transport->transport : NULL, CODEC_COUNT, &facts);
+        middleware->negotiate(middleware->argument, hub, &facts, &ret->own);
+    }
+    return ret->own.refusal.id == FAULT_NONE || admission_refuse_judged(link, &ret->own.refusal, fault) == FAULT_NONE
+        ? ADMISSION_DONE : ADMISSION_REFUSED;
 }
 
-enum admission_result admission_make(struct link *link, const struct request *request, const struct transport *transport,
-                                     enum codec_id codec, struct connection **ret, struct fault *fault)
+void admission_end(struct admission_case *admission_case)
 {
-    struct identity identity;
-    struct buf scratch = {0};
-    enum admission_result result = ADMISSION_REFUSED;
-    if (admission_identify(link, request, &scratch, &identity, fault) == FAULT_NONE)
-        result = admission_judge(link, request, transport, codec, &identity, fault);
-    if (result == ADMISSION_DONE && admission_create(link, request, codec, &identity, request->verdict, ret, fault) != FAULT_NONE)
+    verdict_done(&admission_case->own);
+    buf_done(&admission_case->scratch);
+    buf_done(&admission_case->query);
+}
+
+/* Sends the request to the gate; what was said so far goes with it. */
+static enum admission_result admission_ask(struct link *link, const struct request *request, struct admission_case *own,
+                                           struct gate_facts *facts, struct fault *fault)
+{
+    if (own->own.user.length && !facts->is_proved) {
+        facts->user = buf_bytes(&own->own.user);
+        facts->is_proved = true;
+    }
+    struct gate_call *call = gate_call_new(facts);
+    if (!call) {
+        fault_set(fault, FAULT_INTERNAL, "out of memory");
+        return ADMISSION_REFUSED;
+    }
+    call->verdict = own->own;
+    own->own = (struct verdict){0};
+    return gate_wait(link, request, call, fault) == FAULT_NONE ? ADMISSION_WAITS : ADMISSION_REFUSED;
+}
+
+/* What those say who judge a connection, now that it is known what carries it. */
+static enum admission_result admission_judge(struct link *link, const struct request *request, struct admission_case *own,
+                                             const struct transport *transport, enum codec_id codec, struct fault *fault)
+{
+    struct hub *hub = link->worker->hub;
+    const struct middleware *middleware = hub->exchange->middleware;
+    bool is_asked = gate_has_judge(&hub->exchange->gate);
+    struct gate_facts facts;
+    if (!middleware && !is_asked)
+        return ADMISSION_DONE;
+    admission_read_facts(link, request, own, transport, codec, &facts);
+    if (middleware && middleware->connect)
+        middleware->connect(middleware->argument, hub, &facts, &own->own);
+    if (own->own.refusal.id == FAULT_NONE && is_asked)
+        return admission_ask(link, request, own, &facts, fault);
+    return admission_accept(link, own, fault) == FAULT_NONE ? ADMISSION_DONE : ADMISSION_REFUSED;
+}
+
+enum admission_result admission_finish(struct link *link, const struct request *request, struct admission_case *admission_case,
+                                       const struct transport *transport, enum codec_id codec, struct connection **ret,
+                                       struct fault *fault)
+{
+    struct hub *hub = link->worker->hub;
+    enum admission_result result = request->verdict ? ADMISSION_DONE
+        : admission_judge(link, request, admission_case, transport, codec, fault);
+    if (result != ADMISSION_DONE)
+        return result;
+    if (admission_check_name(link, &admission_case->identity, fault) != FAULT_NONE)
+        return ADMISSION_REFUSED;
+    struct connection *connection = connection_new(hub, request->dialect->dialect, codec, &admission_case->identity, &link->work->address,
+                                                   fault);
+    if (!connection)
+        return ADMISSION_REFUSED;
+    if (admission_furnish(connection, admission_case->verdict, fault) != FAULT_NONE) {
+        connection_close(connection, fault, false);
+        return ADMISSION_REFUSED;
+    }
+    *ret = connection;
+    return ADMISSION_DONE;
+}
+
+/* May it begin with this transport and protocol, and here? */
+static enum fault_id admission_check_offer(const struct verdict *verdict, const struct transport *transport, enum codec_id codec,
+                                           struct fault *fault)
+{
+    fault->id = FAULT_NONE;
+    if (verdict->redirect_url.length)
+        fault_set(fault, FAULT_UNSUPPORTED, "this client is to connect elsewhere: it has to negotiate to learn where");
+    else if (verdict_withholds(verdict, transport->name) || verdict_withholds(verdict, codecs[codec]->name))
+        fault_set(fault, FAULT_NO_TRANSPORT, "this transport or protocol is not offered to this client: it has to negotiate to learn which is");
+    return fault->id;
+}
+
+static enum admission_result admission_make(struct link *link, const struct request *request, enum codec_id codec,
+                                            struct connection **ret, struct fault *fault)
+{
+    const struct transport *transport = request->transport->transport;
+    struct admission_case own;
+    enum admission_result result = admission_begin(link, request, &own, fault);
+    if (result == ADMISSION_DONE && admission_check_offer(own.verdict, transport, codec, fault) != FAULT_NONE)
         result = ADMISSION_REFUSED;
-    buf_done(&scratch);
+    if (result == ADMISSION_DONE)
+        result = admission_finish(link, request, &own, transport, codec, ret, fault);
+    admission_end(&own);
     return result;
 }
 
@@ -249,7 +308,7 @@ enum admission_result admission_make(struct link *link, const struct request *re
 static enum admission_result admission_new(struct link *link, const struct request *request, enum codec_id codec,
                                            struct admission *ret, struct fault *fault)
 {
-    enum admission_result result = admission_make(link, request, request->transport->transport, codec, &ret->connection, fault);
+    enum admission_result result = admission_make(link, request, codec, &ret->connection, fault);
     if (result == ADMISSION_DONE && admission_join(ret->connection, request, fault) != FAULT_NONE) {
         connection_close(ret->connection, fault, false);
         result = ADMISSION_REFUSED;

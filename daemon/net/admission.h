@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "daemon/core/verdict.h"
 #include "daemon/net/http.h"
 
 struct config;
@@ -21,9 +22,22 @@ struct admission {
 enum admission_result admission_open(struct link *link, const struct request *request, enum codec_id codec,
                                      struct admission *ret, struct fault *fault);
 
-/* A new connection, for this transport first, by what the request proves and what is judged of it. As above. */
-enum admission_result admission_make(struct link *link, const struct request *request, const struct transport *transport,
-                                     enum codec_id codec, struct connection **ret, struct fault *fault);
+/*
+ * A new connection, in two steps, between which is chosen what carries it: who asks, and what those say who judge before; then whether
+ * he may, and the connection. Each as above; admission_end() follows in any case. `verdict` may withhold transports and protocols, and
+ * may send the client elsewhere, where there is no second step.
+ */
+struct admission_case {
+    struct identity identity;
+    const struct verdict *verdict;      /* the request's, if it has waited; else the own one */
+    struct verdict own;
+    struct buf scratch, query;          /* where slices of the identity and the facts lie */
+};
+enum admission_result admission_begin(struct link *link, const struct request *request, struct admission_case *ret, struct fault *fault);
+enum admission_result admission_finish(struct link *link, const struct request *request, struct admission_case *admission_case,
+                                       const struct transport *transport, enum codec_id codec, struct connection **ret,
+                                       struct fault *fault);
+void admission_end(struct admission_case *admission_case);
 
 /* Is this protocol offered (protocols.*)? */
 bool admission_offers(const struct config *config, enum codec_id codec);

@@ -25,8 +25,10 @@ static void facts_add_query(struct bytes query, struct buf *out)
         if (out->length)
             buf_add_byte(out, '&');
         buf_add_bytes(out, name);
-        buf_add_byte(out, '=');
-        buf_add_bytes(out, value);
+        if (value.data != name.data + name.length) {
+            buf_add_byte(out, '=');
+            buf_add_bytes(out, value);
+        }
     }
     buf_done(&scratch);
 }
@@ -42,8 +44,8 @@ void gate_facts_read(const struct link *link, const struct request *request, con
         .is_tls = link->is_tls,
         .is_proved = identity->is_proved,
         .user = identity->user,
-        .transport = bytes_text(transport->name),
-        .protocol = bytes_text(codecs[codec]->name),
+        .transport = transport ? bytes_text(transport->name) : (struct bytes){0},
+        .protocol = codec < CODEC_COUNT ? bytes_text(codecs[codec]->name) : (struct bytes){0},
         .origin = http_header(request->head, "origin"),
         .path = request->head->path,
         .query = buf_bytes(query),

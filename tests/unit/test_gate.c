@@ -418,6 +418,35 @@ static void frames_behind_a_handshake_that_waits_are_taken_afterwards(void **sta
     close(peer);
 }
 
+static void say_before(void *argument, struct hub *hub, const struct gate_facts *facts, struct verdict *verdict)
+{
+    ++*(unsigned *)argument;
+    assert_int_equal(verdict_add_label(verdict, BYTES("from"), facts->transport.length ? facts->transport : BYTES("?"), NULL), 0);
+}
+
+static void what_middleware_said_is_not_lost_at_the_gate_and_not_asked_twice(void **state)
+{
+    struct world *world = *state;
+    unsigned asked = 0;
+    struct middleware middleware = {.argument = &asked, .negotiate = say_before, .connect = say_before};
+    world->exchange->middleware = &middleware;
+    int peer = ask(world, NEGOTIATE);
+    assert_int_equal(asked, 2);
+    assert_int_equal(verdict_withhold(verdict_of(world, 0), BYTES("websocket"), NULL), 0);
+    answer(world);
+    const char *text = hear(world, peer);
+    assert_has(text, "\"transport\":\"sse\"");
+    assert_null(strstr(text, "websocket"));
+    assert_int_equal(asked, 2);
+    assert_bytes(labels_find(world->worker->hub, the_connection(world))->labels, "{\"from\":\"websocket\"}");
+    say(world, peer, NEGOTIATE);
+    assert_int_equal(verdict_redirect(verdict_of(world, 0), BYTES("https://a/rtc"), BYTES("t"), NULL), 0);
+    answer(world);
+    assert_has(hear(world, peer), "{\"url\":\"https://a/rtc\",\"accessToken\":\"t\"}");
+    world->exchange->middleware = NULL;
+    close(peer);
+}
+
 static void who_waits_when_the_daemon_stops_is_told_so(void **state)
 {
     struct world *world = start_with("limits.burst=5s");
@@ -458,6 +487,7 @@ int main(void)
         GATE_TEST(more_than_may_wait_are_refused),
         GATE_TEST(requests_behind_one_that_waits_are_answered_in_their_turn),
         GATE_TEST(frames_behind_a_handshake_that_waits_are_taken_afterwards),
+        GATE_TEST(what_middleware_said_is_not_lost_at_the_gate_and_not_asked_twice),
         TEST(who_waits_when_the_daemon_stops_is_told_so),
         GATE_TEST(a_judge_that_went_leaves_nobody_waiting),
     };

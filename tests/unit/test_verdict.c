@@ -113,6 +113,28 @@ static void json_is_taken_whole_or_named_wrong(void **state)
     verdict_done(&verdict);
 }
 
+static void what_is_withheld_and_where_else_to_go_are_texts(void **state)
+{
+    static const char *const wrong[] = {"", "https://", "ftp://a", "//a", "https://a\nb", "javascript:alert(1)"};
+    struct verdict verdict = {0};
+    char token[VERDICT_TOKEN_BYTES + 1];
+    memset(token, 't', sizeof(token));
+    assert_int_equal(verdict_withhold(&verdict, BYTES("sse"), NULL), 0);
+    assert_int_equal(verdict_withhold(&verdict, BYTES("sse"), NULL), 0);
+    assert_int_equal(verdict.withheld_count, 1);
+    assert_true(verdict_withholds(&verdict, "sse"));
+    assert_false(verdict_withholds(&verdict, "ss"));
+    assert_int_equal(verdict_withhold(&verdict, BYTES(""), NULL), -EINVAL);
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        assert_int_equal(verdict_redirect(&verdict, bytes_text(wrong[i]), BYTES(""), NULL), -EINVAL);
+    assert_int_equal(verdict_redirect(&verdict, BYTES("https://eu.example.org/rtc"), bytes_of(token, sizeof(token)), NULL), -EINVAL);
+    assert_int_equal(verdict.redirect_url.length, 0);
+    assert_int_equal(verdict_redirect(&verdict, BYTES("https://eu.example.org/rtc"), BYTES("t"), NULL), 0);
+    assert_bytes(buf_bytes(&verdict.redirect_url), "https://eu.example.org/rtc");
+    assert_bytes(buf_bytes(&verdict.redirect_token), "t");
+    verdict_done(&verdict);
+}
+
 static void info_is_any_json_of_some_bytes(void **state)
 {
     struct verdict verdict = {0};
@@ -127,6 +149,7 @@ static void info_is_any_json_of_some_bytes(void **state)
     assert_int_equal(verdict.info.length, 0);
     assert_int_equal(verdict_set_user(&verdict, BYTES("a\x01"), NULL), -EINVAL);
     assert_int_equal(verdict_set_user(&verdict, BYTES("anna"), NULL), 0);
+    assert_int_equal(verdict_set_user(&verdict, BYTES("bert"), NULL), -EINVAL);
     assert_bytes(buf_bytes(&verdict.user), "anna");
     verdict_done(&verdict);
 }
@@ -139,6 +162,7 @@ int main(void)
         TEST(groups_are_bounded_and_stand_once),
         TEST(the_first_refusal_stays_and_its_words_end_with_a_character),
         TEST(json_is_taken_whole_or_named_wrong),
+        TEST(what_is_withheld_and_where_else_to_go_are_texts),
         TEST(info_is_any_json_of_some_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
