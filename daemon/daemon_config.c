@@ -73,8 +73,9 @@ void daemon_publish_config(struct daemon *daemon, struct config *config)
     daemon_apply_log_levels(daemon, config);
     if (daemon->admin)
         admin_take_config(daemon->admin);
-    if (webhooks_take_config(&daemon->webhooks, config) < 0)
-        log_error(LOG_AREA_CONFIG, NULL, "some webhooks are not served: out of memory; reload the config again");
+    int r = webhooks_take_config(&daemon->webhooks, config);
+    if (r < 0)
+        log_error(LOG_AREA_CONFIG, NULL, "some webhooks are not served: %s; reload the config again", strerror(-r));
     for (unsigned worker = 0; worker < daemon->worker_count; worker++) {
         struct letter letter = {.kind = LETTER_CONFIG, .config = config_ref(config)};
         if (daemon_post(daemon, worker, &letter) < 0)

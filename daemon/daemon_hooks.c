@@ -34,7 +34,8 @@ void daemon_stop_handlers(struct daemon *daemon)
 
 int daemon_start_webhooks(struct daemon *daemon)
 {
-    struct webhook_host host = {.base = daemon->base, .exchange = daemon->exchange, .metrics = &daemon->metrics};
+    struct webhook_host host = {.base = daemon->base, .exchange = daemon->exchange, .metrics = &daemon->metrics,
+                                .handlers = daemon->handlers};
     return webhooks_init(&daemon->webhooks, &host, &daemon->notices, daemon->config);
 }
 

@@ -19,6 +19,7 @@ void admin_list_webhooks(struct admin_call *call)
         json_add_text(&json, webhook_state(webhook));
         json_add_uint(&json, webhook_waiting(webhook));
         json_add_uint(&json, webhook->delivered);
+        json_add_uint(&json, webhook->asked);
         json_add_uint(&json, webhook->failed);
         json_add_uint(&json, webhook->dropped);
         json_add_text(&json, webhook->last_error);

@@ -53,12 +53,14 @@ enum { GROUP_RULES_MAX = 128 };
 enum webhook_event { WEBHOOK_CONNECT, WEBHOOK_EVENT, WEBHOOK_CONNECTED, WEBHOOK_DISCONNECTED, WEBHOOK_ONLINE, WEBHOOK_OFFLINE,
                      WEBHOOK_OCCUPIED, WEBHOOK_VACATED, WEBHOOK_EPOCH, WEBHOOK_EVENT_COUNT };
 enum config_queue_full { QUEUE_DROP_OLDEST, QUEUE_DROP_NEWEST };
+enum config_on_failure { ON_FAILURE_REFUSE, ON_FAILURE_ALLOW };
 
 /* One item of `webhooks`. The rows are in webhook_options.c. */
 struct webhook_rule {
     char *origin;                       /* "file:line" */
     char *name, *url, *secret_file, *ca_file;
-    struct text_list event_names, match;
+    struct text_list event_words;       /* "online" */
+    struct text_list groups, event_names;       /* patterns; none: all */
     unsigned events;                    /* a bit for each enum webhook_event */
     uint64_t timeout_ms, answer_bytes;
     uint64_t batch, batch_delay_ms;
@@ -66,9 +68,11 @@ struct webhook_rule {
     enum config_queue_full full;
     uint64_t retry_delay_ms, retry_delay_max_ms, retry_age_ms;
     uint64_t breaker_failures, breaker_pause_ms;
+    uint64_t connections, waiting;      /* of requests that ask */
+    enum config_on_failure on_failure;
     struct key *key;                    /* of secret_file; webhook_keys_load() puts it here. NULL: requests are not signed */
 };
-enum { WEBHOOKS_MAX = 32, WEBHOOK_NAME_MAX = 32 };
+enum { WEBHOOKS_MAX = 32, WEBHOOK_NAME_MAX = 32, WEBHOOK_EVENT_NAME_MAX = 255 };
 
 struct config {
     atomic_uint reference_count;

@@ -7,6 +7,7 @@
 #include "daemon/config/option_rows.h"
 #include "daemon/config/webhooks.h"
 #include "lib/pattern.h"
+#include "lib/text.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
@@ -46,9 +47,15 @@ static const char *check_url(const char *text)
 }
 
 /* Lists are written with commas between their items, too. */
-static const char *check_match(const char *text)
+static const char *check_group(const char *text)
 {
     return strchr(text, ',') ? "a pattern without a comma is expected" : pattern_problem(bytes_text(text));
+}
+
+static const char *check_event_name(const char *text)
+{
+    bool is_pattern = name_is_valid(bytes_text(text), WEBHOOK_EVENT_NAME_MAX) && !strchr(text, ',');
+    return is_pattern ? NULL : "a pattern of 1 to 255 bytes such as order.*, without a comma, is expected";
 }
 
 static const struct config_option webhook_options[] = {
@@ -58,13 +65,17 @@ static const struct config_option webhook_options[] = {
     { .path = "webhooks.url", TEXT(url), .example = "https://example.org/rtcd", .check = check_url, .reload = RELOAD_NOW,
       .summary = "Where its requests go.",
       .details = "There alone: a redirect is not followed, and counts as a failure. With https the receiver's certificate is verified." },
-    { .path = "webhooks.events", LIST(event_names), .example = "connected", .check = check_event, .reload = RELOAD_NOW,
+    { .path = "webhooks.events", LIST(event_words), .example = "connected", .check = check_event, .reload = RELOAD_NOW,
       .summary = "What it is told, and asked.",
-      .details = "Told: connected, disconnected; online and offline, of a user's first connection and after the last one; occupied and "
+      .details = "Asked: connect, whether a client may connect, of one webhook at most; event, what to reply to events that clients send "
+                 "to the server. Told: connected, disconnected; online and offline, of a user's first connection and after the last one; occupied and "
                  "vacated, of a group's first member and after the last one; epoch, the first after each start of the daemon." },
-    { .path = "webhooks.match", LIST(match), .fallback = "", .check = check_match, .reload = RELOAD_NOW,
-      .summary = "Which names it is told of.",
-      .details = "Patterns as in groups.match, one of which must match the group of occupied and vacated. Empty: all." },
+    { .path = "webhooks.groups", LIST(groups), .fallback = "", .check = check_group, .reload = RELOAD_NOW,
+      .summary = "Of which groups it is told that they are occupied and vacated.", .details = "Patterns as in groups.match. Empty: of all." },
+    { .path = "webhooks.event-names", LIST(event_names), .fallback = "", .check = check_event_name, .reload = RELOAD_NOW,
+      .summary = "Which events of clients it is asked about.",
+      .details = "Patterns as those of rtcctl handle: * is any run of bytes, ? any one byte. Which of several handlers has an event is the same "
+                 "for all: the one with the most specific pattern. Empty: all that nobody else handles." },
     { .path = "webhooks.secret-file", TEXT(secret_file), .fallback = "", .check = check_api_keys, .reload = RELOAD_NOW,
       .summary = "The file that holds the secret by which requests are signed.",
       .details = "Its absolute path, or credential:NAME for one that systemd passes: 32 to 4096 bytes, of which a line's end at the end is not "
@@ -103,6 +114,14 @@ static const struct config_option webhook_options[] = {
       .details = "Its breaker opens then: for a while (breaker-pause) nothing is sent to it; then one request, and all others once it succeeds." },
     { .path = "webhooks.breaker-pause", SPAN(breaker_pause_ms), .fallback = "30s", .min = 1, .max = 1 * HOUR, .reload = RELOAD_NOW,
       .summary = "How long a breaker stays open before one request tries.", .details = "" },
+    { .path = "webhooks.connections", NUMBER(connections), .fallback = "8", .min = 1, .max = 1000, .reload = RELOAD_NOW,
+      .summary = "How many network connections there may be for what it is asked.",
+      .details = "What is more waits, within webhooks.timeout. What it is told has one of its own." },
+    { .path = "webhooks.waiting", NUMBER(waiting), .fallback = "1000", .min = 1, .max = 100000, .reload = RELOAD_NOW,
+      .summary = "How many questions may wait for its answer.", .details = "One too many is as one that failed." },
+    { .path = "webhooks.on-failure", CHOICE(on_failure, config_on_failure, "refuse allow"), .fallback = "refuse", .reload = RELOAD_NOW,
+      .summary = "What becomes of a client that wants to connect while the webhook fails.",
+      .details = "refuse: it is told to come again (draining). allow: it is let in as if nobody had been asked." },
 };
 
 const struct option_table webhook_option_table = {webhook_options, COUNT_OF(webhook_options)};

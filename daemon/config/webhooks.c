@@ -6,24 +6,26 @@
 #include "lib/key.h"
 #include "lib/pattern.h"
 
-bool webhook_rule_matches(const struct webhook_rule *rule, struct bytes name)
+bool webhook_rule_has_group(const struct webhook_rule *rule, struct bytes group)
 {
-    bool matches = rule->match.count == 0;
-    for (size_t i = 0; i < rule->match.count && !matches; i++)
-        matches = pattern_matches(bytes_text(rule->match.items[i]), name);
+    bool matches = rule->groups.count == 0;
+    for (size_t i = 0; i < rule->groups.count && !matches; i++)
+        matches = pattern_matches(bytes_text(rule->groups.items[i]), group);
     return matches;
 }
 
 static const char *on_finish(const struct config *config, void *argument, const char **ret_option)
 {
     struct webhook_rule *rule = argument;
-    for (size_t i = 0; i < rule->event_names.count; i++)
-        rule->events |= 1u << webhook_event_find(bytes_text(rule->event_names.items[i]));
-    for (size_t i = 0; i < config->webhook_count; i++) {
-        const struct webhook_rule *other = &config->webhooks[i];
+    for (size_t i = 0; i < rule->event_words.count; i++)
+        rule->events |= 1u << webhook_event_find(bytes_text(rule->event_words.items[i]));
+    for (const struct webhook_rule *other = config->webhooks; other < rule; other++) {
         *ret_option = "webhooks.name";
-        if (other != rule && other->name && strcmp(other->name, rule->name) == 0)
+        if (other->name && strcmp(other->name, rule->name) == 0)
             return "another webhook has this name";
+        *ret_option = "webhooks.events";
+        if (webhook_rule_wants(other, WEBHOOK_CONNECT) && webhook_rule_wants(rule, WEBHOOK_CONNECT))
+            return "another webhook is asked already whether clients may connect";
     }
     *ret_option = "webhooks.retry-delay-max";
     if (rule->retry_delay_max_ms < rule->retry_delay_ms)

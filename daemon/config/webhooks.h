@@ -14,5 +14,5 @@ extern const char *const webhook_event_names[WEBHOOK_EVENT_COUNT];     /* "onlin
 enum webhook_event webhook_event_find(struct bytes name);
 
 static inline bool webhook_rule_wants(const struct webhook_rule *rule, enum webhook_event event) { return rule->events >> event & 1; }
-/* Is one of its patterns for this name (of an event, of a group)? One without patterns is for all. */
-bool webhook_rule_matches(const struct webhook_rule *rule, struct bytes name);
+/* Is one of its patterns for this group? One without patterns is for all. */
+bool webhook_rule_has_group(const struct webhook_rule *rule, struct bytes group);

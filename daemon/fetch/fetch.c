@@ -175,8 +175,13 @@ struct fetcher *fetcher_new(struct event_base *base, unsigned connections_max)
     curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETDATA, fetcher);
     curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERDATA, fetcher);
-    curl_multi_setopt(fetcher->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)connections_max);
+    fetcher_set_connections(fetcher, connections_max);
     return fetcher;
+}
+
+void fetcher_set_connections(struct fetcher *fetcher, unsigned connections_max)
+{
+    curl_multi_setopt(fetcher->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)connections_max);
 }
 
 void fetcher_free(struct fetcher *fetcher)

@@ -13,6 +13,7 @@ struct fetch;
 /* NULL: out of memory, or libcurl cannot start. `connections_max` (0: any number) at once; what is more waits within its time.
  * Connections are kept open for the next request. */
 struct fetcher *fetcher_new(struct event_base *base, unsigned connections_max);
+void fetcher_set_connections(struct fetcher *fetcher, unsigned connections_max);
 /* What is still under way is given up; nobody is called. */
 void fetcher_free(struct fetcher *fetcher);
 

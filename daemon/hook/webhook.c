@@ -5,13 +5,15 @@
 
 #include "daemon/config/webhooks.h"
 #include "daemon/hook/signature.h"
+#include "daemon/hook/webhook_ask.h"
+#include "daemon/hook/webhook_event.h"
 #include "lib/log.h"
 
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static uint64_t webhook_now_ms(const struct webhook *webhook)
+uint64_t webhook_now_ms(const struct webhook *webhook)
 {
     const struct ports *ports = &webhook->host->exchange->ports;
     return ports->now_ms(ports->argument);
@@ -66,9 +68,7 @@ static void webhook_drop_old(struct webhook *webhook)
 
 /* Requests */
 
-static void webhook_schedule(struct webhook *webhook);
-
-static void webhook_note_error(struct webhook *webhook, const char *problem)
+void webhook_note_error(struct webhook *webhook, const char *problem)
 {
     snprintf(webhook->last_error, sizeof(webhook->last_error), "%s", problem);
 }
@@ -82,7 +82,7 @@ static uint64_t webhook_delay_ms(const struct webhook *webhook, uint64_t wanted_
     return MAX(1 + arc4random_uniform((uint32_t)most_ms), MIN(wanted_ms, rule->retry_delay_max_ms));
 }
 
-static void webhook_take_failure(struct webhook *webhook, const char *problem, uint64_t wanted_ms)
+void webhook_take_failure(struct webhook *webhook, const char *problem, uint64_t wanted_ms)
 {
     const struct webhook_rule *rule = webhook->rule;
     uint64_t now_ms = webhook_now_ms(webhook);
@@ -95,16 +95,21 @@ static void webhook_take_failure(struct webhook *webhook, const char *problem, u
         log_warning(LOG_AREA_DAEMON, NULL, "webhook %s: %s; it failed %u times in a row and is left in peace for a while (webhooks.breaker-pause); "
                     "%zu events wait", rule->name, problem, webhook->breaker.failures, webhook->item_count);
     else if (webhook->breaker.failures == 1)
-        log_warning(LOG_AREA_DAEMON, NULL, "webhook %s: %s; trying again, while %zu events wait", rule->name, problem, webhook->item_count);
+        log_warning(LOG_AREA_DAEMON, NULL, "webhook %s: %s; %zu events wait for it", rule->name, problem, webhook->item_count);
 }
 
-static void webhook_take_success(struct webhook *webhook)
+void webhook_take_success(struct webhook *webhook)
 {
     if (webhook->breaker.failures || webhook->is_refusing)
-        log_info(LOG_AREA_DAEMON, NULL, "webhook %s: it takes events again", webhook->rule->name);
+        log_info(LOG_AREA_DAEMON, NULL, "webhook %s: it answers well again", webhook->rule->name);
     breaker_succeed(&webhook->breaker);
     webhook->is_refusing = false;
     webhook->not_before_ms = 0;
+}
+
+static void webhook_count_delivered(struct webhook *webhook)
+{
+    webhook_take_success(webhook);
     webhook->delivered += webhook->under_way;
     metrics_add(webhook->host->metrics, METRIC_WEBHOOK_DELIVERED, webhook->under_way);
 }
@@ -135,7 +140,7 @@ static void on_answered(void *argument, const struct fetch_answer *answer)
     else
         snprintf(problem, sizeof(problem), "its answer has the status %u", status);
     if (!answer->problem && status >= 200 && status < 300)
-        webhook_take_success(webhook);
+        webhook_count_delivered(webhook);
     else if (!answer->problem && is_refusal)
         webhook_take_refusal(webhook, problem);
     else
@@ -166,12 +171,13 @@ static size_t webhook_write_body(const struct webhook *webhook, struct buf *body
     return count;
 }
 
-static struct fetch *webhook_post(struct webhook *webhook, struct bytes body)
+struct fetch *webhook_post(struct webhook *webhook, struct fetcher *fetcher, bool is_batch, struct bytes body, fetch_answered answered,
+                           void *argument)
 {
     struct buf signature = {0};
     char lost[48];
     const struct webhook_rule *rule = webhook->rule;
-    const char *headers[3] = {rule->batch > 1 ? "Content-Type: application/cloudevents-batch+json" : "Content-Type: application/cloudevents+json"};
+    const char *headers[3] = {is_batch ? "Content-Type: application/cloudevents-batch+json" : "Content-Type: application/cloudevents+json"};
     struct fetch_post post = {.url = rule->url, .ca_file = rule->ca_file, .headers = headers, .header_count = 1, .body = body,
                               .bytes_max = rule->answer_bytes, .timeout_ms = rule->timeout_ms};
     if (webhook->lost) {
@@ -182,7 +188,7 @@ static struct fetch *webhook_post(struct webhook *webhook, struct bytes body)
     int r = rule->key ? signature_add(&signature, rule->key, webhook_wall_ms(webhook) / 1000, body) : 0;
     if (rule->key)
         headers[post.header_count++] = buf_text(&signature);
-    struct fetch *fetch = r == 0 && buf_status(&signature) == 0 ? fetch_post(webhook->fetcher, &post, on_answered, webhook) : NULL;
+    struct fetch *fetch = r == 0 && buf_status(&signature) == 0 ? fetch_post(fetcher, &post, answered, argument) : NULL;
     buf_done(&signature);
     return fetch;
 }
@@ -192,7 +198,8 @@ static void webhook_send(struct webhook *webhook)
     struct buf body = {0};
     webhook->under_way = webhook_write_body(webhook, &body);
     breaker_begin(&webhook->breaker);
-    webhook->fetch = buf_status(&body) == 0 ? webhook_post(webhook, buf_bytes(&body)) : NULL;
+    webhook->fetch = buf_status(&body) == 0 ? webhook_post(webhook, webhook->fetcher, webhook->rule->batch > 1, buf_bytes(&body), on_answered, webhook)
+                                                 : NULL;
     buf_done(&body);
     if (webhook->fetch)
         return;
@@ -210,7 +217,7 @@ static uint64_t webhook_due_ms(const struct webhook *webhook)
     return webhook->breaker.is_open ? MAX(due_ms, webhook->breaker.open_until_ms) : due_ms;
 }
 
-static void webhook_schedule(struct webhook *webhook)
+void webhook_schedule(struct webhook *webhook)
 {
     uint64_t now_ms = webhook_now_ms(webhook);
     event_del(webhook->timer);
@@ -237,17 +244,20 @@ static void on_timer(evutil_socket_t descriptor, short what, void *argument)
 
 /* Its life */
 
-struct webhook *webhook_new(const struct webhook_host *host, const struct webhook_rule *rule)
+struct webhook *webhook_new(const struct webhook_host *host, const struct config *config, const struct webhook_rule *rule)
 {
     struct webhook *webhook = calloc(1, sizeof(*webhook));
     if (!webhook)
         return NULL;
     webhook->host = host;
+    webhook->config = config;
     webhook->rule = rule;
     list_init(&webhook->items);
+    list_init(&webhook->asks);
     webhook->fetcher = fetcher_new(host->base, 1);
+    webhook->ask_fetcher = fetcher_new(host->base, (unsigned)rule->connections);
     webhook->timer = evtimer_new(host->base, on_timer, webhook);
-    if (webhook->fetcher && webhook->timer)
+    if (webhook->fetcher && webhook->ask_fetcher && webhook->timer)
         return webhook;
     webhook_free(webhook);
     return NULL;
@@ -257,7 +267,10 @@ void webhook_free(struct webhook *webhook)
 {
     if (!webhook)
         return;
+    webhook_event_end(webhook);
+    webhook_end_asks(webhook);
     fetcher_free(webhook->fetcher);
+    fetcher_free(webhook->ask_fetcher);
     if (webhook->timer)
         event_free(webhook->timer);
     while (webhook->item_count)
@@ -265,14 +278,16 @@ void webhook_free(struct webhook *webhook)
     free(webhook);
 }
 
-void webhook_set_rule(struct webhook *webhook, const struct webhook_rule *rule)
+void webhook_set_rule(struct webhook *webhook, const struct config *config, const struct webhook_rule *rule)
 {
     /* What failed may have been set right. */
     if (!rule_is_same(&webhook_list, webhook->rule, rule)) {
         breaker_succeed(&webhook->breaker);
         webhook->not_before_ms = 0;
     }
+    webhook->config = config;
     webhook->rule = rule;
+    fetcher_set_connections(webhook->ask_fetcher, (unsigned)rule->connections);
     while (webhook->item_count > webhook->under_way + rule->queue)
         webhook_drop_oldest(webhook);
     webhook_schedule(webhook);

@@ -11,6 +11,8 @@
 #include "daemon/hook/breaker.h"
 
 struct event;
+struct handlers;
+struct webhook_handlers;
 struct event_base;
 
 enum { WEBHOOK_ERROR_MAX = 200 };
@@ -19,6 +21,7 @@ struct webhook_host {
     struct event_base *base;
     struct exchange *exchange;
     struct metrics *metrics;            /* the main thread's own */
+    struct handlers *handlers;
 };
 
 /* A life-cycle event that waits, as it will be sent. */
@@ -31,7 +34,8 @@ struct webhook_item {
 
 struct webhook {
     const struct webhook_host *host;
-    const struct webhook_rule *rule;    /* of a config that whoever owns this holds */
+    const struct config *config;        /* whoever owns this holds it */
+    const struct webhook_rule *rule;    /* of that config */
     struct list items;                  /* oldest first */
     size_t item_count;
     size_t under_way;                   /* how many of the first are in the request */
@@ -44,17 +48,32 @@ struct webhook {
     uint64_t delivered, failed, dropped;    /* events, requests, events; since the daemon started */
     uint64_t lost;                      /* events that it was not told of, dropped ones too */
     char last_error[WEBHOOK_ERROR_MAX]; /* empty: there was none yet */
+
+    struct fetcher *ask_fetcher;        /* of webhook_ask.c, as these: */
+    struct list asks;                   /* that wait for their answer */
+    size_t ask_count;
+    uint64_t asked;                     /* since the daemon started */
+    struct webhook_handlers *handlers;  /* webhook_event.c's; NULL: it handles no events */
 };
 
 /* NULL: out of memory. */
-struct webhook *webhook_new(const struct webhook_host *host, const struct webhook_rule *rule);
+struct webhook *webhook_new(const struct webhook_host *host, const struct config *config, const struct webhook_rule *rule);
 /* What waits is dropped without being counted. */
 void webhook_free(struct webhook *webhook);
 /* The rule of the same name in another config. */
-void webhook_set_rule(struct webhook *webhook, const struct webhook_rule *rule);
+void webhook_set_rule(struct webhook *webhook, const struct config *config, const struct webhook_rule *rule);
 
 /* One more event, as a whole CloudEvent in JSON. What there is no room for is dropped and counted. */
 void webhook_push(struct webhook *webhook, struct bytes json, int64_t born_ms);
+/* For webhook_ask.c. What is said to the receiver, in whatever way, is signed and counted alike, and tells of its state. */
+struct fetch *webhook_post(struct webhook *webhook, struct fetcher *fetcher, bool is_batch, struct bytes body, fetch_answered answered,
+                           void *argument);
+void webhook_take_success(struct webhook *webhook);
+void webhook_take_failure(struct webhook *webhook, const char *problem, uint64_t wanted_ms);
+void webhook_note_error(struct webhook *webhook, const char *problem);
+void webhook_schedule(struct webhook *webhook);         /* its state may have changed: sends what may be sent */
+uint64_t webhook_now_ms(const struct webhook *webhook);
+
 /* These were lost before they came here; the receiver is told. */
 void webhook_add_lost(struct webhook *webhook, uint64_t count);
 

@@ -5,6 +5,8 @@
 
 #include "daemon/config/webhooks.h"
 #include "daemon/hook/cloud_event.h"
+#include "daemon/hook/webhook_connect.h"
+#include "daemon/hook/webhook_event.h"
 #include "lib/json.h"
 #include "lib/log.h"
 
@@ -71,9 +73,28 @@ static void on_notice(struct notice_sink *sink, const struct notice *notice)
         struct webhook *webhook = webhooks->items[i];
         if (notice->kind == NOTICE_GAP || buf_status(&webhooks->scratch) < 0)
             webhook_add_lost(webhook, notice->kind == NOTICE_GAP ? notice->lost : 1);
-        else if (webhooks_want(webhooks, webhook, notice->kind) && (!notice->group.length || webhook_rule_matches(webhook->rule, notice->group)))
+        else if (webhooks_want(webhooks, webhook, notice->kind) && (!notice->group.length || webhook_rule_has_group(webhook->rule, notice->group)))
             webhook_push(webhook, json, (int64_t)ports->now_ms(ports->argument));
     }
+}
+
+/* The one that is asked whether clients may connect; NULL: none is. */
+static struct webhook *webhooks_judge(const struct webhooks *webhooks)
+{
+    for (size_t i = 0; i < webhooks->count; i++)
+        if (webhook_rule_wants(webhooks->items[i]->rule, WEBHOOK_CONNECT))
+            return webhooks->items[i];
+    return NULL;
+}
+
+/* The call may have been under way while a reload took the webhook away. */
+static void on_judge(struct gate_judge *judge, struct gate_call *call)
+{
+    struct webhook *webhook = webhooks_judge(CONTAINER_OF(judge, struct webhooks, judge));
+    if (webhook)
+        webhook_connect(webhook, call);
+    else
+        gate_answer(call);
 }
 
 /* The one with this name, which is nobody else's from now on; NULL: there is none. */
@@ -102,13 +123,13 @@ int webhooks_take_config(struct webhooks *webhooks, struct config *config)
         const struct webhook_rule *rule = &config->webhooks[i];
         struct webhook *webhook = webhooks_steal(webhooks, rule->name);
         if (webhook)
-            webhook_set_rule(webhook, rule);
+            webhook_set_rule(webhook, config, rule);
         else
-            webhook = webhook_new(&webhooks->host, rule);
+            webhook = webhook_new(&webhooks->host, config, rule);
+        int one = webhook ? webhook_event_update(webhook) : -ENOMEM;
         if (webhook)
             items[count++] = webhook;
-        else
-            r = -ENOMEM;
+        r = one < 0 ? one : r;
     }
     for (size_t i = 0; i < webhooks->count; i++)
         webhooks_drop(webhooks->items[i], "it is no longer in the config");
@@ -117,12 +138,14 @@ int webhooks_take_config(struct webhooks *webhooks, struct config *config)
     config_unref(webhooks->config);
     webhooks->config = config_ref(config);
     notices_refresh(webhooks->notices);
+    gate_set_judge(&webhooks->host.exchange->gate, webhooks_judge(webhooks) ? &webhooks->judge : NULL);
     return r;
 }
 
 int webhooks_init(struct webhooks *webhooks, const struct webhook_host *host, struct notices *notices, struct config *config)
 {
-    *webhooks = (struct webhooks){.host = *host, .notices = notices, .sink = {.wants = on_wants, .take = on_notice}};
+    *webhooks = (struct webhooks){.host = *host, .notices = notices, .sink = {.wants = on_wants, .take = on_notice},
+                                    .judge = {on_judge}};
     webhooks_learn_names(webhooks);
     notices_add(notices, &webhooks->sink);
     return webhooks_take_config(webhooks, config);
@@ -133,6 +156,7 @@ void webhooks_done(struct webhooks *webhooks)
     if (!webhooks->notices)
         return;
     notices_remove(webhooks->notices, &webhooks->sink);
+    gate_set_judge(&webhooks->host.exchange->gate, NULL);
     for (size_t i = 0; i < webhooks->count; i++)
         webhooks_drop(webhooks->items[i], "the daemon stops");
     config_unref(webhooks->config);

@@ -10,6 +10,7 @@ struct webhooks {
     struct webhook_host host;
     struct notices *notices;
     struct notice_sink sink;
+    struct gate_judge judge;
     struct config *config;              /* in force: a reference */
     struct webhook *items[WEBHOOKS_MAX];        /* in the config's order */
     size_t count;
@@ -21,5 +22,6 @@ MUST_CHECK int webhooks_init(struct webhooks *webhooks, const struct webhook_hos
 /* What waits is lost: said once for each. */
 void webhooks_done(struct webhooks *webhooks);
 
-/* From now on this config holds. What waits for a webhook whose name is still there goes on waiting. -ENOMEM: some are missing. */
+/* From now on this config holds. What waits for a webhook whose name is still there goes on waiting. -ENOMEM, -E2BIG: something is
+ * missing. */
 MUST_CHECK int webhooks_take_config(struct webhooks *webhooks, struct config *config);

@@ -179,3 +179,13 @@ class Receiver:
             told = {event["id"]: event for event in self.events() if kind in (None, event["type"])}
             return len(told) >= count and list(told.values())[:count]
         return wait_until(enough, f"{count} events of {kind} at a receiver")
+
+
+class Said:
+    """A response of which only this matters."""
+
+    def __init__(self, status, body):
+        self.status, self.body = status, body
+
+    def json(self):
+        return json.loads(self.body)

@@ -28,7 +28,7 @@ def daemon_with(*webhooks, **more):
 
 
 def rows(daemon):
-    columns = "webhook state waiting delivered failed dropped error".split()
+    columns = "webhook state waiting delivered asked failed dropped error".split()
     return {row[0]: dict(zip(columns, row)) for row in daemon.admin("list.webhooks")["rows"]}
 
 

@@ -41,7 +41,7 @@ static void without_each_allocation(int (*work)(void), unsigned at_least)
 
 static const char config_text[] =
     "connection: {anonymous: true, groups: 7}\nhttp: {origins: [\"http://a\", \"https://b:444\"]}\nlisten: [\"127.0.0.1:1\", \"unix:/tmp/x\"]\n"
-    "webhooks: [{name: a, url: \"http://a\", events: [epoch, online], match: [a, b]}]\n";
+    "webhooks: [{name: a, url: \"http://a\", events: [epoch, online], groups: [a, b]}]\n";
 
 static int load_config(void)
 {

@@ -344,7 +344,7 @@ static void mistakes_in_rules_are_told_with_their_lines(void **state)
     buf_done(&problems);
 }
 
-static const char hooks[] = "webhooks:\n  - name: a\n    url: https://example.org/x\n    events: [connected, online]\n    match: [\"room.*\", \"x\"]\n"
+static const char hooks[] = "webhooks:\n  - name: a\n    url: https://example.org/x\n    events: [connected, online]\n    groups: [\"room.*\", \"x\"]\n"
                             "  - {name: b, url: \"http://[::1]:80/\", events: epoch, batch: 7}\n";
 
 static void webhooks_are_read_cloned_and_compared(void **state)
@@ -358,8 +358,8 @@ static void webhooks_are_read_cloned_and_compared(void **state)
     const struct webhook_rule *rule = &clone->webhooks[0];
     assert_int_equal(clone->webhook_count, 2);
     assert_true(webhook_rule_wants(rule, WEBHOOK_ONLINE) && webhook_rule_wants(rule, WEBHOOK_CONNECTED) && !webhook_rule_wants(rule, WEBHOOK_EPOCH));
-    assert_true(webhook_rule_matches(rule, BYTES("room.1")) && webhook_rule_matches(rule, BYTES("x")) && !webhook_rule_matches(rule, BYTES("y")));
-    assert_true(webhook_rule_matches(&clone->webhooks[1], BYTES("y")));
+    assert_true(webhook_rule_has_group(rule, BYTES("room.1")) && webhook_rule_has_group(rule, BYTES("x")) && !webhook_rule_has_group(rule, BYTES("y")));
+    assert_true(webhook_rule_has_group(&clone->webhooks[1], BYTES("y")));
     assert_int_equal(clone->webhooks[1].batch, 7);
     clone->webhooks[1].batch = 8;
     assert_false(rule_list_is_same(&webhook_list, config, clone));
@@ -378,7 +378,10 @@ static void mistakes_in_webhooks_are_told_with_their_lines(void **state)
     expect_problem("webhooks:\n  - {name: a, url: http://a, events: epoch}\n  - {name: a, url: http://b, events: epoch}\n",
                    ":3: webhooks.name: another webhook has this name");
     expect_problem("webhooks:\n  - {name: a, url: http://a, events: epoch, retry-delay: 2s, retry-delay-max: 1s}\n", ":2: webhooks.retry-delay-max: it must be");
-    expect_problem("webhooks:\n  - {name: a, url: http://a, events: epoch, match: [\"a,b\"]}\n", "without a comma");
+    expect_problem("webhooks:\n  - {name: a, url: http://a, events: epoch, groups: [\"a,b\"]}\n", "without a comma");
+    expect_problem("webhooks:\n  - {name: a, url: http://a, events: event, event-names: [\"a,b\"]}\n", ":2: webhooks.event-names: ");
+    expect_problem("webhooks:\n  - {name: a, url: http://a, events: connect}\n  - {name: b, url: http://b, events: [epoch, connect]}\n",
+                   ":3: webhooks.events: another webhook is asked already");
     expect_problem("webhooks:\n  - {name: a, url: http://a, events: epoch, secret-file: x}\n", ":2: webhooks.secret-file: ");
     for (size_t i = 0; i < COUNT_OF(urls); i++) {
         struct buf text = {0};
