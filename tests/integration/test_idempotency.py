@@ -111,8 +111,8 @@ class Idempotency(ApiTest):
                 self.assertEqual(set(failed) - {"rate-limited"}, set())
                 missed += len(failed)
                 return not failed
+            links = [Http(self.daemon.port) for _ in range(2)]
             with self.daemon.paused():
-                links = [Http(self.daemon.port) for _ in range(2)]
                 for link in links:
                     link.send("POST", "/api/v1/publish", json.dumps(bodies).encode(), self.headers())
             for link in links:
@@ -140,8 +140,8 @@ class Idempotency(ApiTest):
         """What asks every worker takes a while: those that come meanwhile are told so, and later ones its answer."""
         with self.member():
             body, headers = json.dumps({"user": "nobody-at-all"}).encode(), self.headers(Idempotency_Key="under-way")
+            links = [Http(self.daemon.port) for _ in range(30)]
             with self.daemon.paused():
-                links = [Http(self.daemon.port) for _ in range(30)]
                 for link in links:
                     link.send("POST", "/api/v1/revoke.user", body, headers)
             answers = [link.reader.response() for link in links]

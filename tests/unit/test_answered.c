@@ -54,7 +54,7 @@ static void the_window_begins_with_the_answer(void **state)
 static void a_busy_group_pushes_out_only_its_own_keys(void **state)
 {
     struct answered *answered = answered_new();
-    char key[16];
+    char key[32];
     size_t forgotten = 0;
     for (int i = 0; i < 3; i++) {
         snprintf(key, sizeof(key), "quiet-%d", i);
@@ -78,7 +78,7 @@ static void a_busy_group_pushes_out_only_its_own_keys(void **state)
 static void many_groups_with_a_key_each_share_what_there_is(void **state)
 {
     struct answered *answered = answered_new();
-    char name[16];
+    char name[32];
     for (int i = 0; i < 100; i++) {
         snprintf(name, sizeof(name), "g%d", i);
         take(answered, name, name, 10, 0);
