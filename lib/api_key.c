@@ -6,7 +6,9 @@
 #include "lib/text.h"
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/sha.h>
+#include <stdlib.h>
 
 _Static_assert(sizeof(API_KEY_PREFIX) - 1 + (API_KEY_RANDOM_BYTES + API_KEY_CHECKSUM_BYTES) * 4 / 3 == API_KEY_TEXT, "the prefix has changed");
 
@@ -56,6 +58,34 @@ int api_key_check(struct bytes text)
 void api_key_hash(struct bytes text, unsigned char ret[static API_KEY_HASH_BYTES])
 {
     SHA256(text.data, text.length, ret);
+}
+
+struct api_key_hasher {
+    EVP_MD *function;
+};
+
+struct api_key_hasher *api_key_hasher_new(void)
+{
+    struct api_key_hasher *hasher = calloc(1, sizeof(*hasher));
+    if (hasher)
+        hasher->function = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (hasher && hasher->function)
+        return hasher;
+    free(hasher);
+    return NULL;
+}
+
+void api_key_hasher_free(struct api_key_hasher *hasher)
+{
+    if (!hasher)
+        return;
+    EVP_MD_free(hasher->function);
+    free(hasher);
+}
+
+int api_key_hasher_hash(const struct api_key_hasher *hasher, struct bytes text, unsigned char ret[static API_KEY_HASH_BYTES])
+{
+    return EVP_Digest(text.data, text.length, ret, NULL, hasher->function, NULL) == 1 ? 0 : -ENOMEM;
 }
 
 bool api_key_hashes_are_equal(const unsigned char *a, const unsigned char *b)

@@ -21,5 +21,10 @@ MUST_CHECK int api_key_check(struct bytes text);
 
 /* What is kept of a key's text. */
 void api_key_hash(struct bytes text, unsigned char ret[static API_KEY_HASH_BYTES]);
+/* The same for those who ask often: to look the hash function up takes longer than to use it. Any thread may use one. */
+struct api_key_hasher;
+struct api_key_hasher *api_key_hasher_new(void);                /* NULL: out of memory */
+void api_key_hasher_free(struct api_key_hasher *hasher);        /* NULL is fine */
+MUST_CHECK int api_key_hasher_hash(const struct api_key_hasher *hasher, struct bytes text, unsigned char ret[static API_KEY_HASH_BYTES]);     /* -ENOMEM */
 /* Takes the same time wherever they differ. */
 bool api_key_hashes_are_equal(const unsigned char *a, const unsigned char *b);

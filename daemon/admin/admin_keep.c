@@ -49,10 +49,21 @@ static struct bytes keep_caller(const struct admin_peer *peer, char *room, size_
     return bytes_text(room);
 }
 
+static const char key_argument[] = "idempotencyKey";
+
+/* Nearly every call has none: found out without looking at names of other lengths. */
+static bool keep_has_argument(const struct admin_call *call)
+{
+    for (unsigned i = 0; i < call->value_count; i++)
+        if (call->values[i].argument->name_length == sizeof(key_argument) - 1 && strcmp(call->values[i].argument->name, key_argument) == 0)
+            return true;
+    return false;
+}
+
 /* The call's key, wherever it stands: 1: there is one; 0: none; -EINVAL: the call is refused. */
 static int keep_read_key(struct admin_call *call, struct bytes *ret)
 {
-    int has_argument = admin_text(call, "idempotencyKey", ret);
+    int has_argument = keep_has_argument(call) ? admin_text(call, key_argument, ret) : 0;
     if (has_argument < 0)
         return has_argument;
     if (has_argument && !idempotency_key_is_valid(*ret)) {
@@ -72,12 +83,12 @@ bool admin_keep_begin(struct admin_call *call, const struct admin_client *client
 {
     char room[32];
     struct admin *admin = call->back.admin;
-    struct answered_call asked = {.caller = keep_caller(&client->peer, room, sizeof(room)), .data = call->data,
-                                  .command = (unsigned)(call->command - admin_commands)};
-    struct bytes answer;
-    int has_key = call->command->access == ADMIN_VIEWER ? 0 : keep_read_key(call, &asked.key);
+    struct bytes key, answer;
+    int has_key = call->command->access == ADMIN_VIEWER ? 0 : keep_read_key(call, &key);
     if (has_key <= 0)
         return has_key == 0;
+    struct answered_call asked = {.caller = keep_caller(&client->peer, room, sizeof(room)), .key = key, .data = call->data,
+                                  .command = (unsigned)(call->command - admin_commands)};
     if (admin_text(call, "group", &asked.group) < 0)
         return false;
     enum fault_id refusal = keep_look(admin, &asked, &call->back.kept, &answer);

@@ -2,6 +2,7 @@
  * API: see api.h.
  */
 #include "daemon/api/api.h"
+#include "daemon/api/api_publish.h"
 #include "daemon/api/openapi.h"
 
 #include "daemon/config/config.h"
@@ -125,8 +126,16 @@ static int api_fill(struct api_call *call, struct link *link, const struct reque
     return -ENOMEM;
 }
 
+/* With an idempotency key it is the main thread's, which remembers them. */
+static bool api_is_publish(const struct request *request)
+{
+    return bytes_is(request->head->path, "/api/v1/publish") && !http_header(request->head, "idempotency-key").data;
+}
+
 static void api_serve(struct link *link, const struct request *request)
 {
+    if (api_is_publish(request) && api_publish(link, request))
+        return;
     const struct ports *ports = &link->worker->hub->exchange->ports;
     struct fault fault = {.id = FAULT_INTERNAL};
     SCOPED(api_call) call = api_call_new();

@@ -26,6 +26,7 @@ struct api_key {
 
 struct api_keys {
     atomic_uint reference_count;
+    struct api_key_hasher *hasher;
     size_t count;
     struct api_key items[API_KEYS_MAX];
 };

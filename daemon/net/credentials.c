@@ -272,7 +272,9 @@ enum fault_id credentials_take_key(struct link *link, struct request *request, s
         refusal = credentials_refuse(fault, FAULT_FORBIDDEN, "this API key has no level (level=, at its line in auth.api-keys)");
     if (refusal == FAULT_NONE) {
         request->access = accesses[verdict.api_key->level];
-        snprintf(request->caller, sizeof(request->caller), "%.*s", (int)verdict.api_key->id.length, (const char *)verdict.api_key->id.data);
+        size_t length = MIN(verdict.api_key->id.length, sizeof(request->caller) - 1);
+        memcpy(request->caller, verdict.api_key->id.data, length);
+        request->caller[length] = '\0';
     }
     auth_verdict_done(&verdict);
     buf_done(&decoded);

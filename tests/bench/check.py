@@ -70,6 +70,7 @@ COUNTED = [
     Figure("delivery-32", "per delivery, 32 messages under way", check_loads.fanout, (MEMBERS, 32), 10, 30, 32 * MEMBERS),
     Figure("publish", "per publish by a client, to itself", check_loads.publish, (), 300, 300),
     Figure("publish-admin", "per publish by the admin socket, to one client", check_loads.publish_admin, (), 300, 300),
+    Figure("publish-http", "per publish by HTTP, to one client", check_loads.publish_http, (), 300, 300),
     Figure("connect", "per WebSocket connection opened", check_loads.connect),
     Figure("longpoll", "per publish, poll answered and next poll", check_loads.longpoll, (), 20, 200),
 ]
@@ -86,6 +87,10 @@ class Counted(Daemon):
     def __init__(self):
         super().__init__(DAEMON, workers=1, environment=PLAIN_PROCESSOR)
         self.out = os.path.join(self.directory.name, "callgrind")
+        keys = os.path.join(self.directory.name, "keys")
+        with open(keys, "w", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(check_loads.API_KEY_LINE)
+        self.arguments += ["--set", f"auth.api-keys={keys}"]
         self.arguments = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={self.out}", f"--dump-before={self.MARK}",
                           "--collect-systime=yes", "--fair-sched=yes", "--vgdb=no", *self.arguments]
 

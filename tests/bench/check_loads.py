@@ -7,14 +7,17 @@ nothing depends on how fast the daemon is under valgrind. It knows nothing of fi
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import socket
 
-from client import TEXT, Poller, Sse, WebSocket, frame
+from client import TEXT, Http, Poller, Sse, WebSocket, frame
 from harness import wait_until
 
 GROUP = "check"
+API_KEY = "rtck_" + "A" * 48
+API_KEY_LINE = f"check sha256:{hashlib.sha256(API_KEY.encode()).hexdigest()} level=operator\n"
 DATA = "abcdefghijklmnopqrstuvwxyz" * 5     # 130 bytes
 MESSAGE = frame(TEXT, json.dumps({"eventName": "bench", "to": {"group": GROUP}, "data": DATA}).encode())
 
@@ -91,6 +94,20 @@ def publish_admin(daemon):
             link.sendall(line)
             answer = json.loads(answers.readline())
             assert answer["data"]["recipients"] == 1, answer
+            expect_message(client)
+
+        yield turn
+
+
+@contextlib.contextmanager
+def publish_http(daemon):
+    """A program with an API key says something to a group of one, over a link that stays."""
+    body = json.dumps({"group": GROUP, "event": "bench", "data": DATA}).encode()
+    with clients_of([open_websocket(daemon, 0, group=GROUP), Http(daemon.port)]) as (client, http):
+
+        def turn():
+            answer = http.request("POST", "/api/v1/publish", body, {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json"})
+            assert answer.json() == {"recipients": 1}, answer.body
             expect_message(client)
 
         yield turn

@@ -30,6 +30,39 @@ class Api(ApiTest):
             self.assertEqual(answer.status, 200)
             self.assertEqual(sse.expect("n")["data"], {"a": 1})
 
+    def test_whoever_carries_a_publish_out_it_is_the_same(self):
+        """Plain ones are done by the worker that read them; with an idempotency key the main thread does it."""
+        deep = "[" * 61 + "]" * 61
+        bodies = [
+            '{"group":"same","event":"n"}', '{"group":"same","event":"n","data":null}', '{"group":"same","event":"n","data":[1,{"a":"b"}]}',
+            ' { "data" : {"x":[ 1, 2 ]} ,\t"event":"n", "group":"same" } ', '{"group":"same",\r\n"event":"n","data":{"x":\n1}}',
+            '{"group":"same","event":"n","data":"\\u00e9\\n\\ud83d\\ude00"}', '{"group":"s\\u0061me","event":"\\u006e","data":1}',
+            '{"gr\\u006fup":"same","event":"n","data":1}', '{"group":"same","group":"other","event":"n","data":1}',
+            '{"group":"same","event":"n","event":"m","data":1,"data":2}', '{"all":true,"event":"n","data":1}', '{"all":false,"event":"n","data":1}',
+            '{"all":true,"group":"same","event":"n"}', '{"user":"same user","event":"n","data":1}', '{"user":"nobody","event":"n","data":1}',
+            '{"connection":"ID","event":"n","data":1}', '{"connection":"nobody","event":"n","data":1}', '{"group":"","event":"n"}', '{"group":"same","event":""}',
+            '{"group":"same","event":"rtc.n"}', '{"group":"same","event":"rtc"}', '{"event":"n"}', '{"group":"same"}', '{"group":"same","event":7}',
+            '{"group":7,"event":"n"}', '{"group":"a\\u0000b","event":"n"}', '{"group":"%s","event":"n"}' % ("x" * 255), '{"group":"%s","event":"n"}' % ("x" * 256),
+            '{"group":"same","event":"%s"}' % ("e" * 128), '{"group":"same","event":"%s"}' % ("e" * 129), '{"group":"same","event":"n","data":%s}' % deep,
+            '{"group":"same","event":"n","data":[%s]}' % deep, '{"group":"same","event":"n","data":[[%s]]}' % deep, '{"group":"same","event":"n","colour":1}',
+            '{"group":"same","event":"n","exceptSelf":true}', '{"group":"same","event":"n","data":01}', '{"group":"same","event":"n"', '{"group":"same","event":"n"}}',
+            '{"group":"same","event":"n",}', "[]", "null", "", "{}", '"x"', '{"group":"\u00e9","event":"\u00e9","data":"\u00e9"}',
+        ]
+        with WebSocket(self.daemon.port, group="same", user="same user") as ws:
+            for number, body in enumerate(bodies):
+                seen = []
+                for more in ({}, {"Idempotency-Key": f"same-{number}"}):
+                    answer = request(self.daemon.port, "POST", "/api/v1/publish", body.replace("ID", ws.id).encode(), {**self.headers("operator"), **more})
+                    self.daemon.publish("end", connection=ws.id)
+                    came = []
+                    while not came or came[-1]["eventName"] != "end":
+                        came.append(ws.receive())
+                    seen.append((answer.status, answer.json(), came))
+                with self.subTest(body=body[:80]):
+                    self.assertEqual(seen[0], seen[1])
+            for level in ("viewer", "none"):
+                self.assertEqual(self.call("publish", {"group": "same", "event": "n"}, level).status, 403)
+
     def test_commands_that_ask_every_worker_are_answered(self):
         clients = [WebSocket(self.daemon.port, group="many") for _ in range(20)]
         rows = self.call("list.connections", {"group": "many", "limit": 7}, "viewer").json()
