@@ -28,7 +28,7 @@ struct carrier {
     /* Takes what has come, and returns how much of it is done with; 0: more is needed. */
     size_t (*take)(struct load *load, struct client *client, const unsigned char *data, size_t length);
 };
-extern const struct carrier carrier_websocket, carrier_events, carrier_polls;
+extern const struct carrier carrier_websocket, carrier_events, carrier_polls, carrier_posts;
 
 struct client {
     int descriptor;                     /* -1: none */
@@ -56,6 +56,7 @@ struct load {
     uint32_t count, open_count, pinged_count;
     uint64_t messages;                  /* of all clients */
     void (*on_message)(struct client *client, void *argument);      /* NULL: only counted */
+    void (*on_answer)(struct client *client, struct bytes body, void *argument);        /* to a POST */
     void *argument;
 };
 

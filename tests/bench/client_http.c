@@ -1,5 +1,6 @@
 /*
- * Client over plain HTTP: server-sent events on an answer without an end, and polls, each answered by its next.
+ * Client over plain HTTP: server-sent events on an answer without an end, polls, each answered by its next, and posts, one after the
+ * other on one link.
  */
 #include "tests/bench/client.h"
 #include "tests/bench/speech.h"
@@ -98,16 +99,24 @@ static void polls_begin(struct load *load, struct client *client)
         client_opened(load, client);
 }
 
+/* A whole answer: how long it is; 0: more is needed. */
+static size_t take_answer(const unsigned char *data, size_t length, struct bytes *ret_head, struct bytes *ret_body)
+{
+    *ret_head = take_head(data, length);
+    if (ret_head->length == 0)
+        return 0;
+    struct bytes size = http_field(*ret_head, "Content-Length");
+    size_t whole = ret_head->length + (size.length ? strtoul((const char *)size.data, NULL, 10) : 0);
+    *ret_body = bytes_of(data + ret_head->length, whole - ret_head->length);
+    return length < whole ? 0 : whole;
+}
+
 static size_t polls_take(struct load *load, struct client *client, const unsigned char *data, size_t length)
 {
-    struct bytes head = take_head(data, length);
-    if (head.length == 0)
+    struct bytes head, body;
+    size_t whole = take_answer(data, length, &head, &body);
+    if (whole == 0)
         return 0;
-    struct bytes size = http_field(head, "Content-Length");
-    size_t whole = head.length + (size.length ? strtoul((const char *)size.data, NULL, 10) : 0);
-    if (length < whole)
-        return 0;
-    struct bytes body = bytes_of(data + head.length, whole - head.length);
     if (!client->is_open)
         client_greet(load, client, body);
     else
@@ -117,3 +126,19 @@ static size_t polls_take(struct load *load, struct client *client, const unsigne
 }
 
 const struct carrier carrier_polls = {polls_begin, polls_take};
+
+static void posts_begin(struct load *load, struct client *client)
+{
+    client_opened(load, client);
+}
+
+static size_t posts_take(struct load *load, struct client *client, const unsigned char *data, size_t length)
+{
+    struct bytes head, body;
+    size_t whole = take_answer(data, length, &head, &body);
+    if (whole)
+        load->on_answer(client, body, load->argument);
+    return whole;
+}
+
+const struct carrier carrier_posts = {posts_begin, posts_take};

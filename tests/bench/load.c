@@ -60,7 +60,7 @@ static const struct kind {
 } kinds[] = {
     {"idle", load_idle},     {"connect", load_connect}, {"resume", load_resume}, {"fanout", load_fanout},
     {"groups", load_groups}, {"admin", load_admin},     {"echo", load_echo},     {"half", load_half},
-    {"comeback", load_comeback}, {"flood", load_flood},
+    {"comeback", load_comeback}, {"flood", load_flood},   {"api", load_api},      {"history", load_history},
 };
 
 static const struct option options[] = {
@@ -72,7 +72,8 @@ static const struct option options[] = {
     {"messages", required_argument, NULL, 'n'}, {"deaf", required_argument, NULL, 'd'},
     {"missed", required_argument, NULL, 'm'},   {"at-once", required_argument, NULL, 'o'},
     {"limit", required_argument, NULL, 't'},    {"tls", no_argument, NULL, 'T'},
-    {"flood", required_argument, NULL, 'f'},
+    {"flood", required_argument, NULL, 'f'},    {"publishers", required_argument, NULL, 'P'},
+    {"batch", required_argument, NULL, 'B'},    {"key", required_argument, NULL, 'K'},
     {0},
 };
 
@@ -89,7 +90,7 @@ static void read_option(struct settings *settings, int letter, const char *value
     uint32_t *const numbers[] = {
         ['c'] = &settings->clients,  ['g'] = &settings->groups, ['b'] = &settings->bytes,  ['w'] = &settings->window,
         ['n'] = &settings->messages, ['d'] = &settings->deaf_percent, ['m'] = &settings->missed, ['o'] = &settings->at_once,
-        ['t'] = &settings->limit_ms,
+        ['t'] = &settings->limit_ms, ['P'] = &settings->publishers, ['B'] = &settings->batch,
     };
     if (letter == 'p')
         settings->port = (uint16_t)atoi(value);
@@ -103,6 +104,8 @@ static void read_option(struct settings *settings, int letter, const char *value
         settings->admin = value;
     else if (letter == 'f')
         settings->flood = value;
+    else if (letter == 'K')
+        settings->key = value;
     else if (letter == 'T')
         settings->is_tls = true;
     else if ((size_t)letter < COUNT_OF(numbers) && numbers[letter])
@@ -114,7 +117,7 @@ static void read_option(struct settings *settings, int letter, const char *value
 int main(int argc, char **argv)
 {
     struct settings settings = {.clients = 1, .groups = 1, .bytes = 128, .window = 1, .messages = 1, .limit_ms = LIMIT_MS, .flood = "hello",
-                                .at_once = AT_ONCE};
+                                .at_once = AT_ONCE, .publishers = 1, .batch = 1, .key = ""};
     for (int letter; (letter = getopt_long(argc, argv, "", options, NULL)) != -1; ) {
         if (letter == 'l') {
             speech_print_names();
@@ -125,7 +128,8 @@ int main(int argc, char **argv)
     if (!settings.speech || settings.bytes > DATA_MAX || settings.port == 0 || settings.servers.count == 0
         || settings.clients == 0 || settings.groups == 0 || settings.messages == 0 || optind >= argc)
         errx(64, "usage: load --port PORT --server PID... --speak SPEECH [--mix SPEECH] [--clients N] [--groups N] [--bytes N] "
-                 "[--window N] [--messages N] [--limit MS] [--deaf PERCENT] [--missed N] [--at-once N] [--admin SOCKET] [--tls] [--flood WHAT] KIND");
+                 "[--window N] [--messages N] [--limit MS] [--deaf PERCENT] [--missed N] [--at-once N] [--admin SOCKET] [--tls] [--flood WHAT] "
+                 "[--publishers N] [--batch N] [--key KEY] KIND");
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         if (strcmp(argv[optind], kinds[i].name) == 0) {
             kinds[i].run(&settings);

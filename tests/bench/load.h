@@ -23,6 +23,9 @@ struct settings {
     uint32_t messages, limit_ms;        /* to publish at most, and for at most that long; what was published is waited for */
     uint32_t missed;                    /* messages that come while a client is away */
     uint32_t at_once;                   /* connects under way */
+    uint32_t publishers;                /* by HTTP, each with one request under way */
+    uint32_t batch;                     /* messages in a request */
+    const char *key;                    /* rtcd's API key */
     const char *admin;                  /* the path of rtcd's admin socket */
     const char *flood;                  /* what those who flood begin with */
 };
@@ -58,3 +61,5 @@ void load_echo(const struct settings *settings);            /* load_latency.c */
 void load_half(const struct settings *settings);
 void load_comeback(const struct settings *settings);        /* load_comeback.c */
 void load_flood(const struct settings *settings);           /* load_flood.c */
+void load_api(const struct settings *settings);             /* load_api.c */
+void load_history(const struct settings *settings);

@@ -115,7 +115,7 @@ class Nchan(Peer):
     """
 
     name, speech = "nchan", "nchan"
-    speaks = Peer.speaks | {"longpoll", "sse"}
+    speaks = Peer.speaks | {"longpoll", "sse", "api"}
     programs = ("nginx", NCHAN_MODULE)
 
     def command(self):

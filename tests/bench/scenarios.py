@@ -39,6 +39,7 @@ class Scenario:
     suffix: str = ""            # the members' speech is the server's with this behind it, where load knows it
     mix: str = ""               # the same for every other member
     options: dict = dataclasses.field(default_factory=dict)     # of rtcd
+    config: str = None          # the text of rtcd's file; None: it has none
     servers: tuple = ("rtcd",)  # beside the base and, where has_peers, the peers
     targets: list = dataclasses.field(default_factory=list)
     is_default: bool = True
@@ -98,6 +99,18 @@ def admin(clients, targets, is_default=True):
                     ["--groups=1000", "--messages=200000", "--window=1024"],
                     [Figure("published_a_cpu_second", "messages per CPU second", 1, 0), RATE], targets=targets, is_default=is_default,
                     clients=clients)
+
+
+def api_publish(publishers, members, batch=1):
+    """Beside nchan, to which each message is a request of its own."""
+    name = "-".join(["api-publish", "batch" if batch > 1 else str(publishers), *([f"to-{members}"] if members > 1 else [])])
+    title = (f"publishing by HTTP over {publishers} connection{'s' * (publishers > 1)}{f', {batch} in a request' if batch > 1 else ''} to a group of {members}, "
+             "128 B")
+    arguments = [f"--publishers={publishers}", f"--batch={batch}", f"--messages={20000 if publishers == 1 and batch == 1 else 60000}", LIMIT]
+    return name, Scenario(title, "api", arguments, [Figure("published_a_cpu_second", "messages per CPU second", 1, 0), Figure("cpu_ns", "CPU per message, us", 1000),
+                                                    Figure("rate", "messages/s", 1, 0), Figure("lost_percent", "% lost on the way to the members", has_ratio=False)],
+                          "nchan", targets=[Target("rtcd", "published_a_cpu_second", 1.3, of="nchan", at_least=True), Target("rtcd", "lost_percent", 0)],
+                          clients=members)
 
 
 def deflate(size, window):
@@ -162,6 +175,11 @@ SCENARIOS = {
                          clients=10000),
     "admin-publish": admin(10, [Target("rtcd", "published_a_cpu_second", 200000, at_least=True)]),
     "admin-publish-1k": admin(1000, [], is_default=False),
+    **dict(api_publish(*row) for row in ((1, 1), (1, 10), (32, 1), (32, 10), (1, 1, 100), (1, 10, 100))),
+    "history-reads": Scenario("32 clients ask for the last 100 envelopes of a group, 128 B each (rtc.history)", "history", ["--messages=20000"],
+                              [Figure("reads_a_cpu_second", "answers per CPU second", 1, 0), Figure("cpu_ns", "CPU per answer, us", 1000),
+                               Figure("rate", "answers/s", 1, 0)],
+                              config='groups: [{match: "**", history-envelopes: 100, history: anyone, publish: anyone}]\n', clients=32, has_peers=False),
     "idle-tls": Scenario("4,000 idle connections over WebSocket and TLS, each with a user, in one group", "idle-tls", [],
                          [Figure("bytes", "RSS per connection, bytes", 1, 0), Figure("after_bytes", "after a broadcast to all", 1, 0)],
                          "floor-tls", load="idle", options={"connection.keep-alive": "2s"}, servers=("rtcd-tls",), has_peers=False,

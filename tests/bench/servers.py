@@ -1,5 +1,6 @@
 """The floors and rtcd, as the benchmark starts them: each a class as in peers.py, which see. It knows nothing of figures."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import tempfile
 import certificates
 import harness
 
-KINDS = {"idle", "fanout", "deflate", "echo", "connect", "sse", "longpoll", "resume", "admin", "comeback", "flood"}
+KINDS = {"idle", "fanout", "deflate", "echo", "connect", "sse", "longpoll", "resume", "admin", "comeback", "flood", "api", "history"}
 
 
 def program(name):
@@ -106,11 +107,21 @@ class Rtcd:
         options = {"limits.connections-per-address": "unlimited", "limits.connections": 10000000, "resume.parked": 10000000,
                    "publish.to-group": "anyone", "connection.claimed-users": "true", "log.core": "warning", **scenario.options,
                    **self.options}
-        self.daemon = harness.Daemon(options, workers=self.workers)
+        self.daemon = harness.Daemon(options, config=scenario.config, workers=self.workers)
         processors = [processor] if self.workers == 1 else sorted(os.sched_getaffinity(0))[:self.workers]
         self.daemon.arguments = ["taskset", "-c", ",".join(map(str, processors)), *self.daemon.arguments]
         self.port = self.daemon.port
         self.load_arguments = ["--admin", self.daemon.admin_path]
+        if scenario.kind == "api":
+            self.make_key()
+
+    def make_key(self):
+        made = json.loads(self.daemon.rtcctl("-o", "json", "key", "create", "bench").stdout)
+        path = os.path.join(self.daemon.directory.name, "keys")
+        with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(f"{made['line']} level=operator\n")
+        self.daemon.arguments += ["--set", f"auth.api-keys={path}"]
+        self.load_arguments += ["--key", made["key"]]
 
     def __enter__(self):
         self.daemon.__enter__()

@@ -21,6 +21,9 @@ struct speech {
      * after the handshake. What it adds to `say` is sent. NULL: there is no greeting. */
     bool (*greet)(struct client *client, struct bytes message, struct buf *say);
     void (*add_publish)(struct buf *out, int group, struct bytes data);
+    /* Publishing by HTTP: a whole request, of `batch` messages where the server takes more than one. NULL: it has no such way. */
+    void (*add_post)(struct buf *out, int group, struct bytes data, uint32_t batch, const char *key);
+    bool has_batches;
     /* For messages too short for a delivery. NULL: they mean nothing. */
     void (*answer_ping)(struct client *client, struct bytes message);
 

@@ -85,6 +85,29 @@ static void rtcd_add_publish(struct buf *out, int group, struct bytes data)
     buf_add_text(out, "\"}");
 }
 
+static void add_post(struct buf *out, const char *path, const char *fields, struct bytes body)
+{
+    buf_add_format(out, "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%sContent-Length: %zu\r\n\r\n", path, fields, body.length);
+    buf_add_bytes(out, body);
+}
+
+static void rtcd_add_post(struct buf *out, int group, struct bytes data, uint32_t batch, const char *key)
+{
+    char fields[200];
+    struct buf body = {0};
+    NAME_OF(name, group);
+    for (uint32_t i = 0; i < batch; i++) {
+        buf_add_text(&body, i ? "," : batch > 1 ? "[" : "");
+        buf_add_format(&body, "{\"group\":\"%s\",\"event\":\"bench\",\"data\":\"", name);
+        buf_add_bytes(&body, data);
+        buf_add_text(&body, "\"}");
+    }
+    buf_add_text(&body, batch > 1 ? "]" : "");
+    snprintf(fields, sizeof(fields), "Authorization: Bearer %s\r\nContent-Type: application/json\r\n", key);
+    add_post(out, "/api/v1/publish", fields, buf_bytes(&body));
+    buf_done(&body);
+}
+
 static void rtcd_add_publish_msgpack(struct buf *out, int group, struct bytes data)
 {
     NAME_OF(name, group);
@@ -158,6 +181,14 @@ static void nchan_add_target(struct buf *out, const struct client *client)
     int group = client->role.group != GROUP_NONE ? client->role.group : MAX(client->role.to, 0);
     NAME_OF(name, group);
     buf_add_format(out, "/%s?group=%s", is_both ? "both" : client->role.to != GROUP_NONE ? "publish" : "websocket", name);
+}
+
+static void nchan_add_post(struct buf *out, int group, struct bytes data, uint32_t batch, const char *key)
+{
+    char path[40];
+    NAME_OF(name, group);
+    snprintf(path, sizeof(path), "/publish?group=%s", name);
+    add_post(out, path, "Content-Type: application/json\r\n", data);
 }
 
 static void nchan_add_sse(struct buf *out, const struct client *client)
@@ -311,7 +342,9 @@ static const struct speech speeches[] = {
     {.name = "floor", .carrier = &carrier_websocket, .opcode = WS_TEXT, .add_request = plain_add_target,
      .add_publish = rtcd_add_publish},
     {.name = "rtcd", .carrier = &carrier_websocket, .subprotocol = "rtc.v1.json", .opcode = WS_TEXT,
-     .is_pinged_until_acknowledged = true, .add_request = rtcd_add_websocket, .greet = rtcd_greet, .add_publish = rtcd_add_publish},
+     .is_pinged_until_acknowledged = true, .add_request = rtcd_add_websocket, .greet = rtcd_greet, .add_publish = rtcd_add_publish,
+     .add_post = rtcd_add_post, .has_batches = true},
+    {.name = "post", .carrier = &carrier_posts},
     {.name = "rtcd-deflate", .carrier = &carrier_websocket, .publisher = "rtcd", .subprotocol = "rtc.v1.json", .opcode = WS_TEXT, .is_packed = true,
      .is_pinged_until_acknowledged = true, .add_request = rtcd_add_websocket, .greet = rtcd_greet},
     {.name = "rtcd-msgpack", .carrier = &carrier_websocket, .subprotocol = "rtc.v1.msgpack", .opcode = WS_BINARY,
@@ -323,7 +356,7 @@ static const struct speech speeches[] = {
     {.name = "ws", .carrier = &carrier_websocket, .opcode = WS_TEXT, .add_request = plain_add_target,
      .add_publish = plain_add_publish},
     {.name = "nchan", .carrier = &carrier_websocket, .opcode = WS_TEXT, .add_request = nchan_add_target,
-     .add_publish = plain_add_publish},
+     .add_publish = plain_add_publish, .add_post = nchan_add_post},
     {.name = "nchan-sse", .carrier = &carrier_events, .publisher = "nchan", .add_request = nchan_add_sse},
     {.name = "nchan-longpoll", .carrier = &carrier_polls, .publisher = "nchan", .add_request = nchan_add_poll,
      .take_answer = nchan_take_answer},
