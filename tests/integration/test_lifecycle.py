@@ -220,6 +220,13 @@ class PresenceTest(unittest.TestCase):
             with WebSocket(self.daemon.port):
                 self.assertEqual([e["eventName"] for e in (listener.next(), listener.next())], ["rtc.epoch", "rtc.connected"])
 
+    def test_rtcctl_says_as_of_which_event_a_list_holds(self):
+        with WebSocket(self.daemon.port, user="ann"), WebSocket(self.daemon.port, user="bob"), Listener(self.daemon) as listener:
+            listed = self.daemon.rtcctl("list", "users", "--at", "--columns", "user,generation")
+            self.assertEqual(dict(line.split("\t") for line in listed.stdout.splitlines()),
+                             {row[0]: str(row[2]) for row in self.daemon.admin("list.users", at=True)["rows"]})
+            self.assertEqual(listed.stderr, f"As of life-cycle event {listener.sequence} of epoch {listener.epoch}\n")
+
     def test_generations_grow_though_nobody_listens(self):
         seen = []
         for _ in range(3):
