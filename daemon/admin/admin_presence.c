@@ -83,8 +83,10 @@ void admin_presence(struct admin_call *call)
     if (admin_text(call, "group", &group) <= 0 || admin_number(call, "limit", &limit) < 0)
         return;
     struct presence_question *question = malloc(sizeof(*question));
-    if (question)
-        *question = (struct presence_question){call->back, MIN(limit, (uint64_t)PRESENCE_ROWS_MAX)};
+    if (question) {
+        question->back = call->back;
+        question->limit = MIN(limit, (uint64_t)PRESENCE_ROWS_MAX);
+    }
     if (!question || presence_gather(call->host->exchange, group, true, UINT64_MAX, on_gathered, question) < 0) {
         free(question);
         admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
