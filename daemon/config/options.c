@@ -364,7 +364,8 @@ const struct config_option options[] = {
 
     { .path = "presence.members", NUMBER(presence.members), .fallback = "100", .max = 10000, .reload = RELOAD_NOW,
       .summary = "In how large a group members are named, by rtc.presence, rtc.joined and rtc.left.",
-      .details = "Of a larger one only their number is told. Where users are announced or asked for, it is users that count." },
+      .details = "Of a larger one only their number is told. Where users are announced or asked for, it is users that count. All "
+                 "names together must fit into queue.bytes: a connection's takes about 100 bytes, and its user and info." },
     { .path = "presence.interval", SPAN(presence.interval_ms), .fallback = "500ms", .min = 50, .max = 1 * MINUTE, .reload = RELOAD_NOW,
       .summary = "For how long it is gathered who comes and goes before members are told.",
       .details = "In groups with presence-events: in each such time at most one rtc.left and one rtc.joined." },

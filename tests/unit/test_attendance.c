@@ -322,6 +322,15 @@ static void info_is_told_and_labels_are_not(void **state)
     assert_memory_equal(data.data + data.length - strlen(end), end, strlen(end));
 }
 
+static void where_only_the_latest_is_kept_announcements_leave_a_gap(void **state)
+{
+    the_world.config->groups[0].slow = SLOW_LATEST;
+    join_on(0, "g");
+    pass(250);
+    assert_int_equal(the_world.mail_count, 1);
+    assert_int_equal(the_world.mail[0].message->slow, SLOW_DROP_OLDEST);
+}
+
 static void a_full_mailbox_puts_it_off_and_members_have_to_ask(void **state)
 {
     join_on(0, "g");
@@ -354,6 +363,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(all_workers_share_one_envelope_a_tick, start, stop),
         cmocka_unit_test_setup_teardown(who_left_gets_nothing_and_the_others_one_of_each, start, stop),
         cmocka_unit_test_setup_teardown(info_is_told_and_labels_are_not, start, stop),
+        cmocka_unit_test_setup_teardown(where_only_the_latest_is_kept_announcements_leave_a_gap, start, stop),
         cmocka_unit_test_setup_teardown(a_full_mailbox_puts_it_off_and_members_have_to_ask, start, stop),
         cmocka_unit_test_setup_teardown(a_group_that_everybody_left_is_let_go, start, stop),
     };
