@@ -10,17 +10,9 @@
 #include "daemon/hook/handlers.h"
 #include "lib/json.h"
 
-enum { ANSWERS_MAX = 64 };
+enum { ANSWERS_MAX = 64, FAKES_MAX = 4 };
 
-struct world {
-    struct config *config;
-    struct exchange *exchange;
-    struct handlers *handlers;
-    struct metrics metrics;
-    uint64_t now_ms, wake_in_ms;
-    struct letter answers[ANSWERS_MAX];
-    unsigned answer_count, seen;
-};
+struct world;
 
 /* What a test's handler was given. */
 struct fake {
@@ -29,6 +21,17 @@ struct fake {
     bool is_full, replies_at_once;
     uint64_t number;
     char names[256];
+};
+
+struct world {
+    struct config *config;
+    struct exchange *exchange;
+    struct handlers *handlers;
+    struct metrics metrics;
+    uint64_t now_ms, wake_in_ms;
+    struct letter answers[ANSWERS_MAX];
+    unsigned answer_count, seen, fake_count;
+    struct fake fakes[FAKES_MAX];       /* which outlive the test, as the registry has them until its end */
 };
 
 static int fake_post(void *argument, unsigned worker, const struct letter *letter)
@@ -108,11 +111,14 @@ static int stop(void **state)
     return 0;
 }
 
-static void add(struct world *world, struct fake *fake, const char *pattern, bool is_program)
+static struct fake *add(struct world *world, const char *pattern, bool is_program)
 {
+    assert_true(world->fake_count < FAKES_MAX);
+    struct fake *fake = &world->fakes[world->fake_count++];
     fake->handler = (struct handler){.pattern = pattern, .about = "a test's", .is_program = is_program, .take = fake_take};
     fake->world = world;
     assert_int_equal(handlers_add(world->handlers, &fake->handler), 0);
+    return fake;
 }
 
 static void send_from(struct world *world, uint64_t handle, const char *name, uint64_t id, bool is_seen)
@@ -153,30 +159,29 @@ static void expect_nothing(struct world *world)
 static void test_the_most_specific_handler_has_the_event_whatever_came_first(void **state)
 {
     struct world *world = *state;
-    struct fake any = {0}, orders = {0}, one = {0}, config = {0};
-    add(world, &any, "*", true);
-    add(world, &orders, "order.*", true);
-    add(world, &one, "order.new", true);
-    add(world, &config, "order.?*", false);
+    struct fake *any = add(world, "*", true);
+    struct fake *orders = add(world, "order.*", true);
+    struct fake *one = add(world, "order.new", true);
+    struct fake *config = add(world, "order.?*", false);
     ask(world, "hello", 0);
     ask(world, "order.new", 0);
     ask(world, "order.old", 0);         /* of equally specific ones the config's */
     ask(world, "order.", 0);
-    assert_string_equal(any.names, "hello ");
-    assert_string_equal(one.names, "order.new ");
-    assert_string_equal(config.names, "order.old ");
-    assert_string_equal(orders.names, "order. ");
+    assert_string_equal(any->names, "hello ");
+    assert_string_equal(one->names, "order.new ");
+    assert_string_equal(config->names, "order.old ");
+    assert_string_equal(orders->names, "order. ");
     /* A full one leaves the event to its equals, never to others. */
-    config.is_full = true;
+    config->is_full = true;
     ask(world, "order.x", 0);
-    assert_string_equal(orders.names, "order. order.x ");
-    orders.is_full = true;
+    assert_string_equal(orders->names, "order. order.x ");
+    orders->is_full = true;
     expect_nothing(world);
     ask(world, "order.x", 0);
     expect(world, "rtc.error", 0, "!rate-limited");
     ask(world, "order.x", 9);
     expect(world, "rtc.reply", 9, "!rate-limited");
-    assert_string_equal(any.names, "hello ");
+    assert_string_equal(any->names, "hello ");
     assert_int_equal(metrics_get(&world->metrics, METRIC_EVENTS_REFUSED), 2);
     assert_int_equal(metrics_get(&world->metrics, METRIC_EVENTS_HANDLED), 5);
 }
@@ -184,35 +189,33 @@ static void test_the_most_specific_handler_has_the_event_whatever_came_first(voi
 static void test_programs_take_turns_and_who_has_more_unanswered_waits(void **state)
 {
     struct world *world = *state;
-    struct fake a = {0}, b = {0}, c = {0};
-    add(world, &a, "x", true);
-    add(world, &b, "x", true);
-    add(world, &c, "x", true);
+    struct fake *a = add(world, "x", true);
+    struct fake *b = add(world, "x", true);
+    struct fake *c = add(world, "x", true);
     for (unsigned i = 0; i < 6; i++)
         ask(world, "x", 0);
-    assert_string_equal(a.names, "x x ");
-    assert_string_equal(b.names, "x x ");
-    assert_string_equal(c.names, "x x ");
+    assert_string_equal(a->names, "x x ");
+    assert_string_equal(b->names, "x x ");
+    assert_string_equal(c->names, "x x ");
     /* One hangs: the others share what comes. */
     ask(world, "x", 1);
     for (unsigned i = 0; i < 4; i++)
         ask(world, "x", 0);
-    assert_string_equal(a.names, "x x x ");
-    assert_string_equal(b.names, "x x x x ");
-    assert_string_equal(c.names, "x x x x ");
-    assert_int_equal(handlers_reply(world->handlers, a.number, BYTES("1")), 0);
+    assert_string_equal(a->names, "x x x ");
+    assert_string_equal(b->names, "x x x x ");
+    assert_string_equal(c->names, "x x x x ");
+    assert_int_equal(handlers_reply(world->handlers, a->number, BYTES("1")), 0);
     expect(world, "rtc.reply", 1, "1");
     ask(world, "x", 0);
-    assert_string_equal(a.names, "x x x x ");
+    assert_string_equal(a->names, "x x x x ");
 }
 
 static void test_each_call_ends_once_by_its_reply_or_an_error(void **state)
 {
     struct world *world = *state;
-    struct fake fake = {0};
-    add(world, &fake, "x", true);
+    struct fake *fake = add(world, "x", true);
     ask(world, "x", 5);
-    uint64_t number = fake.number;
+    uint64_t number = fake->number;
     assert_true(number > 0);
     assert_int_equal(handlers_reply(world->handlers, number, BYTES("{\"a\":1}")), 0);
     expect(world, "rtc.reply", 5, "{\"a\":1}");
@@ -221,31 +224,30 @@ static void test_each_call_ends_once_by_its_reply_or_an_error(void **state)
     assert_int_equal(handlers_reply(world->handlers, number + 1, BYTES("2")), -ENOENT);
     assert_int_equal(metrics_get(&world->metrics, METRIC_REPLIES_LATE), 3);
     ask(world, "x", 6);
-    assert_int_equal(fake.number, number + 1);
-    assert_int_equal(handlers_fail(world->handlers, fake.number, BYTES("sold-out"), BYTES("none is left")), 0);
+    assert_int_equal(fake->number, number + 1);
+    assert_int_equal(handlers_fail(world->handlers, fake->number, BYTES("sold-out"), BYTES("none is left")), 0);
     expect(world, "rtc.reply", 6, "!sold-out");
     ask(world, "x", 0);
-    assert_int_equal(fake.number, 0);
-    fake.replies_at_once = true;
+    assert_int_equal(fake->number, 0);
+    fake->replies_at_once = true;
     ask(world, "x", 7);
     expect(world, "rtc.reply", 7, "\"now\"");
-    fake.replies_at_once = false;
+    fake->replies_at_once = false;
     ask(world, "x", 8);
     char large[1026];
     memset(large, '1', sizeof(large));
-    assert_int_equal(handlers_reply(world->handlers, fake.number, bytes_of(large, 1025)), -EMSGSIZE);
+    assert_int_equal(handlers_reply(world->handlers, fake->number, bytes_of(large, 1025)), -EMSGSIZE);
     expect(world, "rtc.reply", 8, "!too-large");
     ask(world, "x", 9);
-    assert_int_equal(handlers_reply(world->handlers, fake.number, bytes_of(large, 1024)), 0);
-    assert_int_equal(fake.handler.pending, 0);
-    assert_int_equal(fake.handler.taken, 6);
+    assert_int_equal(handlers_reply(world->handlers, fake->number, bytes_of(large, 1024)), 0);
+    assert_int_equal(fake->handler.pending, 0);
+    assert_int_equal(fake->handler.taken, 6);
 }
 
 static void test_nobody_handles_it(void **state)
 {
     struct world *world = *state;
-    struct fake fake = {0};
-    add(world, &fake, "x", true);
+    struct fake *fake = add(world, "x", true);
     ask(world, "y", 3);
     expect(world, "rtc.reply", 3, "!no-handler");
     ask(world, "y", 0);
@@ -255,18 +257,17 @@ static void test_nobody_handles_it(void **state)
     expect_nothing(world);
     send_from(world, 7, "y", 4, true);
     expect(world, "rtc.reply", 4, "!no-handler");
-    assert_string_equal(fake.names, "");
+    assert_string_equal(fake->names, "");
 }
 
 static void test_a_slow_handler_costs_its_calls_only(void **state)
 {
     struct world *world = *state;
-    struct fake slow = {0}, quick = {0};
-    add(world, &slow, "slow", true);
-    add(world, &quick, "quick", true);
+    struct fake *slow = add(world, "slow", true);
+    struct fake *quick = add(world, "quick", true);
     ask(world, "slow", 1);
     assert_int_equal(world->wake_in_ms, 5000);
-    uint64_t number = slow.number;
+    uint64_t number = slow->number;
     world->now_ms += 2000;
     ask(world, "quick", 2);
     assert_int_equal(world->wake_in_ms, 5000);
@@ -276,7 +277,7 @@ static void test_a_slow_handler_costs_its_calls_only(void **state)
     expect_nothing(world);
     assert_int_equal(world->wake_in_ms, 2000);
     assert_int_equal(handlers_reply(world->handlers, number, BYTES("1")), -ENOENT);
-    assert_int_equal(handlers_reply(world->handlers, quick.number, BYTES("1")), 0);
+    assert_int_equal(handlers_reply(world->handlers, quick->number, BYTES("1")), 0);
     expect(world, "rtc.reply", 2, "1");
     handlers_tick(world->handlers);
     assert_int_equal(metrics_get(&world->metrics, METRIC_HANDLERS_TIMED_OUT), 1);
@@ -285,8 +286,7 @@ static void test_a_slow_handler_costs_its_calls_only(void **state)
 static void test_a_time_that_a_reload_made_shorter_is_over_first(void **state)
 {
     struct world *world = *state;
-    struct fake fake = {0};
-    add(world, &fake, "x", true);
+    add(world, "x", true);
     ask(world, "x", 1);
     world->config->handlers.timeout_ms = 1000;
     ask(world, "x", 2);
@@ -301,22 +301,21 @@ static void test_a_time_that_a_reload_made_shorter_is_over_first(void **state)
 static void test_a_dead_handlers_calls_end_at_once(void **state)
 {
     struct world *world = *state;
-    struct fake dead = {0}, other = {0};
-    add(world, &dead, "x", true);
+    struct fake *dead = add(world, "x", true);
     ask(world, "x", 1);
     ask(world, "x", 2);
-    add(world, &other, "x", true);
+    struct fake *other = add(world, "x", true);
     ask(world, "x", 3);
-    uint64_t number = dead.number;
-    handlers_remove(world->handlers, &dead.handler);
+    uint64_t number = dead->number;
+    handlers_remove(world->handlers, &dead->handler);
     expect(world, "rtc.reply", 1, "!no-handler");
     expect(world, "rtc.reply", 2, "!no-handler");
     expect_nothing(world);
     assert_int_equal(handlers_reply(world->handlers, number, BYTES("1")), -ENOENT);
-    assert_int_equal(handlers_reply(world->handlers, other.number, BYTES("1")), 0);
+    assert_int_equal(handlers_reply(world->handlers, other->number, BYTES("1")), 0);
     expect(world, "rtc.reply", 3, "1");
     assert_int_equal(metrics_get(&world->metrics, METRIC_HANDLERS_LOST), 2);
-    handlers_remove(world->handlers, &other.handler);
+    handlers_remove(world->handlers, &other->handler);
     ask(world, "x", 4);
     expect(world, "rtc.reply", 4, "!no-handler");
 }
@@ -324,11 +323,10 @@ static void test_a_dead_handlers_calls_end_at_once(void **state)
 static void test_pending_calls_are_bounded_in_all_and_for_each_connection(void **state)
 {
     struct world *world = *state;
-    struct fake fake = {0};
-    add(world, &fake, "x", true);
+    struct fake *fake = add(world, "x", true);
     for (uint64_t id = 1; id <= 3; id++)
         ask(world, "x", id);
-    uint64_t number = fake.number;
+    uint64_t number = fake->number;
     ask(world, "x", 4);
     expect(world, "rtc.reply", 4, "!rate-limited");
     /* What wants no reply does not wait. */
@@ -349,8 +347,10 @@ static void test_there_are_not_more_handlers_than_may_be(void **state)
 {
     struct world *world = *state;
     struct fake *fakes = calloc(HANDLERS_MAX + 1, sizeof(*fakes));
-    for (unsigned i = 0; i < HANDLERS_MAX; i++)
-        add(world, &fakes[i], "x", true);
+    for (unsigned i = 0; i < HANDLERS_MAX; i++) {
+        fakes[i].handler = (struct handler){.pattern = "x", .take = fake_take};
+        assert_int_equal(handlers_add(world->handlers, &fakes[i].handler), 0);
+    }
     fakes[HANDLERS_MAX].handler = (struct handler){.pattern = "x", .take = fake_take};
     assert_int_equal(handlers_add(world->handlers, &fakes[HANDLERS_MAX].handler), -E2BIG);
     for (unsigned i = 0; i < HANDLERS_MAX; i++)
