@@ -223,7 +223,8 @@ struct rtc_target {
 enum rtc_code rtc_send(struct rtc_client *client, const char *event_name, const char *json);
 enum rtc_code rtc_send_to(struct rtc_client *client, const struct rtc_target *to, const char *event_name, const char *json);
 
-/* The answer to a request: `error->code` is RTC_OK and `json` its data, or `json` is NULL. */
+/* The answer to a request: `error->code` is RTC_OK and `json` its data, or `json` is NULL. A code of a handler's own that this library
+ * does not know comes as RTC_INTERNAL, with the handler's sentence. */
 typedef void rtc_reply_fn(struct rtc_client *client, const struct rtc_error *error, const char *json, void *argument);
 
 /* Sends and asks for an answer, called back exactly once (but not when this returns an error, and not after rtc_free()).

@@ -309,7 +309,7 @@ static void add_key_parameter(struct json_writer *json)
 
 static bool has_an_end(size_t command)
 {
-    return command != ADMIN_listen;
+    return command != ADMIN_listen && command != ADMIN_handle;
 }
 
 static void add_components(struct json_writer *json)
