@@ -265,6 +265,9 @@ uint64_t stream_tend(struct connection *connection, uint64_t now_ms)
     }
     connection_watch_stall(connection);
     connection_tell_received(connection);
+    /* Telling it may have lost the link. */
+    if (!connection->link)
+        return 0;
     connection_forget_old(connection);
     return MIN(config->connection.keep_alive_ms, outbox_stalls_in_ms(&connection->outbox, now_ms));
 }
