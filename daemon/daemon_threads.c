@@ -80,8 +80,10 @@ static void daemon_take_letters(struct daemon *daemon)
         else if (letter.kind == LETTER_ENDED)
             daemon->running_count--;
     }
-    if (daemon->exchange)
+    if (daemon->exchange) {
         notices_settle(&daemon->notices);
+        gate_settle(&daemon->exchange->gate);
+    }
 }
 
 static void on_mailbox(evutil_socket_t descriptor, short what, void *argument)

@@ -84,7 +84,7 @@ int gate_ask(struct exchange *exchange, const struct config *config, struct gate
     return ports->post(ports->argument, MAIN_MAILBOX, &letter);
 }
 
-/* False: there was no memory for the letter; it is tried again with the next one. */
+/* False: there was no memory for the letter; it is tried again. */
 static bool gate_send(struct gate_call *call)
 {
     const struct ports *ports = &call->exchange->ports;
@@ -95,17 +95,22 @@ static bool gate_send(struct gate_call *call)
     return r == 0 || r == -ESHUTDOWN;
 }
 
-void gate_answer(struct gate_call *call)
+void gate_settle(struct gate *gate)
 {
-    struct list *unsent = &call->exchange->gate.unsent;
-    list_append(unsent, &call->node);
-    LIST_EACH(node, unsent) {
+    LIST_EACH(node, &gate->unsent) {
         list_remove(node);
         if (gate_send(CONTAINER_OF(node, struct gate_call, node)))
             continue;
-        list_append(unsent, node);
+        list_append(&gate->unsent, node);
         return;
     }
+}
+
+void gate_answer(struct gate_call *call)
+{
+    struct gate *gate = &call->exchange->gate;
+    list_append(&gate->unsent, &call->node);
+    gate_settle(gate);
 }
 
 void gate_take(struct exchange *exchange, struct gate_call *call)

@@ -80,3 +80,5 @@ MUST_CHECK int gate_ask(struct exchange *exchange, const struct config *config, 
 void gate_take(struct exchange *exchange, struct gate_call *call);
 /* The verdict stands: back to its worker. */
 void gate_answer(struct gate_call *call);
+/* At the end of a turn of the main thread: answers for whose letter there was no memory are tried again. */
+void gate_settle(struct gate *gate);

@@ -33,8 +33,10 @@ void verdict_done(struct verdict *verdict)
 /* Ends where a character does. */
 static size_t verdict_cut(struct bytes text, size_t max)
 {
-    size_t length = MIN(text.length, max);
-    while (length < text.length && length > 0 && (text.data[length] & 0xc0) == 0x80)
+    if (text.length <= max)
+        return text.length;
+    size_t length = max;
+    while (length > 0 && (text.data[length] & 0xc0) == 0x80)
         length--;
     return length;
 }

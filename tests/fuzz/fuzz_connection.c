@@ -1,7 +1,7 @@
 /*
  * The whole life of connections: one real worker, its turns called one by one, over socket pairs, with a scripted clock and
  * fixed random numbers. The input is a list of steps: links come and go, bytes, requests and frames are sent (with tokens that
- * the daemon gave out), answers are read or left unread, time passes, others publish. Afterwards everybody leaves, time
+ * the daemon gave out), answers are read or left unread, time passes, others publish, a judge comes and goes and has its say. Afterwards everybody leaves, time
  * passes, and nothing may be left: no link, no connection, no group, and (AddressSanitizer) no memory.
  */
 #include "daemon/config/config_file.h"
@@ -23,6 +23,8 @@
 enum { PEERS = 4, TOKENS = 4, SEND_BUFFER = 4608, STEPS_MAX = 400, HOUR_MS = 3600 * 1000 };
 
 struct world {
+    struct gate_judge judge;
+    struct list calls;                  /* that the judge has, oldest first */
     struct config *config;              /* of all inputs */
     struct exchange *exchange;
     struct mailbox mailboxes[2];        /* the worker's, the main thread's */
@@ -72,6 +74,51 @@ static void must(bool is_true)
         abort();
 }
 
+static void on_take(struct gate_judge *judge, struct gate_call *call)
+{
+    list_append(&world.calls, &call->node);
+}
+
+/* The main thread's part of a turn. */
+static void world_turn(void)
+{
+    struct letter letter;
+    worker_turn(world.worker, 0);
+    while (mailbox_take(&world.mailboxes[1], &letter)) {
+        must(letter.kind == LETTER_GATE);
+        gate_take(world.exchange, letter.gate_call);
+    }
+    gate_settle(&world.exchange->gate);
+}
+
+/* The judge comes, goes, or says something to the one who has waited longest. */
+static void judge(unsigned what)
+{
+    struct verdict *verdict;
+    if (what % 4 < 2) {
+        gate_set_judge(&world.exchange->gate, what % 4 ? NULL : &world.judge);
+        return;
+    }
+    if (list_is_empty(&world.calls))
+        return;
+    struct gate_call *call = CONTAINER_OF(world.calls.next, struct gate_call, node);
+    verdict = &call->verdict;
+    if (what & 1)
+        (void)!verdict_refuse(verdict, BYTES("forbidden"), BYTES("no"), NULL);
+    if (what & 4)
+        (void)!verdict_add_group(verdict, BYTES("g"), NULL);
+    if (what & 8)
+        (void)!verdict_set_user(verdict, BYTES("u"), NULL);
+    if (what & 16)
+        (void)!verdict_add_label(verdict, BYTES("l"), BYTES("v"), NULL);
+    if (what & 32)
+        (void)!verdict_withhold(verdict, BYTES("websocket"), NULL);
+    if ((what & 192) == 192)
+        (void)!verdict_redirect(verdict, BYTES("https://a/rtc"), BYTES(""), NULL);
+    list_remove(&call->node);
+    gate_answer(call);
+}
+
 static void world_load_config(void)
 {
     static const char *const overrides[] = {
@@ -79,7 +126,7 @@ static void world_load_config(void)
         "publish.to-user=true", "publish.to-connection=true", "connection.message-bytes=4KiB", "connection.message-fragments=8",
         "queue.bytes=16KiB", "queue.envelopes=32", "resume.envelopes=8", "resume.bytes=8KiB", "resume.parked=4",
         "resume.parked-per-user=2", "connection.groups=3", "limits.connections=8", "http.body-bytes=4KiB", "limits.mailbox=64",
-        "limits.fanout-slice=16", "compression.websocket=true", "compression.polls=true", "compression.min-bytes=64",
+        "limits.fanout-slice=16", "gate.waiting=3", "compression.websocket=true", "compression.polls=true", "compression.min-bytes=64",
     };
     struct buf problems = {0};
     must(config_load(NULL, overrides, COUNT_OF(overrides), &world.config, &problems) == 0);
@@ -96,6 +143,8 @@ static void world_start(void)
     now_ms = 1000000;
     random_byte = 7;
     world.token_count = 0;
+    world.judge.take = on_take;
+    list_init(&world.calls);
     for (unsigned i = 0; i < PEERS; i++)
         world.peers[i] = -1;
     for (unsigned i = 0; i < COUNT_OF(world.mailboxes); i++)
@@ -299,8 +348,10 @@ static void step(void)
         now_ms += take_byte() * 1000u;
         break;
     case 13:
-    case 14:
         publish(take_byte());
+        break;
+    case 14:
+        judge(take_byte());
         break;
     default:
         if (world.peers[peer] >= 0)
@@ -313,8 +364,12 @@ static void check_nothing_is_left(void)
     const struct hub *hub = world.worker->hub;
     for (unsigned i = 0; i < PEERS; i++)
         peer_close(i);
+    gate_set_judge(&world.exchange->gate, NULL);
+    while (!list_is_empty(&world.calls))
+        judge(2);
     for (unsigned i = 0; i < 8; i++, now_ms += HOUR_MS)
-        worker_turn(world.worker, 0);
+        world_turn();
+    must(atomic_load(&world.exchange->gate.waiting) == 0 && table_count(&world.worker->hub->labels) == 0);
     must(world.worker->link_count == 0 && limits_connection_count(world.exchange->limits) == 0);
     must(hub->free_count == hub->slot_count);
     for (unsigned i = 0; i < CONNECTION_STATE_COUNT; i++)
@@ -331,7 +386,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
         fuzz_connection_on_steps(true);
     for (unsigned i = 0; i < STEPS_MAX && world.steps.length; i++) {
         step();
-        worker_turn(world.worker, 0);
+        world_turn();
     }
     if (fuzz_connection_on_steps)
         fuzz_connection_on_steps(false);

@@ -275,7 +275,7 @@ static void answer_add(char *answer, const char *name, struct rtcd_text value)
             *at++ = '\\';
         *at++ = value.bytes[i];
     }
-    strcpy(at, "\",");
+    memcpy(at, "\",", sizeof("\","));
 }
 
 static int guard_event(struct rtcd_call *call, const struct rtcd_connection *connection, const struct rtcd_event *event)
