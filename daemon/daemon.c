@@ -195,7 +195,7 @@ static const struct part {
     {"handlers", daemon_start_handlers, daemon_stop_handlers, EX_OSERR},
     {"plug-ins", daemon_start_plugins, daemon_stop_plugins, EX_CONFIG},
     {"keys", daemon_start_keys, daemon_stop_keys, EX_CONFIG},
-    {"webhooks", daemon_start_webhooks, daemon_stop_webhooks, EX_OSERR},
+    {"webhooks", daemon_start_webhooks, daemon_stop_webhooks, EX_CONFIG},
     {"admin socket", daemon_start_admin, daemon_stop_admin, EX_UNAVAILABLE},
     {"watchdog", daemon_start_watchdog, daemon_stop_watchdog, EX_OSERR},
     {"workers", daemon_start_workers, daemon_stop_workers, EX_OSERR},

@@ -214,3 +214,8 @@ const char *packer_library_version(void)
 {
     return zlibVersion();
 }
+
+uint32_t packer_crc32(struct bytes text)
+{
+    return (uint32_t)crc32_z(0, text.data, text.length);
+}

@@ -25,4 +25,5 @@ MUST_CHECK int packer_add_gzip(struct packer *packer, unsigned level, struct byt
 enum decode packer_read_message(struct packer *packer, struct bytes packed, size_t length_max, struct buf *out, struct fault *fault);
 enum decode packer_read_gzip(struct packer *packer, struct bytes packed, size_t length_max, struct buf *out, struct fault *fault);
 
+uint32_t packer_crc32(struct bytes text);           /* of RFC 1952 */
 const char *packer_library_version(void);

@@ -53,6 +53,7 @@ enum { GROUP_RULES_MAX = 128 };
 enum webhook_event { WEBHOOK_CONNECT, WEBHOOK_EVENT, WEBHOOK_CONNECTED, WEBHOOK_DISCONNECTED, WEBHOOK_ONLINE, WEBHOOK_OFFLINE,
                      WEBHOOK_OCCUPIED, WEBHOOK_VACATED, WEBHOOK_EPOCH, WEBHOOK_EVENT_COUNT };
 enum config_queue_full { QUEUE_DROP_OLDEST, QUEUE_DROP_NEWEST };
+enum config_spool_sync { SPOOL_SYNC_NONE, SPOOL_SYNC_EACH };
 enum config_on_failure { ON_FAILURE_REFUSE, ON_FAILURE_ALLOW };
 
 /* One item of `webhooks`. The rows are in webhook_options.c. */
@@ -186,6 +187,9 @@ struct config {
     size_t webhook_count;
     struct {
         char *source;                   /* of CloudEvents */
+        char *spool;                    /* path; "" none */
+        uint64_t spool_bytes;
+        enum config_spool_sync spool_sync;
     } hooks;
     struct {
         uint64_t groups;                /* that remember */

@@ -351,6 +351,18 @@ const struct config_option options[] = {
       .summary = "Who requests to webhooks say that they come from (source).",
       .details = "For receivers who hear of several daemons: a URI, or a part of one." },
 
+    { .path = "hooks.spool", TEXT(hooks.spool), .fallback = "", .check = check_path, .reload = RELOAD_RESTART,
+      .summary = "The file that keeps what waits for webhooks over a restart.",
+      .details = "As /var/lib/rtcd/webhooks. It is for the daemon's user alone, and for one daemon. Empty: what waits is lost with the daemon." },
+    { .path = "hooks.spool-bytes", SIZE(hooks.spool_bytes), .fallback = "64MiB", .min = 4 * KIB, .max = 1024 * MIB, .reload = RELOAD_NOW,
+      .summary = "How long that file may become.",
+      .details = "What comes beyond it waits in memory alone, and is counted (webhook_unspooled)." },
+    { .path = "hooks.spool-sync", CHOICE(hooks.spool_sync, config_spool_sync, "none each"), .fallback = "none", .reload = RELOAD_NOW,
+      .summary = "When what is in that file is on the disk.",
+      .details = "none: when the kernel writes it; what waits outlives the daemon, however it ends, but a loss of power may take the latest. "
+                 "each: each event is, by fdatasync(2), before the next one is looked at, and outlives that, too; it holds up webhooks and the "
+                 "admin socket meanwhile." },
+
     { .path = "history.groups", NUMBER(history.groups), .fallback = "10000", .min = 64, .max = 10000000, .reload = RELOAD_NOW,
       .summary = "How many groups may remember what was published (history-envelopes, under groups).",
       .details = "When there are more, the one that was joined or published to longest ago forgets. Counted for each sixty-fourth part of "

@@ -36,6 +36,7 @@ static void webhook_remove(struct webhook *webhook, struct webhook_item *item)
 {
     list_remove(&item->node);
     webhook->item_count--;
+    spool_end(webhook->host->spool, &item->entry);
     free(item);
 }
 
@@ -64,6 +65,7 @@ static void webhook_drop_old(struct webhook *webhook)
         webhook_remove(webhook, webhook_first(webhook));
         webhook_count_drop(webhook);
     }
+    spool_settle(webhook->host->spool);
 }
 
 /* Requests */
@@ -148,6 +150,7 @@ static void on_answered(void *argument, const struct fetch_answer *answer)
     for (; is_over && webhook->under_way; webhook->under_way--)
         webhook_remove(webhook, webhook_first(webhook));
     webhook->under_way = 0;
+    spool_settle(webhook->host->spool);
     if (!is_over)
         webhook_take_failure(webhook, problem, answer->retry_after_ms);
     webhook_schedule(webhook);
@@ -257,7 +260,8 @@ struct webhook *webhook_new(const struct webhook_host *host, const struct config
     webhook->fetcher = fetcher_new(host->base, 1);
     webhook->ask_fetcher = fetcher_new(host->base, (unsigned)rule->connections);
     webhook->timer = evtimer_new(host->base, on_timer, webhook);
-    if (webhook->fetcher && webhook->ask_fetcher && webhook->timer)
+    webhook->name = strdup(rule->name);
+    if (webhook->fetcher && webhook->ask_fetcher && webhook->timer && webhook->name)
         return webhook;
     webhook_free(webhook);
     return NULL;
@@ -273,9 +277,21 @@ void webhook_free(struct webhook *webhook)
     fetcher_free(webhook->ask_fetcher);
     if (webhook->timer)
         event_free(webhook->timer);
+    LIST_EACH(node, &webhook->items) {
+        struct webhook_item *item = CONTAINER_OF(node, struct webhook_item, node);
+        spool_leave(&item->entry);
+        free(item);
+    }
+    free(webhook->name);
+    free(webhook);
+}
+
+void webhook_drop_all(struct webhook *webhook)
+{
     while (webhook->item_count)
         webhook_remove(webhook, webhook_first(webhook));
-    free(webhook);
+    webhook->under_way = 0;
+    spool_settle(webhook->host->spool);
 }
 
 void webhook_set_rule(struct webhook *webhook, const struct config *config, const struct webhook_rule *rule)
@@ -293,7 +309,14 @@ void webhook_set_rule(struct webhook *webhook, const struct config *config, cons
     webhook_schedule(webhook);
 }
 
-void webhook_push(struct webhook *webhook, struct bytes json, int64_t born_ms)
+/* When something happened at this time of day, by the daemon's own clock. */
+static int64_t webhook_birth_ms(const struct webhook *webhook, uint64_t time_ms)
+{
+    uint64_t wall_ms = webhook_wall_ms(webhook), age_ms = wall_ms > time_ms ? wall_ms - time_ms : 0;
+    return (int64_t)webhook_now_ms(webhook) - (int64_t)MIN(age_ms, (uint64_t)INT32_MAX * 1000);
+}
+
+void webhook_push(struct webhook *webhook, struct bytes json, uint64_t time_ms)
 {
     bool is_full = webhook->item_count - webhook->under_way >= webhook->rule->queue;
     struct webhook_item *item = is_full && webhook->rule->full == QUEUE_DROP_NEWEST ? NULL : malloc(sizeof(*item) + json.length);
@@ -303,8 +326,10 @@ void webhook_push(struct webhook *webhook, struct bytes json, int64_t born_ms)
     }
     if (is_full)
         webhook_drop_oldest(webhook);
-    *item = (struct webhook_item){.born_ms = born_ms, .length = json.length};
+    *item = (struct webhook_item){.born_ms = webhook_birth_ms(webhook, time_ms), .length = json.length};
     memcpy(item->json, json.data, json.length);
+    item->entry = (struct spool_entry){.time_ms = time_ms, .name = webhook->name, .json = bytes_of(item->json, item->length)};
+    spool_add(webhook->host->spool, &item->entry);
     list_append(&webhook->items, &item->node);
     webhook->item_count++;
     /* Else the timer runs already, or a request is under way. */

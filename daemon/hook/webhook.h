@@ -9,6 +9,7 @@
 #include "daemon/core/metrics.h"
 #include "daemon/fetch/fetch.h"
 #include "daemon/hook/breaker.h"
+#include "daemon/hook/spool.h"
 
 struct event;
 struct handlers;
@@ -22,11 +23,13 @@ struct webhook_host {
     struct exchange *exchange;
     struct metrics *metrics;            /* the main thread's own */
     struct handlers *handlers;
+    struct spool *spool;
 };
 
 /* A life-cycle event that waits, as it will be sent. */
 struct webhook_item {
     struct list node;
+    struct spool_entry entry;
     int64_t born_ms;                    /* by the daemon's own clock; below 0: before that began */
     size_t length;
     unsigned char json[];
@@ -36,6 +39,7 @@ struct webhook {
     const struct webhook_host *host;
     const struct config *config;        /* whoever owns this holds it */
     const struct webhook_rule *rule;    /* of that config */
+    char *name;                         /* the rule's */
     struct list items;                  /* oldest first */
     size_t item_count;
     size_t under_way;                   /* how many of the first are in the request */
@@ -58,13 +62,15 @@ struct webhook {
 
 /* NULL: out of memory. */
 struct webhook *webhook_new(const struct webhook_host *host, const struct config *config, const struct webhook_rule *rule);
-/* What waits is dropped without being counted. */
+/* What waits stays in the spool. */
 void webhook_free(struct webhook *webhook);
+/* Nothing waits any more, nor stays in the spool. */
+void webhook_drop_all(struct webhook *webhook);
 /* The rule of the same name in another config. */
 void webhook_set_rule(struct webhook *webhook, const struct config *config, const struct webhook_rule *rule);
 
 /* One more event, as a whole CloudEvent in JSON. What there is no room for is dropped and counted. */
-void webhook_push(struct webhook *webhook, struct bytes json, int64_t born_ms);
+void webhook_push(struct webhook *webhook, struct bytes json, uint64_t time_ms);
 /* For webhook_ask.c. What is said to the receiver, in whatever way, is signed and counted alike, and tells of its state. */
 struct fetch *webhook_post(struct webhook *webhook, struct fetcher *fetcher, bool is_batch, struct bytes body, fetch_answered answered,
                            void *argument);

@@ -65,7 +65,6 @@ static struct bytes webhooks_write(struct webhooks *webhooks, const struct notic
 static void on_notice(struct notice_sink *sink, const struct notice *notice)
 {
     struct webhooks *webhooks = CONTAINER_OF(sink, struct webhooks, sink);
-    const struct ports *ports = &webhooks->host.exchange->ports;
     struct bytes json = {0};
     if (notice->kind != NOTICE_GAP)
         json = webhooks_write(webhooks, notice);
@@ -74,7 +73,7 @@ static void on_notice(struct notice_sink *sink, const struct notice *notice)
         if (notice->kind == NOTICE_GAP || buf_status(&webhooks->scratch) < 0)
             webhook_add_lost(webhook, notice->kind == NOTICE_GAP ? notice->lost : 1);
         else if (webhooks_want(webhooks, webhook, notice->kind) && (!notice->group.length || webhook_rule_has_group(webhook->rule, notice->group)))
-            webhook_push(webhook, json, (int64_t)ports->now_ms(ports->argument));
+            webhook_push(webhook, json, notice->time_ms);
     }
 }
 
@@ -106,11 +105,25 @@ static struct webhook *webhooks_steal(struct webhooks *webhooks, const char *nam
     return NULL;
 }
 
-static void webhooks_drop(struct webhook *webhook, const char *why)
+/* Its name is gone from the config. */
+static void webhooks_drop(struct webhook *webhook)
 {
     if (webhook && webhook_waiting(webhook))
-        log_warning(LOG_AREA_DAEMON, NULL, "webhook %s: %s, and %zu events that waited for it are lost", webhook->rule->name, why,
+        log_warning(LOG_AREA_DAEMON, NULL, "webhook %s: it is no longer in the config, and %zu events that waited for it are lost", webhook->name,
                     webhook_waiting(webhook));
+    if (webhook)
+        webhook_drop_all(webhook);
+    webhook_free(webhook);
+}
+
+static void webhooks_part(const struct webhooks *webhooks, struct webhook *webhook)
+{
+    size_t waiting = webhook_waiting(webhook);
+    if (waiting && spool_is_open(&webhooks->spool))
+        log_info(LOG_AREA_DAEMON, NULL, "webhook %s: %zu events wait for it in %s", webhook->name, waiting, webhooks->spool.path);
+    else if (waiting)
+        log_warning(LOG_AREA_DAEMON, NULL, "webhook %s: %zu events that waited for it are lost with the daemon (hooks.spool keeps them)",
+                    webhook->name, waiting);
     webhook_free(webhook);
 }
 
@@ -132,9 +145,10 @@ int webhooks_take_config(struct webhooks *webhooks, struct config *config)
         r = one < 0 ? one : r;
     }
     for (size_t i = 0; i < webhooks->count; i++)
-        webhooks_drop(webhooks->items[i], "it is no longer in the config");
+        webhooks_drop(webhooks->items[i]);
     memcpy(webhooks->items, items, count * sizeof(items[0]));
     webhooks->count = count;
+    spool_set_config(&webhooks->spool, config);
     config_unref(webhooks->config);
     webhooks->config = config_ref(config);
     notices_refresh(webhooks->notices);
@@ -142,13 +156,35 @@ int webhooks_take_config(struct webhooks *webhooks, struct config *config)
     return r;
 }
 
+/* In the spool from the last time. */
+static void on_found(void *argument, struct bytes name, struct bytes json, uint64_t time_ms)
+{
+    struct webhooks *webhooks = argument;
+    for (size_t i = 0; i < webhooks->count; i++) {
+        if (bytes_is(name, webhooks->items[i]->name)) {
+            webhook_push(webhooks->items[i], json, time_ms);
+            return;
+        }
+    }
+    webhooks->orphan_count++;
+}
+
 int webhooks_init(struct webhooks *webhooks, const struct webhook_host *host, struct notices *notices, struct config *config)
 {
     *webhooks = (struct webhooks){.host = *host, .notices = notices, .sink = {.wants = on_wants, .take = on_notice},
                                     .judge = {on_judge}};
+    webhooks->spool.descriptor = -1;
+    list_init(&webhooks->spool.entries);
+    webhooks->host.spool = &webhooks->spool;
     webhooks_learn_names(webhooks);
     notices_add(notices, &webhooks->sink);
-    return webhooks_take_config(webhooks, config);
+    int r = webhooks_take_config(webhooks, config);
+    if (r == 0)
+        r = spool_open(&webhooks->spool, config, host->metrics, on_found, webhooks);
+    if (webhooks->orphan_count)
+        log_warning(LOG_AREA_DAEMON, NULL, "%s: %zu events in it were for webhooks that are no longer in the config, and are lost",
+                    webhooks->spool.path, webhooks->orphan_count);
+    return r;
 }
 
 void webhooks_done(struct webhooks *webhooks)
@@ -158,7 +194,8 @@ void webhooks_done(struct webhooks *webhooks)
     notices_remove(webhooks->notices, &webhooks->sink);
     gate_set_judge(&webhooks->host.exchange->gate, NULL);
     for (size_t i = 0; i < webhooks->count; i++)
-        webhooks_drop(webhooks->items[i], "the daemon stops");
+        webhooks_part(webhooks, webhooks->items[i]);
+    spool_close(&webhooks->spool);
     config_unref(webhooks->config);
     buf_done(&webhooks->scratch);
 }
