@@ -148,9 +148,10 @@ static void api_serve(struct link *link, const struct request *request)
         api_refuse(link, FAULT_BACK_PRESSURE, "too many commands wait; try again in a moment");
         return;
     }
-    http_hold(link, &api_handler);
+    /* Holding it may lose it. */
     link->work->state = STEAL(call);
     link->work->free_state = api_forget;
+    http_hold(link, &api_handler);
     link_set_deadline(link, link->worker->hub->config->api.timeout_ms);
 }
 
