@@ -46,7 +46,9 @@ int verdict_refuse(struct verdict *verdict, struct bytes code, struct bytes mess
     static const enum fault_id faults[] = {FAULT_FORBIDDEN, FAULT_UNAUTHORIZED, FAULT_EXPIRED, FAULT_NOT_FOUND, FAULT_RATE_LIMITED,
                                            FAULT_UNSUPPORTED, FAULT_DRAINING};
     struct fault *refusal = &verdict->refusal;
-    if (memchr(message.data ? message.data : (const unsigned char *)"", 0, message.length) || !utf8_is_valid(message))
+    if (!message.data)
+        message = BYTES("");
+    if (memchr(message.data, 0, message.length) || !utf8_is_valid(message))
         return verdict_wrong(-EINVAL, "has a message that is not UTF-8 text", ret_problem);
     for (size_t i = 0; i < COUNT_OF(faults); i++) {
         if (!bytes_is(code, fault_rows[faults[i]].name))

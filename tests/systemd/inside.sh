@@ -78,6 +78,11 @@ rtcctl disconnect "$id" --reason testing
 expect "the journal has a connection's fields" until_true said "\"RTCD_CONNECTION\":\"$id\""
 expect "and the reason of its end" said '"RTCD_REASON":"disconnected"'
 
+echo 'deny user mallory' >/etc/rtcd/guard.list
+printf 'plugins: ["%s /etc/rtcd/guard.list"]\n' /usr/lib/*/rtcd/plugins/guard.so >>/etc/rtcd/rtcd.yaml
+expect "a restart loads a plug-in" systemctl restart rtcd
+expect "as the unit lets it" grep -q 'guard 1.0' <(rtcctl status)
+
 pid=$(main_pid)
 /test/stall "$pid" "worker 00" >/test/stalled &
 stall=$!
