@@ -179,6 +179,16 @@ static void daemon_stop_watchdog(struct daemon *daemon)
     watchdog_free(daemon->watchdog);
 }
 
+static int daemon_start_store(struct daemon *daemon)
+{
+    return store_start(daemon->config, daemon->exchange, &daemon->store);
+}
+
+static void daemon_stop_store(struct daemon *daemon)
+{
+    store_stop(daemon->store);
+}
+
 static const struct part {
     const char *name;
     int (*start)(struct daemon *daemon);
@@ -191,6 +201,7 @@ static const struct part {
     {"certificates", daemon_start_certificates, daemon_stop_certificates, EX_CONFIG},
     {"mailboxes", daemon_start_mailboxes, daemon_stop_mailboxes, EX_OSERR},
     {"exchange", daemon_start_exchange, daemon_stop_exchange, EX_OSERR},
+    {"histories", daemon_start_store, daemon_stop_store, EX_CONFIG},
     {"notices", daemon_start_notices, NULL, EX_OSERR},
     {"handlers", daemon_start_handlers, daemon_stop_handlers, EX_OSERR},
     {"plug-ins", daemon_start_plugins, daemon_stop_plugins, EX_CONFIG},

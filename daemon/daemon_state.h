@@ -12,6 +12,7 @@
 #include "daemon/net/listener.h"
 #include "daemon/net/router.h"
 #include "daemon/net/worker.h"
+#include "daemon/store/store.h"
 
 struct daemon {
     const struct daemon_arguments *arguments;
@@ -24,6 +25,7 @@ struct daemon {
     struct mailbox *mailboxes;          /* of the workers, then the main thread's */
     struct router router;
     struct exchange *exchange;
+    struct store *store;                /* NULL: histories are in memory alone */
     struct worker *workers;
     unsigned worker_count, ready_count, running_count;
     struct metrics metrics;             /* the main thread's own */

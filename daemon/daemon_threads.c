@@ -75,6 +75,8 @@ static void daemon_take_letters(struct daemon *daemon)
             gate_take(daemon->exchange, letter.gate_call);
         else if (letter.kind == LETTER_NOTICE)
             notices_take(&daemon->notices, letter.notice);
+        else if (letter.kind == LETTER_STORED && daemon->admin)
+            admin_stored(daemon->admin, &letter);
         else if (letter.kind == LETTER_COUNTED)
             daemon_take_counted(daemon, letter.place);
         else if (letter.kind == LETTER_ENDED)
@@ -198,6 +200,7 @@ static void daemon_flush_notices(struct daemon *daemon)
 void daemon_stop_workers(struct daemon *daemon)
 {
     struct letter stop = {.kind = LETTER_STOP};
+    store_hush(daemon->store);
     for (unsigned i = 0; i < daemon->ready_count; i++)
         if (daemon->workers[i].is_running && daemon_post(daemon, i, &stop) < 0)
             _exit(EX_OSERR);

@@ -49,5 +49,8 @@ void admin_take_counted(struct admin *admin, const struct place *group);
 void admin_close_ears(struct admin *admin);
 const char *admin_path(const struct admin *admin);          /* "systemd" when inherited */
 
+/* A LETTER_STORED came to the main mailbox: who published it is answered. */
+void admin_stored(struct admin *admin, const struct letter *letter);
+
 /* A LETTER_CALL came to the main mailbox: it goes back to its worker with the answer. */
 void admin_carry_out(struct admin *admin, struct api_call *call);

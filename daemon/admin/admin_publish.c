@@ -5,6 +5,7 @@
 #include "daemon/admin/admin_client.h"
 
 #include "daemon/config/config.h"
+#include "daemon/core/keeper.h"
 #include "daemon/core/message.h"
 #include "daemon/core/policy.h"
 
@@ -54,14 +55,28 @@ static bool event_name_is_right(struct admin_call *call, struct bytes name)
     return false;
 }
 
-static void publish_reply(struct admin_call *call, unsigned recipients)
+static void publish_reply(const struct admin_return *back, unsigned recipients)
 {
     struct buf answer = {0};
     buf_add_bytes(&answer, BYTES("{\"recipients\":"));
     buf_add_decimal(&answer, recipients);
     buf_add_byte(&answer, '}');
-    admin_reply(&call->back, buf_bytes(&answer));
+    admin_reply(back, buf_bytes(&answer));
     buf_done(&answer);
+}
+
+void admin_stored(struct admin *admin, const struct letter *letter)
+{
+    struct admin_return back = {.admin = admin, .client = letter->handle, .id = letter->sequence};
+    publish_reply(&back, letter->recipients);
+}
+
+/* Is it to be answered once it is stored? */
+static bool publish_must_wait(const struct admin_call *call, const struct message *message, unsigned recipients)
+{
+    struct keeper *keeper = call->host->exchange->directory->keeper;
+    struct keeper_wait wait = {.client = call->back.client, .id = call->back.id, .recipients = recipients};
+    return message->stored_by && call->back.id && keeper->wait(keeper, message->stored_by, &wait);
 }
 
 static void publish_send(struct admin_call *call, const struct envelope *envelope, const struct target *to)
@@ -74,7 +89,8 @@ static void publish_send(struct admin_call *call, const struct envelope *envelop
     int r = message ? exchange_publish(call->host->exchange, call->host->config(call->host->argument), message, to, 0, &recipients) : -ENOMEM;
     if (r == 0) {
         metrics_add(admin->host.metrics, METRIC_MESSAGES_PUBLISHED, 1);
-        publish_reply(call, recipients);
+        if (!publish_must_wait(call, message, recipients))
+            publish_reply(&call->back, recipients);
     } else if (r == -EAGAIN) {
         call->must_wait = true;
     } else {

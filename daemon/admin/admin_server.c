@@ -2,6 +2,8 @@
  * The daemon itself, and who asks: status, show config, reload, ping, version, whoami.
  */
 #include "daemon/admin/admin_call.h"
+
+#include "daemon/core/keeper.h"
 #include "daemon/admin/admin_client.h"
 #include "daemon/admin/parts.h"
 
@@ -16,7 +18,8 @@
 
 static uint64_t metric_sum(const struct admin_call *call, enum metric metric)
 {
-    uint64_t sum = metrics_get(call->host->metrics, metric);
+    const struct keeper *keeper = call->host->exchange->directory->keeper;
+    uint64_t sum = metrics_get(call->host->metrics, metric) + (keeper ? metrics_get(&keeper->metrics, metric) : 0);
     for (unsigned worker = 0; worker < call->host->worker_count; worker++)
         sum += metrics_get(&call->host->hub(call->host->argument, worker)->metrics, metric);
     return sum;

@@ -148,10 +148,9 @@ static void api_serve(struct link *link, const struct request *request)
         api_refuse(link, FAULT_BACK_PRESSURE, "too many commands wait; try again in a moment");
         return;
     }
-    /* Holding it may lose it. */
+    http_hold(link, &api_handler);
     link->work->state = STEAL(call);
     link->work->free_state = api_forget;
-    http_hold(link, &api_handler);
     link_set_deadline(link, link->worker->hub->config->api.timeout_ms);
 }
 

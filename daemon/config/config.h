@@ -26,6 +26,8 @@ enum config_certificate_user { CERTIFICATE_USER_NONE, CERTIFICATE_USER_COMMON_NA
 enum config_tls_version { TLS_1_2, TLS_1_3 };
 enum config_plain { PLAIN_REFUSE, PLAIN_REDIRECT };            /* HTTP without TLS where TLS is spoken */
 enum config_keep { KEEP_ALL, KEEP_LATEST };       /* of what a group remembers; KEEP_LATEST: of each key the newest alone */
+enum config_store { STORE_MEMORY, STORE_DISK };         /* where histories are */
+enum config_sync { SYNC_EACH, SYNC_INTERVAL, SYNC_NEVER };     /* when they are safe on the disk */
 enum config_slow { SLOW_CLOSE, SLOW_DROP_OLDEST, SLOW_LATEST };        /* a group's envelopes, where too much waits for a client */
 
 enum config_presence { PRESENCE_NONE, PRESENCE_USERS, PRESENCE_CONNECTIONS };   /* whose coming and going a group's members are told of */
@@ -193,6 +195,12 @@ struct config {
     } hooks;
     struct {
         uint64_t groups;                /* that remember */
+        enum config_store store;
+        char *path;                     /* a folder; "": in $STATE_DIRECTORY */
+        enum config_sync sync;
+        uint64_t sync_interval_ms;
+        uint64_t disk_bytes;
+        uint64_t queue, queue_bytes;    /* not yet on the disk */
     } history;
     struct {
         uint64_t keep_ms, count;        /* connections that ended lately; 0: none */

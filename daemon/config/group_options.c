@@ -47,7 +47,7 @@ static const struct config_option group_options[] = {
     { .path = "groups.history-envelopes", NUMBER(history.envelopes), .fallback = "none", .max = 1000000, .special = "none", .reload = RELOAD_NOW,
       .summary = "How many envelopes the group remembers.",
       .details = "For those who join with since or last, for rtc.history and for rtcctl history. What is remembered has a number, its offset. "
-                 "It is kept in memory, and is gone with the daemon." },
+                 "Whether it outlives the daemon is said by history.store." },
     { .path = "groups.history-keep", CHOICE(history.keep, config_keep, "all latest-per-key"), .fallback = "all", .reload = RELOAD_NOW,
       .summary = "Which envelopes the group remembers.",
       .details = "latest-per-key is for groups whose envelopes are a state rather than a stream: of those with the same key the newest alone "

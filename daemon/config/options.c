@@ -367,6 +367,34 @@ const struct config_option options[] = {
       .summary = "How many groups may remember what was published (history-envelopes, under groups).",
       .details = "When there are more, the one that was joined or published to longest ago forgets. Counted for each sixty-fourth part of "
                  "them by itself." },
+    { .path = "history.store", CHOICE(history.store, config_store, "memory disk"), .fallback = "memory", .reload = RELOAD_RESTART,
+      .summary = "Whether histories outlive the daemon.",
+      .details = "memory: they are gone with it. disk: what groups remember is written to history.path as well, with its offsets and epochs, "
+                 "and is there again after a restart or a crash. It is held in memory all the same: limits and answers are no others." },
+    { .path = "history.path", TEXT(history.path), .fallback = "", .reload = RELOAD_RESTART,
+      .summary = "The folder for histories on disk.",
+      .details = "Empty: history in $STATE_DIRECTORY, which systemd sets (StateDirectory=). It is made where it is missing; one daemon alone "
+                 "may use it. It should be on a local file system." },
+    { .path = "history.sync", CHOICE(history.sync, config_sync, "each interval never"), .fallback = "each", .reload = RELOAD_RESTART,
+      .summary = "What is certain about an envelope that was acknowledged.",
+      .details = "each: it is on the disk (fsync). The reply to who publishes waits for that; members get the envelope at once. Whatever is on its "
+                 "way together is written together. interval: it is on the disk within history.sync-interval; what was acknowledged "
+                 "in that time may be lost in a crash, of the daemon as of the machine. never: it is given to the system at once and written "
+                 "when that likes; in a crash of the daemon what waited for that, mostly milliseconds, may be lost, and in one of the machine as "
+                 "much as the system had not written, or the whole file, which is then refused at the start. "
+                 "After a crash with each, offsets go on behind a gap, and since an offset that is stored is answered as ever; with the others "
+                 "every group has a new epoch, so that nobody is told recovered who lacks something." },
+    { .path = "history.sync-interval", SPAN(history.sync_interval_ms), .fallback = "1s", .min = 10, .max = 1 * HOUR, .reload = RELOAD_RESTART,
+      .summary = "How much time of acknowledged envelopes a crash may cost.", .details = "With history.sync: interval." },
+    { .path = "history.disk-bytes", SIZE(history.disk_bytes), .fallback = "1GiB", .min = 16 * MIB, .max = 1024ull * 1024 * MIB,
+      .reload = RELOAD_RESTART, .summary = "How large the file with histories may be.",
+      .details = "A quarter of it is room for changes. When the rest is full, the group that was published to longest ago goes from the disk; it "
+                 "stays in memory, and what is published to it next is written again." },
+    { .path = "history.queue", NUMBER(history.queue), .fallback = "16384", .min = 64, .max = 1000000, .reload = RELOAD_RESTART,
+      .summary = "How many changes of histories may wait for the disk.",
+      .details = "Beyond it, who publishes to a group that remembers is held up or told to try again. So it is too while the disk cannot be written." },
+    { .path = "history.queue-bytes", SIZE(history.queue_bytes), .fallback = "64MiB", .min = 1 * MIB, .max = 65536ull * MIB,
+      .reload = RELOAD_RESTART, .summary = "How many bytes of envelopes may wait for the disk.", .details = "As for history.queue." },
 
     { .path = "closed.keep", SPAN(closed.keep_ms), .fallback = "10min", .max = 24 * HOUR, .reload = RELOAD_NOW,
       .summary = "How long connections that have ended are listed.", .details = "By rtcctl list closed, with the reason. 0: not at all." },

@@ -29,6 +29,12 @@ static bool queue_holds_message(const struct config *c)
     return c->queue.bytes >= c->connection.message_bytes;
 }
 
+static bool disk_holds_message(const struct config *c)
+{
+    uint64_t largest = MAX(c->http.body_bytes, c->admin.max_request_bytes);
+    return c->history.store == STORE_MEMORY || c->history.disk_bytes / 8 >= largest;
+}
+
 static bool some_listener(const struct config *c)
 {
     return c->listen.count > 0;
@@ -80,6 +86,7 @@ const struct config_rule config_rules[] = {
     {sse_has_json, "transports.sse", "it needs protocols.json; turn both off, or none"},
     {body_holds_message, "http.body-bytes", "it must be at least connection.message-bytes"},
     {queue_holds_message, "queue.bytes", "it must be at least connection.message-bytes"},
+    {disk_holds_message, "history.disk-bytes", "it must be at least eight times http.body-bytes and admin.max-request-bytes"},
     {head_holds_target, "http.head-bytes", "it must be larger than http.target-bytes"},
     {tls_has_certificates, "tls.certificates", "there must be one at least where an address of listen begins with tls:"},
     {proxies_are_trusted, "http.trusted-proxies", "there must be one at least where an address of listen begins with proxy:"},

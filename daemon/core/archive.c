@@ -19,9 +19,23 @@ void catch_up_done(struct catch_up *catch_up)
     catch_up->count = 0;
 }
 
+static void on_forgotten(struct history_sink *sink, uint64_t offset)
+{
+    struct remembered *remembered = CONTAINER_OF(sink, struct remembered, sink);
+    remembered->keeper->forget(remembered->keeper, remembered->place, remembered->history, offset);
+}
+
+static void on_cleared(struct history_sink *sink)
+{
+    struct remembered *remembered = CONTAINER_OF(sink, struct remembered, sink);
+    remembered->keeper->clear(remembered->keeper, remembered->place, remembered->history);
+}
+
 /* Nothing is remembered any more. */
 static void archive_forget(struct stripe *stripe, struct remembered *remembered)
 {
+    if (remembered->keeper)
+        remembered->keeper->end(remembered->keeper, remembered->place, remembered->history);
     list_remove(&remembered->node);
     stripe->remembered_count--;
     remembered->place->remembered = NULL;
@@ -45,21 +59,29 @@ static void archive_touch(struct stripe *stripe, struct remembered *remembered, 
     list_append(&stripe->remembered, &remembered->node);
 }
 
-static struct remembered *archive_begin(struct stripe *stripe, struct place *place)
+/* Takes the history over. */
+static struct remembered *archive_begin(struct directory *directory, struct stripe *stripe, struct place *place, struct history *history)
 {
-    uint64_t random;
-    struct remembered *remembered = calloc(1, sizeof(*remembered));
-    if (remembered && getrandom(&random, sizeof(random), 0) == (ssize_t)sizeof(random))
-        remembered->history = history_new(random);
-    if (!remembered || !remembered->history) {
-        free(remembered);
+    struct remembered *remembered = history ? calloc(1, sizeof(*remembered)) : NULL;
+    if (!remembered) {
+        history_free(history);
         return NULL;
     }
+    remembered->history = history;
     remembered->place = place;
+    remembered->keeper = directory->keeper;
+    remembered->sink = (struct history_sink){on_forgotten, on_cleared};
+    history_tell(history, remembered->keeper ? &remembered->sink : NULL);
     place->remembered = remembered;
     list_append(&stripe->remembered, &remembered->node);
     stripe->remembered_count++;
     return remembered;
+}
+
+static struct history *archive_new_history(void)
+{
+    uint64_t random;
+    return getrandom(&random, sizeof(random), 0) == (ssize_t)sizeof(random) ? history_new(random) : NULL;
 }
 
 /* The rule is looked up when the group is new here, and once after each reload. */
@@ -86,7 +108,7 @@ struct remembered *archive_open(struct directory *directory, struct stripe *stri
     if (!remembered && stripe->remembered_count >= MAX(config->history.groups / DIRECTORY_STRIPES, UINT64_C(1)))
         archive_close(directory, stripe, CONTAINER_OF(stripe->remembered.next, struct remembered, node));
     if (!remembered)
-        remembered = archive_begin(stripe, place);
+        remembered = archive_begin(directory, stripe, place, archive_new_history());
     if (remembered && history_keep_latest(remembered->history, rule->history.keep == KEEP_LATEST) < 0)
         archive_forget(stripe, STEAL(remembered));
     if (!remembered)
@@ -101,8 +123,33 @@ struct remembered *archive_open(struct directory *directory, struct stripe *stri
 void archive_append(struct stripe *stripe, struct remembered *remembered, struct message *message, uint64_t now_ms)
 {
     archive_touch(stripe, remembered, now_ms);
+    struct keeper *keeper = remembered->keeper;
     /* Without memory the history is empty now, which is what whoever asks is told. */
     (void)!history_append(remembered->history, message, &remembered->limits, now_ms);
+    if (!keeper)
+        return;
+    bool is_held = history_message(remembered->history, message->envelope.offset);
+    message->stored_by = keeper->put(keeper, remembered->place, remembered->history, is_held ? message : NULL);
+}
+
+struct remembered *archive_restore(struct directory *directory, struct bytes group, const struct history_state *state,
+                                   const struct config *config, uint64_t now_ms, int *ret)
+{
+    const struct group_rule *rule = config_group_rule(config, group);
+    struct remembered *remembered = NULL;
+    struct place *place;
+    *ret = 0;
+    if (!rule || rule->history.envelopes == 0)
+        return NULL;
+    struct stripe *stripe = directory_lock(directory, SPACE_GROUP, group, &place);
+    place = directory_make(directory, stripe, SPACE_GROUP, group);
+    if (place)
+        remembered = archive_begin(directory, stripe, place, history_restore(state));
+    if (remembered)
+        remembered = archive_open(directory, stripe, place, config, now_ms);
+    *ret = remembered ? 0 : -ENOMEM;
+    directory_unlock(stripe);
+    return remembered;
 }
 
 /* Is this one delivered, after so many newer ones? */

@@ -8,6 +8,7 @@
 
 #include "daemon/core/directory.h"
 #include "daemon/core/history.h"
+#include "daemon/core/keeper.h"
 
 struct config;
 
@@ -15,6 +16,8 @@ struct remembered {
     struct list node;                   /* in its stripe: whichever was used longest ago is first */
     struct place *place;
     struct history *history;
+    struct keeper *keeper;              /* NULL: nobody writes it down */
+    struct history_sink sink;           /* that tells the keeper */
     struct history_limits limits;
     uint64_t used_ms;                   /* the last join or publish */
 };
@@ -41,6 +44,14 @@ struct remembered *archive_open(struct directory *directory, struct stripe *stri
                                 uint64_t now_ms);
 /* Gives the message its offset, and keeps it. Without memory nothing is kept, and who asks later is told so. */
 void archive_append(struct stripe *stripe, struct remembered *remembered, struct message *message, uint64_t now_ms);
+/* May something be published there? False: it could not be written down, at present. */
+static inline bool archive_has_room(const struct remembered *remembered)
+{
+    return !remembered->keeper || remembered->keeper->has_room(remembered->keeper);
+}
+/* At the start: a group's history comes back, without its messages. NULL: the rules keep none of that group, or no memory (*ret). */
+struct remembered *archive_restore(struct directory *directory, struct bytes group, const struct history_state *state,
+                                   const struct config *config, uint64_t now_ms, int *ret);
 /* `remembered` may be NULL. */
 void archive_answer(const struct remembered *remembered, struct catch_up *catch_up);
 

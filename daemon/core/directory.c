@@ -51,6 +51,7 @@ struct directory *directory_new(unsigned worker_count, struct lifecycle *lifecyc
         return NULL;
     directory->worker_count = worker_count;
     directory->lifecycle = lifecycle;
+    directory->keeper = NULL;
     atomic_init(&directory->sweep_ms, 0);
     if (getrandom(&directory->seed, sizeof(directory->seed), 0) != (ssize_t)sizeof(directory->seed)) {
         free(directory);

@@ -20,6 +20,7 @@ struct attendance;
 struct catch_up;
 struct config;
 struct connection;
+struct keeper;
 struct lifecycle;
 struct remembered;
 struct roster;
@@ -67,6 +68,7 @@ struct stripe {
 struct directory {
     unsigned worker_count;
     struct lifecycle *lifecycle;        /* whom to tell who comes and goes */
+    struct keeper *keeper;              /* of histories; NULL: they are in memory alone. Set before there are other threads */
     _Atomic uint64_t sweep_ms;          /* when archive_sweep() does something next */
     struct table_seed seed;
     struct stripe places[SPACE_COUNT][DIRECTORY_STRIPES];

@@ -71,25 +71,31 @@ static int exchange_post(struct exchange *exchange, uint64_t workers, struct let
     return result;
 }
 
-/* A group that remembers does so for those who come later, even when nobody is in it. */
-static struct place *exchange_remember(struct exchange *exchange, const struct config *config, struct stripe *stripe, struct place *place,
-                                       struct message *message)
+/* A group that remembers does so for those who come later, even when nobody is in it: *place is NULL then afterwards. -EAGAIN: its
+ * keeper is too far behind, and nothing was done. */
+static int exchange_remember(struct exchange *exchange, const struct config *config, struct stripe *stripe, struct place **ret_place,
+                             struct message *message)
 {
     struct bytes name = message->envelope.group;
+    struct place *place = *ret_place;
+    int r = 0;
     if (!place) {
         const struct group_rule *rule = config_group_rule(config, name);
         place = rule && rule->history.envelopes ? directory_make(exchange->directory, stripe, SPACE_GROUP, name) : NULL;
     }
     if (!place)
-        return NULL;
+        return 0;
     uint64_t now_ms = exchange->ports.now_ms(exchange->ports.argument);
     struct remembered *remembered = archive_open(exchange->directory, stripe, place, config, now_ms);
     bool is_empty = place->workers == 0;
-    if (remembered)
+    if (remembered && !archive_has_room(remembered))
+        r = -EAGAIN;
+    else if (remembered)
         archive_append(stripe, remembered, message, now_ms);
     else if (is_empty)
         directory_drop(exchange->directory, stripe, place);
-    return is_empty ? NULL : place;
+    *ret_place = is_empty ? NULL : place;
+    return r;
 }
 
 /* Numbers it; whoever is in the group from here on does not get it. */
@@ -119,7 +125,7 @@ static int exchange_publish_place(struct exchange *exchange, const struct config
     if (place && !exchange_has_room(exchange, place->workers))
         r = -EAGAIN;
     else if (space == SPACE_GROUP && (config->group_count || (place && place->remembered)))
-        place = exchange_remember(exchange, config, stripe, place, letter->message);
+        r = exchange_remember(exchange, config, stripe, &place, letter->message);
     if (place && r == 0) {
         *ret_recipients = atomic_load_explicit(&place->member_count, memory_order_relaxed);
         r = exchange_post_place(exchange, place, letter);

@@ -28,29 +28,53 @@ struct latest {
 };
 
 struct history {
-    char epoch[HISTORY_EPOCH_TEXT + 1];
     uint32_t capacity, head, used;          /* slots, a power of two or 0; the oldest one's, which is no hole; those in use */
     uint32_t count;                         /* of them, without holes */
-    uint64_t bytes, offset;                 /* of all that are held; the newest one's */
-    uint64_t forgotten;                     /* the newest offset that is; 0: none */
+    uint64_t bytes;                         /* of all that are held */
+    uint64_t replaced;                      /* by the newest one; 0: none */
+    struct history_state state;             /* but what `latest` has */
     struct entry *ring;
+    struct history_sink *sink;
     struct latest *latest;                  /* NULL: all are kept */
 };
+
+void history_state_renew(struct history_state *state, uint64_t random)
+{
+    unsigned char room[HISTORY_EPOCH_TEXT + 8];
+    struct buf text = {.data = room, .capacity = sizeof(room)};
+    text_add_base64url(&text, bytes_of(&random, sizeof(random)));
+    assert(buf_status(&text) == 0 && text.length == HISTORY_EPOCH_TEXT);
+    memcpy(state->epoch, room, HISTORY_EPOCH_TEXT);
+    state->epoch[HISTORY_EPOCH_TEXT] = '\0';
+}
+
+void history_state_skip(struct history_state *state, uint64_t count)
+{
+    if (state->gap_count == HISTORY_GAPS_MAX) {
+        state->covered_from = MAX(state->covered_from, state->gaps[0].to);
+        memmove(state->gaps, state->gaps + 1, (HISTORY_GAPS_MAX - 1) * sizeof(*state->gaps));
+        state->gap_count--;
+    }
+    state->gaps[state->gap_count++] = (struct history_gap){state->offset, state->offset + count};
+    state->offset += count;
+}
 
 struct history *history_new(uint64_t random)
 {
     struct history *history = calloc(1, sizeof(*history));
-    struct buf text = {0};
-    if (!history)
-        return NULL;
-    text_add_base64url(&text, bytes_of(&random, sizeof(random)));
-    if (buf_status(&text) < 0) {
-        free(history);
-        return NULL;
-    }
-    memcpy(history->epoch, text.data, HISTORY_EPOCH_TEXT);
-    buf_done(&text);
+    if (history)
+        history_state_renew(&history->state, random);
     return history;
+}
+
+void history_tell(struct history *history, struct history_sink *sink)
+{
+    history->sink = sink;
+}
+
+uint64_t history_replaced(const struct history *history)
+{
+    return history->replaced;
 }
 
 static bool is_erasure(const struct message *message)
@@ -97,14 +121,17 @@ static void history_take_out(struct history *history, uint32_t index)
 
 static void history_forget(struct history *history, uint32_t index)
 {
-    history->forgotten = MAX(history->forgotten, history_entry(history, index)->offset);
+    uint64_t offset = history_entry(history, index)->offset;
+    history->state.forgotten = MAX(history->state.forgotten, offset);
     history_take_out(history, index);
+    if (history->sink)
+        history->sink->on_forgotten(history->sink, offset);
 }
 
 static void history_empty(struct history *history)
 {
     while (history->count)
-        history_forget(history, 0);
+        history_take_out(history, 0);
     free(STEAL(history->ring));
     history->capacity = history->head = 0;
 }
@@ -112,9 +139,12 @@ static void history_empty(struct history *history)
 void history_clear(struct history *history)
 {
     history_empty(history);
-    history->forgotten = history->offset;
+    history->state.forgotten = history->state.offset;
+    history->state.gap_count = 0;
     if (history->latest)
         history->latest->has_lost_values = false;
+    if (history->sink)
+        history->sink->on_cleared(history->sink);
 }
 
 static void latest_free(struct latest *latest)
@@ -135,12 +165,12 @@ void history_free(struct history *history)
 
 const char *history_epoch(const struct history *history)
 {
-    return history->epoch;
+    return history->state.epoch;
 }
 
 uint64_t history_offset(const struct history *history)
 {
-    return history->offset;
+    return history->state.offset;
 }
 
 uint32_t history_count(const struct history *history)
@@ -163,24 +193,53 @@ static struct bytes message_key(const void *entry)
     return ((const struct message *)entry)->envelope.key;
 }
 
+static int latest_new(struct latest **ret)
+{
+    struct table_seed seed;
+    if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+        return -EIO;
+    *ret = calloc(1, sizeof(**ret));
+    if (!*ret)
+        return -ENOMEM;
+    table_init(&(*ret)->keys, &seed, message_key);
+    return 0;
+}
+
 int history_keep_latest(struct history *history, bool is_latest)
 {
     struct latest *latest = NULL;
-    struct table_seed seed;
     if (is_latest == history_keeps_latest(history))
         return 0;
-    if (is_latest) {
-        if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-            return -EIO;
-        latest = calloc(1, sizeof(*latest));
-        if (!latest)
-            return -ENOMEM;
-        table_init(&latest->keys, &seed, message_key);
-    }
-    history_clear(history);
+    int r = is_latest ? latest_new(&latest) : 0;
+    if (r < 0)
+        return r;
+    history_empty(history);
     latest_free(history->latest);
     history->latest = latest;
+    history_clear(history);
     return 0;
+}
+
+struct history *history_restore(const struct history_state *state)
+{
+    struct history *history = calloc(1, sizeof(*history));
+    if (history && state->keeps_latest && latest_new(&history->latest) < 0) {
+        free(history);
+        return NULL;
+    }
+    if (!history)
+        return NULL;
+    history->state = *state;
+    if (history->latest)
+        history->latest->has_lost_values = state->has_lost_values;
+    return history;
+}
+
+void history_state(const struct history *history, struct history_state *ret)
+{
+    *ret = history->state;
+    ret->keeps_latest = history_keeps_latest(history);
+    ret->has_lost_values = history_has_lost_values(history);
 }
 
 /* Moves all to a ring of that many slots, without the holes. */
@@ -209,11 +268,12 @@ static int history_make_slot(struct history *history)
     return history_move(history, has_holes ? history->capacity : MAX(history->capacity * 2, (uint32_t)SMALLEST_RING));
 }
 
-/* Of the oldest one. Threads look at the clock one after the other, and come here in another order. */
+/* Of the oldest one. Threads look at the clock one after the other, and come here in another order; what was put back may be older than
+ * the clock, whose zero it then lies before. */
 static uint64_t history_age(const struct history *history, uint64_t now_ms)
 {
     uint64_t at_ms = history_entry(history, 0)->at_ms;
-    return now_ms > at_ms ? now_ms - at_ms : 0;
+    return (int64_t)(now_ms - at_ms) > 0 ? now_ms - at_ms : 0;
 }
 
 /* That a value was taken away is of use to who comes back alone; values are to everyone who comes. */
@@ -246,8 +306,10 @@ void history_trim(struct history *history, const struct history_limits *limits, 
 static void history_replace(struct history *history, struct bytes key)
 {
     const struct message *older = table_find(&history->latest->keys, key);
-    if (older)
-        history_take_out(history, history_index(history, older->envelope.offset));
+    if (!older)
+        return;
+    history->replaced = older->envelope.offset;
+    history_take_out(history, history_index(history, older->envelope.offset));
 }
 
 static int history_hold(struct history *history, struct message *message, uint64_t now_ms)
@@ -269,7 +331,8 @@ static int history_hold(struct history *history, struct message *message, uint64
 int history_append(struct history *history, struct message *message, const struct history_limits *limits, uint64_t now_ms)
 {
     int r = 0;
-    message->envelope.offset = ++history->offset;
+    message->envelope.offset = ++history->state.offset;
+    history->replaced = 0;
     if (history->latest && message->envelope.key.length)
         history_replace(history, message->envelope.key);
     if (!history->latest || message->envelope.key.length)
@@ -284,9 +347,21 @@ int history_append(struct history *history, struct message *message, const struc
     return 0;
 }
 
+int history_put_back(struct history *history, struct message *message, uint64_t at_ms)
+{
+    assert(!history->latest || message->envelope.key.length);
+    if (history->latest)
+        history_replace(history, message->envelope.key);
+    return history_hold(history, message, at_ms);
+}
+
 bool history_covers(const struct history *history, uint64_t offset)
 {
-    return offset >= history->forgotten && offset <= history->offset;
+    const struct history_state *state = &history->state;
+    for (uint32_t i = 0; i < state->gap_count; i++)
+        if (offset > state->gaps[i].from && offset < state->gaps[i].to)
+            return false;
+    return offset >= state->forgotten && offset >= state->covered_from && offset <= state->offset;
 }
 
 struct message *history_message(const struct history *history, uint64_t offset)

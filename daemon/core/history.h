@@ -17,16 +17,48 @@
 struct message;
 
 enum { HISTORY_EPOCH_TEXT = 11 };           /* 64 random bits in base64url */
+enum { HISTORY_GAPS_MAX = 4 };
 
 struct history_limits {
     uint32_t count;
     uint64_t bytes, age_ms;
 };
 
+/* Offsets between these two were given to messages that nobody knows any more. */
+struct history_gap {
+    uint64_t from, to;
+};
+
+/* All of a history but its messages. */
+struct history_state {
+    char epoch[HISTORY_EPOCH_TEXT + 1];
+    bool keeps_latest, has_lost_values;
+    uint64_t offset, forgotten;             /* the newest one's; the newest that was let go, or 0 */
+    uint64_t covered_from;                  /* whoever is at an older offset may lack something, whatever is held */
+    uint32_t gap_count;
+    struct history_gap gaps[HISTORY_GAPS_MAX];      /* in their order; of more, those before the last ones are not known: covered_from */
+};
+void history_state_renew(struct history_state *state, uint64_t random);      /* another epoch */
+void history_state_skip(struct history_state *state, uint64_t count);        /* a gap of so many offsets behind the newest */
+
+/* Whoever wants to know what is let go; not what a newer message replaced. */
+struct history_sink {
+    void (*on_forgotten)(struct history_sink *sink, uint64_t offset);
+    void (*on_cleared)(struct history_sink *sink);          /* in place of each */
+};
+
 struct history;
 
 struct history *history_new(uint64_t random);               /* whence its epoch; NULL: out of memory */
+/* One that was, without its messages: those are put back in their order. */
+struct history *history_restore(const struct history_state *state);
+/* A message with an offset, of which none as new is there; takes a reference of its own. -ENOMEM. */
+MUST_CHECK int history_put_back(struct history *history, struct message *message, uint64_t at_ms);
 void history_free(struct history *history);                 /* NULL is fine */
+void history_tell(struct history *history, struct history_sink *sink);     /* from now on; NULL: nobody */
+void history_state(const struct history *history, struct history_state *ret);
+/* The offset whose place the newest one took; 0: none's. */
+uint64_t history_replaced(const struct history *history);
 
 const char *history_epoch(const struct history *history);
 uint64_t history_offset(const struct history *history);     /* the newest one's; 0 before the first */

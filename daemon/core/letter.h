@@ -30,6 +30,7 @@ enum letter_kind {
     LETTER_ANSWER,              /* `call` is yours again, with its answer */
     LETTER_GATE,                /* to the main thread: judge `gate_call`; to a worker: it is yours again, with its verdict */
     LETTER_COUNTED,             /* to the main thread: the members of `place`, which was watched, are more or fewer */
+    LETTER_STORED,              /* to the main thread: what request `sequence` of its client `handle` published, to `recipients`, is stored */
     LETTER_STOP,                /* close everything and end */
     LETTER_ENDED,               /* to the main thread: a worker has; nothing more comes from it */
 };
@@ -49,6 +50,7 @@ struct letter {
         struct api_call *call;
         struct event_call *event;
         struct gate_call *gate_call;
+        uint32_t recipients;
     };
 };
 

@@ -31,6 +31,7 @@ struct message *message_new(const struct envelope *envelope)
         return NULL;
     atomic_init(&message->references, 1);
     message->lost = 0;
+    message->stored_by = 0;
     message->slow = SLOW_CLOSE;
     for (size_t dialect = 0; dialect < MESSAGE_DIALECTS_MAX; dialect++)
         for (size_t codec = 0; codec < CODEC_COUNT; codec++)

@@ -50,6 +50,7 @@ struct message {
     uint32_t lost;                      /* of a gap notice: how many it stands for; else 0 */
     uint8_t slow;                       /* enum config_slow: what becomes of it where too much waits */
     struct encoding *_Atomic encodings[MESSAGE_DIALECTS_MAX][CODEC_COUNT];
+    uint64_t stored_by;                 /* the write of the keeper that is to be waited for; 0: none. The publisher's */
     struct envelope envelope;           /* its slices point behind this struct */
 };
 

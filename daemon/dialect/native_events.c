@@ -9,6 +9,7 @@
 #include "daemon/core/event_call.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
+#include "daemon/core/keeper.h"
 #include "daemon/core/limits.h"
 #include "daemon/core/message.h"
 #include "daemon/core/middleware.h"
@@ -116,7 +117,14 @@ static int native_take_protocol_event(struct connection *connection, const struc
     return r;
 }
 
-/* To others: nothing is taken (-EAGAIN) while a worker is too far behind. */
+static bool native_must_wait(const struct connection *connection, const struct message *message, uint64_t id)
+{
+    struct keeper *keeper = connection->hub->exchange->directory->keeper;
+    struct keeper_wait wait = {.handle = connection->handle, .id = id};
+    return keeper->wait(keeper, message->stored_by, &wait);
+}
+
+/* To others: nothing is taken (-EAGAIN) while a worker is too far behind. 1: it is answered once it is stored. */
 static int native_publish(struct connection *connection, const struct envelope *envelope, struct fault *fault)
 {
     struct hub *hub = connection->hub;
@@ -145,7 +153,7 @@ static int native_publish(struct connection *connection, const struct envelope *
         fault_set(fault, FAULT_INTERNAL, "out of memory");
     else
         metrics_add(&hub->metrics, METRIC_MESSAGES_PUBLISHED, 1);
-    return 0;
+    return r == 0 && message->stored_by && envelope->id && native_must_wait(connection, message, envelope->id);
 }
 
 /* To plug-ins, which answer at once. True: one has handled it. */
@@ -211,8 +219,8 @@ static int native_take_event(struct connection *connection, const struct envelop
             return 0;
     } else {
         int r = native_publish(connection, envelope, fault);
-        if (r < 0)
-            return r;
+        if (r != 0)
+            return MIN(r, 0);
     }
     struct native_call call = {.connection = connection, .envelope = envelope};
     if (fault->id == FAULT_NONE)

@@ -137,13 +137,6 @@ def flood(what, title, is_tls=True, **more):
                     **{"load": "flood", "servers": (server,), "targets": [Target(server, "to_quiet", 2)], "has_peers": False, "clients": 1, **more})
 
 
-def webhooks_idle(of):
-    """What another scenario costs where webhooks are set up, and nothing happens that they want."""
-    target = [Target("rtcd-webhooks", "cpu_ns", 1.05, of="rtcd")]
-    return dataclasses.replace(of, title=f"{of.title}, beside webhooks that want none of it", base="rtcd", load=of.load or of.kind,
-                               servers=("rtcd-webhooks",), targets=target, has_peers=False)
-
-
 SCENARIOS = {
     "idle": idle("websocket", 10000, 512),
     "idle-sse": idle("sse", 10000, 768),
@@ -203,4 +196,3 @@ SCENARIOS = {
                         servers=("rtcd-2-workers",), has_peers=False,
                         targets=[Target("rtcd-2-workers", "capacity", 1.8, of="rtcd", at_least=True)]),
 }
-SCENARIOS.update({"webhooks-idle": webhooks_idle(SCENARIOS["groups"]), "webhooks-idle-connect": webhooks_idle(SCENARIOS["connect"])})

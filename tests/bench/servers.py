@@ -96,7 +96,6 @@ class Rtcd:
     speaks = KINDS
     workers = 1
     options = {}
-    config = None
 
     @classmethod
     def missing(cls):
@@ -108,7 +107,7 @@ class Rtcd:
         options = {"limits.connections-per-address": "unlimited", "limits.connections": 10000000, "resume.parked": 10000000,
                    "publish.to-group": "anyone", "connection.claimed-users": "true", "log.core": "warning", **scenario.options,
                    **self.options}
-        self.daemon = harness.Daemon(options, config=self.config or scenario.config, workers=self.workers)
+        self.daemon = harness.Daemon(options, config=scenario.config, workers=self.workers)
         processors = [processor] if self.workers == 1 else sorted(os.sched_getaffinity(0))[:self.workers]
         self.daemon.arguments = ["taskset", "-c", ",".join(map(str, processors)), *self.daemon.arguments]
         self.port = self.daemon.port
@@ -142,16 +141,6 @@ class RtcdTwoWorkers(Rtcd):
     name, workers = "rtcd-2-workers", 2
 
 
-class RtcdWebhooks(Rtcd):
-    """With webhooks, none of which wants anything that happens."""
-
-    name = "rtcd-webhooks"
-    config = """webhooks:
-  - {name: questions, url: "http://127.0.0.1:9/", events: event, event-names: "nothing.*"}
-  - {name: groups, url: "http://127.0.0.1:9/", events: [occupied, vacated], groups: "none.**"}
-"""
-
-
 class RtcdTls(Rtcd):
     name = "rtcd-tls"
     speaks = {f"{kind}-tls" for kind in KINDS}
@@ -163,4 +152,4 @@ class RtcdTls(Rtcd):
         self.load_arguments = [*self.load_arguments, "--tls"]
 
 
-FLOORS_AND_RTCD = [FloorWrite, FloorBatched, FloorUring, FloorTls, Rtcd, RtcdUring, RtcdTwoWorkers, RtcdWebhooks, RtcdTls]
+FLOORS_AND_RTCD = [FloorWrite, FloorBatched, FloorUring, FloorTls, Rtcd, RtcdUring, RtcdTwoWorkers, RtcdTls]

@@ -80,7 +80,7 @@ class Recovery(ApiTest):
                     self.assertEqual((told["recovered"], numbers(told["envelopes"])), self.expected(offset))
                     self.assertEqual((told["epoch"], told["offset"]), (epoch, PUBLISHED))
                     told = self.call("history", {"group": "held.asked", "since": f"{epoch}:{offset}"}, "viewer").json()
-                    rows = [(int(position.partition(":")[2]), data) for position, _, _, data in told["rows"]]
+                    rows = [(int(position.partition(":")[2]), data) for position, _, data in told["rows"]]
                     self.assertEqual((told["recovered"], rows), self.expected(offset))
 
     def test_a_page_is_whole_or_said_not_to_be(self):

@@ -248,6 +248,45 @@ static void a_change_of_what_is_kept_makes_it_forget(void **state)
     history_free(history);
 }
 
+static void gaps_are_never_covered(void **state)
+{
+    struct history_state at = {.offset = 0};
+    uint64_t ends[7];
+    history_state_renew(&at, 5);
+    struct history *history = history_restore(&at);
+    for (unsigned crash = 0; crash < COUNT_OF(ends); crash++) {
+        append(history, 3, &roomy, 0);
+        history_state(history, &at);
+        ends[crash] = at.offset;
+        history_state_skip(&at, 100);
+        struct history *next = history_restore(&at);
+        struct history_walk walk = {0};
+        struct message *held[32], *one;
+        unsigned count = 0;
+        while ((one = history_older(history, &walk)))
+            held[count++] = one;
+        while (count-- > 0)
+            assert_int_equal(history_put_back(next, held[count], 0), 0);
+        history_free(history);
+        history = next;
+        assert_int_equal(history_count(history), 3 * (crash + 1));
+        for (unsigned older = 0; older <= crash; older++) {
+            bool is_known = crash - older < HISTORY_GAPS_MAX;
+            assert_int_equal(history_covers(history, ends[older]), is_known);
+            assert_int_equal(history_covers(history, ends[older] - 1), is_known);
+            assert_false(history_covers(history, ends[older] + 1));
+            assert_false(history_covers(history, ends[older] + 99));
+            assert_int_equal(history_covers(history, ends[older] + 100), crash - older <= HISTORY_GAPS_MAX);
+        }
+        assert_int_equal(history_offset(history), ends[crash] + 100);
+    }
+    assert_string_equal(history_epoch(history), at.epoch);
+    history_clear(history);
+    assert_true(history_covers(history, ends[6] + 100));
+    assert_false(history_covers(history, ends[6] + 99));
+    history_free(history);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,7 +294,7 @@ int main(void)
         TEST(the_oldest_are_forgotten_by_bytes), TEST(the_oldest_are_forgotten_by_age), TEST(offsets_go_on_after_a_group_is_cleared),
         TEST(epochs_differ), TEST(whoever_was_at_an_offset_that_is_covered_has_every_keys_value),
         TEST(a_newer_value_of_a_key_takes_the_older_ones_place), TEST(erasures_are_forgotten_before_values),
-        TEST(a_change_of_what_is_kept_makes_it_forget),
+        TEST(a_change_of_what_is_kept_makes_it_forget), TEST(gaps_are_never_covered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
