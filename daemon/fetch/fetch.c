@@ -214,6 +214,7 @@ static bool fetch_set_post(struct fetch *fetch, const struct fetch_post *post)
             || (curl_easy_setopt(easy, CURLOPT_CAINFO, post->ca_file) == CURLE_OK && curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK));
 }
 
+/* QUICK_EXIT: else giving a request up would wait until its name was looked up. */
 static bool fetch_set_up(struct fetch *fetch, const char *url, uint64_t timeout_ms)
 {
     CURL *easy = fetch->easy;
@@ -221,6 +222,7 @@ static bool fetch_set_up(struct fetch *fetch, const char *url, uint64_t timeout_
         && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https,http") == CURLE_OK
         && curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK
         && curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK
+        && curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK
         && curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms) == CURLE_OK
         && curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)fetch->bytes_max) == CURLE_OK
         && curl_easy_setopt(easy, CURLOPT_USERAGENT, "rtcd") == CURLE_OK

@@ -129,7 +129,7 @@ static void webhooks_part(const struct webhooks *webhooks, struct webhook *webho
 
 int webhooks_take_config(struct webhooks *webhooks, struct config *config)
 {
-    struct webhook *items[WEBHOOKS_MAX];
+    struct webhook *items[WEBHOOKS_MAX] = {0};
     size_t count = 0;
     int r = 0;
     for (size_t i = 0; i < config->webhook_count; i++) {

@@ -117,6 +117,25 @@ class Telling(unittest.TestCase):
             self.assertEqual([row["delivered"] for row in rows(daemon).values()], [2, 4])
 
 
+    def test_it_is_told_of_users_and_of_the_groups_that_it_names(self):
+        options = {"events": ["online", "offline", "occupied", "vacated"], "groups": ["room.*"]}
+        with Receiver() as receiver, daemon_with({"url": receiver.url, **options}) as daemon:
+            for _ in range(2):
+                clients = [WebSocket(daemon.port, user="anna") for _ in range(2)]
+                for client in clients:
+                    client.call("rtc.join", {"group": "room.1"})
+                    client.call("rtc.join", {"group": "other"})
+                for client in clients:
+                    client.close()
+                wait_until(lambda: not daemon.connections(), "no connection")
+            told = receiver.expect(8)
+            self.assertEqual([sorted((event["type"], event["subject"]) for event in part) for part in (told[:2], told[2:4], told[4:6], told[6:])],
+                             [[("rtcd.occupied", "room.1"), ("rtcd.online", "anna")], [("rtcd.offline", "anna"), ("rtcd.vacated", "room.1")]] * 2)
+            generations = [[event["data"]["generation"] for event in told if event["type"] == kind] for kind in ("rtcd.online", "rtcd.offline")]
+            self.assertEqual(generations[0], generations[1])
+            self.assertEqual(generations[0], [event["data"]["sequence"] for event in told if event["type"] == "rtcd.online"])
+
+
 def secret_file(test, secret, mode=0o600):
     folder = test.enterContext(tempfile.TemporaryDirectory(prefix="rtcd-test-webhooks-"))
     path = os.path.join(folder, "secret")
