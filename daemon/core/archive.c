@@ -207,6 +207,23 @@ static void archive_take(const struct history *history, struct catch_up *asked, 
     }
 }
 
+/* What followed, from the oldest on, as far as it fits. */
+static void archive_take_page(const struct history *history, struct catch_up *asked)
+{
+    uint64_t bytes = 0, count_max = MIN(asked->count_max, (uint64_t)history_count(history));
+    asked->messages = malloc(MAX(count_max, UINT64_C(1)) * sizeof(*asked->messages));
+    struct message *message = asked->messages ? history_after(history, asked->offset) : NULL;
+    while (message && asked->count < count_max) {
+        bytes += message->size;
+        if (bytes > asked->bytes_max)
+            break;
+        asked->messages[asked->count++] = message;
+        message_ref_many(message, 1);
+        message = history_after(history, message->envelope.offset);
+    }
+    asked->has_more = asked->count > 0;
+}
+
 void archive_answer(const struct remembered *remembered, struct catch_up *catch_up)
 {
     if (!remembered)
@@ -222,7 +239,10 @@ void archive_answer(const struct remembered *remembered, struct catch_up *catch_
         return;
     uint32_t count = archive_count(history, catch_up);
     /* What comes after a gap is of no use to who wants to go on; who wants the last ones may have fewer. */
-    if (count == 0 || (!catch_up->is_complete && is_since))
+    bool is_too_much = is_since && !catch_up->is_complete;
+    if (is_too_much && catch_up->takes_pages)
+        archive_take_page(history, catch_up);
+    if (is_too_much || count == 0)
         return;
     catch_up->messages = malloc(count * sizeof(*catch_up->messages));
     if (catch_up->messages)

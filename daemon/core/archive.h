@@ -27,10 +27,12 @@ struct catch_up {
     /* Asked for: what followed this offset of this epoch (empty: nothing), else the last so many. At most so much. */
     struct bytes epoch;
     uint64_t offset, last, count_max, bytes_max;
+    bool takes_pages;                   /* of what followed, the oldest will do where all are too many */
 
     /* The answer: where the group is, and what is to be delivered, in order, with a reference each. */
     bool has_history;
     bool is_complete;                   /* all that was asked for is there */
+    bool has_more;                      /* it is a page: nothing is missing before it and in it, and more follows */
     bool is_snapshot;                   /* what is delivered are the values of keys */
     char now_epoch[HISTORY_EPOCH_TEXT + 1];
     uint64_t now_offset;

@@ -380,3 +380,11 @@ struct message *history_older(const struct history *history, struct history_walk
     }
     return NULL;
 }
+
+struct message *history_after(const struct history *history, uint64_t offset)
+{
+    for (uint32_t i = history_index(history, offset + 1); i < history->used; i++)
+        if (history_entry(history, i)->message)
+            return history_entry(history, i)->message;
+    return NULL;
+}

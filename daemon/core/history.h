@@ -82,6 +82,8 @@ void history_clear(struct history *history);
 bool history_covers(const struct history *history, uint64_t offset);
 /* The message with this offset; NULL: it is not held. Borrowed. */
 struct message *history_message(const struct history *history, uint64_t offset);
+/* The oldest one behind this offset; NULL: none is held. Borrowed. */
+struct message *history_after(const struct history *history, uint64_t offset);
 /* From the newest to the oldest; NULL at the end. Begin with zeros; the history must not change meanwhile. */
 struct history_walk { uint32_t walked; };
 struct message *history_older(const struct history *history, struct history_walk *walk);

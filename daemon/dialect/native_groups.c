@@ -82,6 +82,10 @@ static void native_tell_history(const struct native_call *call, struct bytes gro
     json_key(&json, "group");
     json_add_string(&json, group);
     native_add_position(asked, &json);
+    if (asked->has_more) {
+        json_key(&json, "more");
+        json_add_bool(&json, true);
+    }
     json_key(&json, "envelopes");
     if (native_add_envelopes(asked, &json) < 0)
         fault_set(fault, FAULT_INTERNAL, "out of memory");
@@ -97,7 +101,7 @@ int native_take_history(const struct native_call *call, struct fault *fault)
     struct buf scratch[2] = {0};
     struct bytes group;
     uint64_t limit = HISTORY_LIMIT;
-    struct catch_up asked = {.bytes_max = call->connection->hub->config->connection.message_bytes};
+    struct catch_up asked = {.bytes_max = call->connection->hub->config->connection.message_bytes, .takes_pages = true};
     struct bytes given = json_member(call->json, "limit");
     if (given.length && json_uint(given, &limit) < 0)
         fault_set(fault, FAULT_BAD_ENVELOPE, "limit is a whole number");

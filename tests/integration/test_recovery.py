@@ -11,6 +11,7 @@ FORGOTTEN = PUBLISHED - HELD
 CONFIG = f"""
 groups:
   - {{match: "held.**", history-envelopes: {HELD}, history: anyone}}
+  - {{match: "large.**", history-envelopes: 1000, history: anyone}}
   - {{match: "small.**", history-envelopes: 1000, history-bytes: 4KiB, history: anyone}}
 """
 
@@ -83,7 +84,7 @@ class Recovery(ApiTest):
                     rows = [(int(position.partition(":")[2]), data) for position, _, data in told["rows"]]
                     self.assertEqual((told["recovered"], rows), self.expected(offset))
 
-    def test_a_page_is_whole_or_said_not_to_be(self):
+    def test_a_page_begins_where_it_was_asked_for_and_says_whether_more_follows(self):
         epoch = self.fill("held.page")
         with WebSocket(self.daemon.port, protocol="msgpack") as ws:
             for limit in (1, 2, 7, HELD, HELD + 1):
@@ -91,14 +92,40 @@ class Recovery(ApiTest):
                     since = {"epoch": epoch, "offset": offset}
                     told = ws.call("rtc.history", {"group": "held.page", "since": since, "limit": limit}, id=1000 * limit + offset)["data"]
                     got = numbers(told["envelopes"])
-                    if told["recovered"]:
-                        self.assertEqual(got, followed(offset))
-                        self.assertLessEqual(len(got), limit)
-                    else:
-                        self.assertGreater(PUBLISHED - offset, limit)
-                        self.assertEqual(got, followed(offset)[:len(got)])
+                    self.assertEqual(got, followed(offset)[:limit])
+                    self.assertEqual(told["recovered"], PUBLISHED - offset <= limit)
+                    self.assertEqual(told.get("more", False), not told["recovered"])
                 told = ws.call("rtc.history", {"group": "held.page", "limit": limit}, id=1000 * limit)["data"]
                 self.assertEqual(numbers(told["envelopes"]), followed(PUBLISHED - min(limit, HELD)))
+
+    def test_page_by_page_all_is_read(self):
+        """By number, and by what one answer may hold; while more is published."""
+        epoch = self.fill("held.read")
+        with WebSocket(self.daemon.port) as ws:
+            for offset in (FORGOTTEN, PUBLISHED - 1, PUBLISHED):
+                got, told, number = [], {"more": True}, 1000 * offset
+                while told.get("more"):
+                    since = {"epoch": epoch, "offset": got[-1][0] if got else offset}
+                    number += 1
+                    told = ws.call("rtc.history", {"group": "held.read", "since": since, "limit": 7}, id=number)["data"]
+                    got += numbers(told["envelopes"])
+                self.assertEqual((got, told["recovered"]), (followed(offset), True))
+            for offset in (FORGOTTEN - 1, PUBLISHED + 1):
+                told = ws.call("rtc.history", {"group": "held.read", "since": {"epoch": epoch, "offset": offset}, "limit": 7}, id=offset + 1)["data"]
+                self.assertEqual((told["recovered"], told["envelopes"], "more" in told), (False, [], False))
+            bodies = [{"group": "large.g", "event": "n", "data": f"{number} {'x' * 3000}"} for number in range(1, 101)]
+            self.call("publish", bodies[:20])
+            self.call("publish", bodies[20:40])
+            got, pages, since = [], 0, {"epoch": self.call("history", {"group": "large.g"}).json()["epoch"], "offset": 0}
+            while len(got) < 100:
+                told = ws.call("rtc.history", {"group": "large.g", "since": {**since, "offset": len(got)}}, id=500000 + pages)["data"]
+                got += [envelope["offset"] for envelope in told["envelopes"]]
+                self.assertLessEqual(len(json.dumps(told)), 70 * 1024)
+                if pages < 3:
+                    self.call("publish", bodies[40 + 20 * pages:60 + 20 * pages])
+                pages += 1
+            self.assertEqual((got, told["recovered"]), (list(range(1, 101)), True))
+            self.assertGreater(pages, 4)
 
     def test_what_went_on_meanwhile_follows_what_was_missed(self):
         """Comes and goes again and again, each time from where it was: nothing twice, nothing left out."""

@@ -144,6 +144,11 @@ static void go_on(const struct history *history, uint64_t from, struct values *v
         if (++count == KEYS)
             break;
     }
+    /* From the oldest on they are the same ones. */
+    uint64_t at = from;
+    for (unsigned i = count; i > 0; at = later[--i]->envelope.offset)
+        assert_ptr_equal(history_after(history, at), later[i - 1]);
+    assert_null(history_after(history, at));
     while (count-- > 0)
         values->of[key_of(later[count])] = later[count]->envelope.data.length ? later[count]->envelope.offset : 0;
 }
