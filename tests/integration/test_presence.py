@@ -1,12 +1,14 @@
 """Who is in a group: asked by clients, and announced to them."""
 
 import contextlib
+import json
 import random
 import select
 import unittest
 
 from client import Poller, Sse, WebSocket, reset
 from harness import Daemon, DaemonTest, wait_until
+from receivers import Receiver
 
 ANNOUNCING = """
 groups:
@@ -257,6 +259,28 @@ class Announced(DaemonTest):
                 daemon.publish("n", group="users.a")
                 self.assertEqual((bob.receive()["eventName"], dan.receive()["eventName"]), ("n", "n"))
             bob.close()
+
+
+class Named(unittest.TestCase):
+    """Members are named with what a webhook attached to them."""
+
+    def test_clients_see_info_and_operators_labels_too(self):
+        def judge(handler, asked):
+            said = {"user": "ann", "groups": ["connections.named"], "labels": {"plan": "gold"}, "info": {"name": "Ann"}}
+            handler.answer(200, json.dumps(said).encode(), Content_Type="application/json")
+
+        with Receiver(judge) as receiver:
+            config = ANNOUNCING + f"webhooks: [{{name: judge, url: '{receiver.url}', events: connect}}]\n"
+            with Daemon(OPTIONS, config) as daemon, WebSocket(daemon.port) as ann:
+                member = {"connectionId": ann.id, "userId": "ann", "info": {"name": "Ann"}}
+                self.assertEqual(ann.expect("rtc.joined")["data"], {"group": "connections.named", "count": 1, "members": [member]})
+                self.assertEqual(ann.call("rtc.presence", {"group": "connections.named"})["data"]["members"], [member])
+                shown = daemon.admin("show.group", group="connections.named", columns="user,labels,info")["rows"]
+                self.assertEqual(shown, [["ann", {"plan": "gold"}, {"name": "Ann"}]])
+                with WebSocket(daemon.port) as other:
+                    self.assertEqual(names(ann.expect("rtc.joined")["data"]), [other.id])
+                    other.close()
+                self.assertEqual(ann.expect("rtc.left")["data"]["members"], [{**member, "connectionId": other.id}])
 
 
 class Storm(unittest.TestCase):
