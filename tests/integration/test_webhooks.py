@@ -109,6 +109,18 @@ class Telling(unittest.TestCase):
                 self.assertTrue(request.is_signed_by(SECRET))
                 self.assertFalse(request.is_signed_by(SECRET[:-1]))
 
+    def test_a_reload_reads_the_secret_again(self):
+        path, other = secret_file(self, SECRET), SECRET[::-1]
+        with Receiver() as receiver, daemon_with({"url": receiver.url, "secret-file": path, "events": "connected"}) as daemon:
+            come_and_go(daemon)
+            receiver.expect(1)
+            with open(path, "wb") as file:
+                file.write(other)
+            daemon.admin("reload")
+            come_and_go(daemon)
+            receiver.expect(2)
+            self.assertEqual([[request.is_signed_by(secret) for secret in (SECRET, other)] for request in receiver.requests], [[True, False], [False, True]])
+
     def test_it_hears_of_what_it_wants_alone(self):
         with Receiver() as one, Receiver() as other, daemon_with({"url": one.url, "events": "disconnected"}, {"url": other.url}) as daemon:
             come_and_go(daemon, 2)
