@@ -197,7 +197,7 @@ const struct config_option options[] = {
       .details = "To webhooks and plug-ins, as cookie, say. At most 16; of those that come more than once the first." },
     { .path = "gate.waiting", NUMBER(gate.waiting), .fallback = "1000", .min = 1, .max = 1000000, .reload = RELOAD_NOW,
       .summary = "How many requests for a connection may wait until a webhook has judged them.",
-      .details = "More are refused (503), and may come again." },
+      .details = "More are refused (503), and may come again. limits.connects-per-address keeps one address from being all of them." },
     { .path = "gate.timeout", SPAN(gate.timeout_ms), .fallback = "10s", .min = 100, .max = 10 * MINUTE, .reload = RELOAD_NOW,
       .summary = "How long such a request may wait.", .details = "Then it is refused (408)." },
 

@@ -11,6 +11,7 @@ import unittest
 
 from client import Http, Poller, Sse, WebSocket, negotiate, request
 from harness import BUILD, ROOT, Daemon, DaemonTest, wait_until
+from receivers import Receiver
 
 GUARD = os.path.abspath(os.path.join(BUILD, "daemon", "plugin", "guard", "guard.so"))
 NEGOTIATE, OPENINGS = "/rtc/negotiate", ["/rtc/websocket", "/rtc/sse", "/rtc/poll"]
@@ -275,6 +276,51 @@ class WhoMayComeIn(unittest.TestCase):
             daemon.admin("revoke.user", user="anna")
             self.assertEqual(ask(daemon.port, NEGOTIATE, "c.user:anna").json()["code"], "unauthorized")
             self.assertEqual(ask(daemon.port, NEGOTIATE, "c.user:bert").status, 200)
+
+
+class BeforeWebhooks(unittest.TestCase):
+    """Webhooks are asked after plug-ins, and told what those have said."""
+
+    def setUp(self):
+        def behave(handler, asked):
+            data = asked.events[0]["data"]
+            said = {"groups": ["by-hook"], "labels": {"hook": data["userId"] or ""}} if asked.events[0]["type"] == "rtcd.connect" \
+                else {"data": "from the webhook"}
+            if data.get("query", "").endswith("hook-refuses"):
+                said = {"refuse": {"message": "the webhook refuses"}}
+            if data.get("query", "").endswith("hook-renames"):
+                said = {"user": "bert"}
+            handler.answer(200, json.dumps(said).encode(), Content_Type="application/json")
+        self.receiver = self.enterContext(Receiver(behave))
+        config = {"plugins": [f"{built('probe')} {FOLDER.name}/before"],
+                  "webhooks": [{"name": "hook", "url": self.receiver.url, "events": ["connect", "event"]}]}
+        self.daemon = self.enterContext(Daemon(config=json.dumps(config)))
+
+    def test_what_both_say_adds_up(self):
+        with WebSocket(self.daemon.port, path="/rtc/websocket?c.user:anna&c.group:by-plugin&n.label:plugin:yes") as ws:
+            self.assertEqual(sorted(ws.welcome["data"]["groups"]), ["by-hook", "by-plugin"])
+            shown = self.daemon.admin("show.connection", connection=ws.id)
+            self.assertEqual((shown["user"], shown["labels"]), ("anna", {"plugin": "yes", "hook": "anna"}))
+            self.assertEqual(ws.call("probe.it", "e.reply:1")["data"], 1)
+            self.assertEqual(ws.call("probe.pass", None, id=2)["data"], "from the webhook")
+        self.assertTrue(self.receiver.events()[0]["data"]["isProved"])
+
+    def test_either_may_refuse(self):
+        for path in (NEGOTIATE, *OPENINGS):
+            before = len(self.receiver.events())
+            self.assertEqual(ask(self.daemon.port, path, "n.refuse:forbidden:no").json()["detail"], "no")
+            self.assertEqual(ask(self.daemon.port, path, "c.refuse:forbidden:no").json()["detail"], "no")
+            self.assertEqual(len(self.receiver.events()), before)
+            self.assertEqual(ask(self.daemon.port, path, "hook-refuses").json()["detail"], "the webhook refuses")
+            self.assertEqual(ask(self.daemon.port, path, "c.user:anna&hook-renames").status, 500)
+
+    def test_what_is_withheld_before_is_after(self):
+        answer = ask(self.daemon.port, NEGOTIATE, "n.withhold:websocket").json()
+        self.assertEqual((answer["transport"], [t["name"] for t in answer["transports"]]), ("sse", ["sse", "longpoll", "shortpoll"]))
+        before = len(self.receiver.events())
+        self.assertEqual(ask(self.daemon.port, NEGOTIATE, "n.redirect").json(), {"url": "https://eu.example.org/rtc"})
+        self.assertEqual(ask(self.daemon.port, OPENINGS[0], "n.withhold:websocket").status, 406)
+        self.assertEqual(len(self.receiver.events()), before)
 
 
 class Loading(unittest.TestCase):
