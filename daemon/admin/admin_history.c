@@ -92,8 +92,10 @@ void admin_clear_history(struct admin_call *call)
     struct bytes group;
     if (admin_text(call, "group", &group) <= 0)
         return;
-    if (archive_clear(call->host->exchange->directory, group))
-        admin_reply(&call->back, (struct bytes){0});
-    else
+    struct keeper *keeper = call->host->exchange->directory->keeper;
+    struct keeper_wait wait = {.client = call->back.client, .id = call->back.id, .recipients = KEEPER_NOBODY};
+    if (!archive_clear(call->host->exchange->directory, group))
         history_refuse(call);
+    else if (!keeper || !call->back.id || !keeper->wait(keeper, keeper->told(keeper), &wait))
+        admin_reply(&call->back, (struct bytes){0});
 }

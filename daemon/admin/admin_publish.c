@@ -68,7 +68,10 @@ static void publish_reply(const struct admin_return *back, unsigned recipients)
 void admin_stored(struct admin *admin, const struct letter *letter)
 {
     struct admin_return back = {.admin = admin, .client = letter->handle, .id = letter->sequence};
-    publish_reply(&back, letter->recipients);
+    if (letter->recipients == KEEPER_NOBODY)
+        admin_reply(&back, (struct bytes){0});
+    else
+        publish_reply(&back, letter->recipients);
 }
 
 /* Is it to be answered once it is stored? */

@@ -10,12 +10,14 @@
 struct message;
 struct place;
 
+#define KEEPER_NOBODY UINT32_MAX
+
 /* Who is to hear that a message is stored: a connection, or a request on the main thread. */
 struct keeper_wait {
     uint64_t handle;                    /* of the connection; 0: the main thread gets LETTER_STORED */
     uint64_t id;                        /* of the request */
     uint64_t client;                    /* who made it, of the main thread's */
-    uint32_t recipients;                /* that it went to */
+    uint32_t recipients;                /* that it went to; KEEPER_NOBODY: it was no publish */
 };
 
 struct keeper {
@@ -28,6 +30,8 @@ struct keeper {
     void (*forget)(struct keeper *keeper, struct place *place, const struct history *history, uint64_t offset);
     void (*clear)(struct keeper *keeper, struct place *place, const struct history *history);
     void (*end)(struct keeper *keeper, struct place *place, const struct history *history);
+    /* What all that was told so far is stored by, as a message's stored_by. */
+    uint64_t (*told)(struct keeper *keeper);
     /* True: `wait` is told once that is stored; false: it is already. Any thread. */
     bool (*wait)(struct keeper *keeper, uint64_t stored_by, const struct keeper_wait *wait);
 };

@@ -114,6 +114,15 @@ static void store_end(struct keeper *keeper, struct place *place, const struct h
     store_post(store_of(keeper), &change, history);
 }
 
+static uint64_t store_told(struct keeper *keeper)
+{
+    struct store *store = store_of(keeper);
+    pthread_mutex_lock(&store->lock);
+    uint64_t number = store->sync == SYNC_EACH ? store->posted_number : 0;
+    pthread_mutex_unlock(&store->lock);
+    return number;
+}
+
 static bool store_wait(struct keeper *keeper, uint64_t stored_by, const struct keeper_wait *wait)
 {
     struct store *store = store_of(keeper);
@@ -175,7 +184,7 @@ static struct store *store_new(const struct config *config, struct exchange *exc
     if (!store)
         return NULL;
     store->keeper = (struct keeper){.has_room = store_has_room, .put = store_put, .forget = store_forget, .clear = store_clear,
-                                    .end = store_end, .wait = store_wait};
+                                    .end = store_end, .told = store_told, .wait = store_wait};
     store->exchange = exchange;
     store->sync = config->history.sync;
     store->interval_ms = config->history.sync_interval_ms;

@@ -8,6 +8,7 @@
 #include "daemon/core/message.h"
 #include "lib/log.h"
 
+#include <stdlib.h>
 #include <sys/random.h>
 
 enum { SAY_MS = 5000 };
@@ -22,6 +23,7 @@ struct loading {
     struct remembered *remembered;          /* the group's whose messages are read */
     struct store_group *group;
     uint64_t group_count, message_count;
+    struct buf ids;                         /* of all groups, in order */
 };
 
 static int load_message(uint64_t offset, struct bytes record, void *argument)
@@ -100,16 +102,34 @@ static int load_group(struct bytes name, struct bytes record, void *argument)
     return 0;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t left, right;
+    memcpy(&left, a, sizeof(left));
+    memcpy(&right, b, sizeof(right));
+    return (left > right) - (left < right);
+}
+
 /* Messages whose group is gone: the process ended before they were. */
 static int load_orphan(uint64_t id, void *argument)
 {
     struct loading *loading = argument;
-    LIST_EACH(node, &loading->store->groups.used) {
-        const struct store_group *group = CONTAINER_OF(node, struct store_group, node);
-        if (group->record.id == id)
-            return 0;
-    }
-    return store_groups_doom(&loading->store->groups, id);
+    const uint64_t *ids = (const uint64_t *)loading->ids.data;
+    return ids && bsearch(&id, ids, loading->ids.length / sizeof(id), sizeof(id), compare_ids) ? 0 : store_groups_doom(&loading->store->groups, id);
+}
+
+static int load_orphans(struct loading *loading)
+{
+    struct store *store = loading->store;
+    LIST_EACH(node, &store->groups.used)
+        buf_add(&loading->ids, &CONTAINER_OF(node, struct store_group, node)->record.id, sizeof(uint64_t));
+    int r = buf_status(&loading->ids);
+    if (r == 0 && loading->ids.length)
+        qsort(loading->ids.data, loading->ids.length / sizeof(uint64_t), sizeof(uint64_t), compare_ids);
+    if (r == 0)
+        r = store_file_each_id(store->file, load_orphan, loading);
+    buf_done(&loading->ids);
+    return r;
 }
 
 static int load_all(struct loading *loading)
@@ -124,7 +144,7 @@ static int load_all(struct loading *loading)
     loading->renews_epochs = has_crashed && !loading->skips_offsets;
     r = store_file_each_group(store->file, load_group, loading);
     if (r == 0)
-        r = store_file_each_id(store->file, load_orphan, loading);
+        r = load_orphans(loading);
     if (r == 0 && has_crashed)
         log_warning(LOG_AREA_DAEMON, NULL, "the daemon did not come to its end the last time, with history.sync: %s; %s", running, loading->skips_offsets
                     ? "what was acknowledged is there" : "what was acknowledged last may be missing, so groups that remember have new epochs");

@@ -239,14 +239,23 @@ static void store_finish(struct store *store)
                   strerror(-r));
 }
 
+/* One step of what goes, while nothing else is to be done. */
+static void store_bury_some(struct store *store)
+{
+    int r = store_write_some(store, 0, 0);
+    if (r == -EDQUOT)
+        r = store_evict(store);
+    if (r < 0)
+        store_fail(store, r);
+}
+
 void *store_run(void *argument)
 {
     struct store *store = argument;
     int r = 0;
     while (r == 0 && store_next(store)) {
-        /* Of what goes, one step while nothing else is to be done. */
         if (store->taken.count == 0)
-            (void)!store_write_some(store, 0, 0);
+            store_bury_some(store);
         r = store_write_taken(store);
         store->written_ms = now_ms(store);
     }

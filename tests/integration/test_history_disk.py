@@ -1,6 +1,8 @@
 """Histories on disk: what is there after a restart, after a crash, with a full disk and with a file that is not right."""
 
 import os
+import resource
+import signal
 import threading
 import unittest
 
@@ -92,7 +94,7 @@ class Restart(unittest.TestCase):
                 daemon.publish("n", "secret word", group=group)
             epoch = history(daemon, "cleared")["epoch"]
             daemon.rtcctl("clear", "history", "cleared")
-            restart(daemon)
+            restart(daemon, is_crash=True)
             self.assertEqual((rows(daemon, "cleared"), history(daemon, "cleared")["epoch"]), ([], epoch))
             self.assertFalse(history(daemon, "cleared", since=f"{epoch}:0")["recovered"])
             daemon.stop()
@@ -237,6 +239,30 @@ class Bounds(unittest.TestCase):
             found = history(daemon, "g", last=10000)["rows"]
             for index in range(3):
                 self.assertEqual([row[3] for row in found if row[1] == f"p{index}"], list(range(count)))
+
+
+class Failing(unittest.TestCase):
+    def test_a_disk_that_cannot_be_written_holds_publishers_up_until_it_can(self):
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 10, resource.RLIM_INFINITY))
+
+        daemon = disk(**{"history.queue": "64"})
+        daemon.before_start = limit
+        with daemon, WebSocket(daemon.port) as ws:
+            count, word = 200, "x" * 4000
+            sender = threading.Thread(target=lambda: [ws.send("n", [number, word], to={"group": "g"}, id=number + 1) for number in range(count)])
+            sender.start()
+            wait_until(lambda: daemon.counter("history_failed"), "a write that fails")
+            self.assertLess(daemon.counter("history_stored"), count)
+            self.assertLessEqual(daemon.counter("messages_published"), daemon.counter("history_stored") + 65)
+            resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            self.assertEqual([ws.expect("rtc.reply").get("error") for _ in range(count)], [None] * count)
+            sender.join()
+            self.assertEqual(daemon.log().count("histories cannot be written"), 1)
+            daemon.before_start = None
+            restart(daemon, is_crash=True)
+            self.assertEqual([row[2][0] for row in rows(daemon, "g", last=1000)], list(range(count)))
 
 
 class Refused(unittest.TestCase):
