@@ -40,7 +40,7 @@ struct history {
 
 void history_state_renew(struct history_state *state, uint64_t random)
 {
-    unsigned char room[HISTORY_EPOCH_TEXT + 8];
+    unsigned char room[HISTORY_EPOCH_TEXT + 8] = {0};
     struct buf text = {.data = room, .capacity = sizeof(room)};
     text_add_base64url(&text, bytes_of(&random, sizeof(random)));
     assert(buf_status(&text) == 0 && text.length == HISTORY_EPOCH_TEXT);

@@ -123,21 +123,27 @@ static uint64_t store_told(struct keeper *keeper)
     return number;
 }
 
+/* Without memory there is no answer rather than one that is not true. */
+static void waits_add(struct store_waits *waits, uint64_t stored_by, const struct keeper_wait *wait)
+{
+    if (waits->count == waits->capacity) {
+        size_t capacity = MAX(waits->capacity * 2, (size_t)64);
+        struct store_wait *array = realloc(waits->array, capacity * sizeof(*array));
+        if (!array)
+            return;
+        waits->array = array;
+        waits->capacity = capacity;
+    }
+    waits->array[waits->count++] = (struct store_wait){stored_by, *wait};
+}
+
 static bool store_wait(struct keeper *keeper, uint64_t stored_by, const struct keeper_wait *wait)
 {
     struct store *store = store_of(keeper);
-    struct store_waits *waits = &store->waits;
     pthread_mutex_lock(&store->lock);
     bool must_wait = store->stored_number < stored_by;
-    if (must_wait && waits->count == waits->capacity) {
-        size_t capacity = MAX(waits->capacity * 2, (size_t)64);
-        struct store_wait *array = realloc(waits->array, capacity * sizeof(*array));
-        waits->array = array ? array : waits->array;
-        waits->capacity = array ? capacity : waits->capacity;
-    }
-    /* Without memory there is no answer rather than one that is not true. */
-    if (must_wait && waits->count < waits->capacity)
-        waits->array[waits->count++] = (struct store_wait){stored_by, *wait};
+    if (must_wait)
+        waits_add(&store->waits, stored_by, wait);
     pthread_mutex_unlock(&store->lock);
     return must_wait;
 }

@@ -127,10 +127,10 @@ static int file_open_maps(struct store_file *file)
 /* What is read beyond the end of a file that was cut would end the process; what is read in its place shows itself as damaged. */
 static int file_check_length(struct store_file *file)
 {
-    MDB_envinfo info;
-    MDB_stat stat;
-    struct stat status;
-    int descriptor, r = error_of(mdb_env_info(file->env, &info));
+    MDB_envinfo info = {0};
+    MDB_stat stat = {0};
+    struct stat status = {0};
+    int descriptor = -1, r = error_of(mdb_env_info(file->env, &info));
     if (r == 0)
         r = error_of(mdb_env_stat(file->env, &stat));
     if (r == 0)

@@ -148,6 +148,9 @@ class Killed(unittest.TestCase):
     def test_what_was_acknowledged_is_there_however_often_it_is_killed(self):
         with disk(**{"queue.envelopes": "100000"}) as daemon:
             first = 1
+            daemon.publish("n", 0, group="g")
+            daemon.publish("set", 0, group="state.g", key="first")
+            self.asked.add(0)
             for _ in range(ROUNDS):
                 stream, state = self.round(daemon, first)
                 first += 1 + max(len(stream.asked), len(state.asked))
