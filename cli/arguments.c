@@ -95,7 +95,7 @@ static int take_local(struct invocation *ret, int id, const char *value)
 /* An option: `word` without its value, `value` behind '=' or NULL. Uses the next argument up if need be. */
 static int read_option(struct invocation *ret, const char *word, const char *value, int argc, char **argv, int *index)
 {
-    bool takes_value = false;
+    bool takes_value = false, may_lack_value = false;
     int local = -1, own = -1;
     for (size_t i = 0; i < COUNT_OF(local_options) && local < 0; i++) {
         if (strcmp(local_options[i].word, word) == 0) {
@@ -107,11 +107,12 @@ static int read_option(struct invocation *ret, const char *word, const char *val
         if (ret->arguments[i].is_flag && strcmp(ret->arguments[i].word, word) == 0) {
             own = (int)i;
             takes_value = ret->arguments[i].takes_value;
+            may_lack_value = ret->arguments[i].may_lack_value;
         }
     }
     if (local < 0 && own < 0)
         return usage(ret, "there is no option %s here", word);
-    if (takes_value && !value) {
+    if (takes_value && !value && !may_lack_value) {
         if (*index + 1 >= argc)
             return usage(ret, "%s needs a value", word);
         value = argv[++*index];

@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+/* The event and its data, as publish takes them: members of a request. 0, or an exit status. */
+MUST_CHECK int command_add_event(const struct invocation *invocation, struct json_writer *json);
 int command_publish(const struct invocation *invocation, struct session *session);
 int command_publish_stream(const struct invocation *invocation, struct session *session);
 /* listen; and handle without --exec, whose envelopes come the same way. */

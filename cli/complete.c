@@ -89,7 +89,7 @@ static void complete_zsh(void)
 static void complete_fish_flag(const struct admin_command *command, const struct admin_argument *argument, const char *word)
 {
     bool takes_columns = strcmp(argument->name, "columns") == 0 || strcmp(argument->name, "sort") == 0;
-    printf("complete -c rtcctl -n '__fish_seen_subcommand_from %s' -l %s%s", word, argument->word + 2, argument->takes_value ? " -r" : "");
+    printf("complete -c rtcctl -n '__fish_seen_subcommand_from %s' -l %s%s", word, argument->word + 2, argument->takes_value && !argument->may_lack_value ? " -r" : "");
     if (takes_columns) {
         printf(" -a '");
         print_columns(command);

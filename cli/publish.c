@@ -45,40 +45,54 @@ static int say_to_whom(void)
     return EX_USAGE;
 }
 
-int command_publish(const struct invocation *invocation, struct session *session)
+static int publish_check(const struct invocation *invocation)
 {
-    const char *event = arguments_value(invocation, "event"), *text = arguments_value(invocation, "data");
-    struct buf raw = {0}, value = {0}, data = {0};
-    struct reply reply = {0};
-    int status = target_count(invocation) == 1 ? 0 : say_to_whom();
-    if (status == 0 && !event) {
-        fprintf(stderr, "rtcctl: EVENT is missing. Usage: rtcctl publish --group GROUP EVENT [DATA]\n");
-        status = EX_USAGE;
-    }
+    if (target_count(invocation) != 1)
+        return say_to_whom();
+    if (arguments_value(invocation, "event"))
+        return 0;
+    fprintf(stderr, "rtcctl: EVENT is missing. Usage: rtcctl publish --group GROUP EVENT [DATA]\n");
+    return EX_USAGE;
+}
+
+int command_add_event(const struct invocation *invocation, struct json_writer *json)
+{
+    const char *text = arguments_value(invocation, "data");
+    struct buf raw = {0}, value = {0};
+    int status = publish_check(invocation);
     if (status == 0 && text)
         status = input_read(text, &raw);
     if (status == 0 && text)
         status = arguments_value(invocation, "msgpack") ? check_msgpack(&raw, &value) : input_check_json(buf_bytes(&raw), &value);
     if (status == 0) {
-        struct json_writer json = json_writer(&data);
-        json_begin_object(&json);
-        command_add_arguments(invocation, own_arguments, &json);
-        if (arguments_value(invocation, "idempotencyKey")) {
-            json_key(&json, "idempotencyKey");
-            json_add_text(&json, arguments_value(invocation, "idempotencyKey"));
-        }
-        json_key(&json, "event");
-        json_add_text(&json, event);
-        json_key(&json, "data");
-        json_add_raw(&json, buf_bytes(&value));
-        json_end_object(&json);
-        status = session_call(session, "publish", buf_bytes(&data), &reply);
+        json_key(json, "event");
+        json_add_text(json, arguments_value(invocation, "event"));
+        json_key(json, "data");
+        json_add_raw(json, buf_bytes(&value));
     }
+    buf_done(&raw);
+    buf_done(&value);
+    return status;
+}
+
+int command_publish(const struct invocation *invocation, struct session *session)
+{
+    struct buf data = {0};
+    struct reply reply = {0};
+    struct json_writer json = json_writer(&data);
+    json_begin_object(&json);
+    command_add_arguments(invocation, own_arguments, &json);
+    if (arguments_value(invocation, "idempotencyKey")) {
+        json_key(&json, "idempotencyKey");
+        json_add_text(&json, arguments_value(invocation, "idempotencyKey"));
+    }
+    int status = command_add_event(invocation, &json);
+    json_end_object(&json);
+    if (status == 0)
+        status = session_call(session, "publish", buf_bytes(&data), &reply);
     if (status == 0)
         status = render_object(invocation, reply.data);
     reply_done(&reply);
-    buf_done(&raw);
-    buf_done(&value);
     buf_done(&data);
     return status;
 }
@@ -231,8 +245,9 @@ int command_publish_stream(const struct invocation *invocation, struct session *
     int status = 0;
     if (target_count(invocation) > 1)
         return say_to_whom();
-    if (arguments_value(invocation, "event")) {
-        fprintf(stderr, "rtcctl: with --stream, events and data come from standard input\n");
+    if (arguments_value(invocation, "event") || arguments_value(invocation, "wait")) {
+        fprintf(stderr, arguments_value(invocation, "event") ? "rtcctl: with --stream, events and data come from standard input\n"
+                : "rtcctl: --wait is for one event, and not for a stream of them\n");
         return EX_USAGE;
     }
     /* Without input and answers to wait for, there is nothing left to do. */

@@ -20,7 +20,7 @@ void command_add_arguments(const struct invocation *invocation, const char *cons
         if (is_skipped)
             continue;
         json_key(json, argument->name);
-        if (argument->takes_value)
+        if (argument->takes_value && !(argument->may_lack_value && !invocation->values[i][0]))
             json_add_text(json, invocation->values[i]);
         else
             json_add_bool(json, true);
@@ -50,6 +50,20 @@ static void print_totals(const struct reply *reply)
         fprintf(stderr, "%llu connections\n", (unsigned long long)connections);
 }
 
+/* What became of an event, in numbers. */
+static void print_counts(const struct reply *reply)
+{
+    static const char *const names[] = {"acknowledged", "dropped", "forgotten", "closed", "too-new", "unsettled"};
+    uint64_t queued, count;
+    if (json_uint(json_member(reply->data, "queued"), &queued) < 0)
+        return;
+    fprintf(stderr, "Queued to %llu", (unsigned long long)queued);
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (json_uint(json_member(reply->data, names[i]), &count) == 0 && count)
+            fprintf(stderr, ", %s %llu", names[i], (unsigned long long)count);
+    fprintf(stderr, "\n");
+}
+
 /* A listing under way: page by page, until it, or the user's --limit, is over. */
 struct pages {
     const struct invocation *invocation;
@@ -67,12 +81,21 @@ static uint64_t pages_next(const struct pages *pages)
     return MIN(pages->left, pages->page_max);
 }
 
-static void pages_ask(const struct pages *pages, struct buf *out)
+static bool is_trace(const struct invocation *invocation)
 {
-    static const char *const skip[] = {"limit", "cursor", NULL};
+    return invocation->command == &admin_commands[ADMIN_trace_publish];
+}
+
+/* 0, or an exit status. */
+static int pages_ask(const struct pages *pages, struct buf *out)
+{
+    static const char *const skip[] = {"limit", "cursor", NULL}, *const skip_event[] = {"limit", "event", "data", "msgpack", NULL};
     struct json_writer json = json_writer(out);
+    int status = 0;
     json_begin_object(&json);
-    command_add_arguments(pages->invocation, skip, &json);
+    command_add_arguments(pages->invocation, is_trace(pages->invocation) ? skip_event : skip, &json);
+    if (is_trace(pages->invocation))
+        status = command_add_event(pages->invocation, &json);
     if (arguments_takes(pages->invocation, "limit")) {
         json_key(&json, "limit");
         json_add_uint(&json, pages_next(pages));
@@ -86,6 +109,7 @@ static void pages_ask(const struct pages *pages, struct buf *out)
         json_add_string(&json, buf_bytes(&pages->cursor));
     }
     json_end_object(&json);
+    return status;
 }
 
 /* A page of a filtered listing may have fewer rows than asked for, or none, and yet be followed by others. */
@@ -95,6 +119,7 @@ static void pages_take(struct pages *pages, struct reply *reply)
     if (!pages->has_begun) {
         print_position(reply);
         print_totals(reply);
+        print_counts(reply);
     }
     pages->has_begun = true;
     uint64_t count = render_rows(pages->render, json_member(reply->data, "rows"));
@@ -111,9 +136,10 @@ static int pages_run(struct pages *pages)
     int status = 0;
     do {
         struct buf data = {0};
-        struct reply reply;
-        pages_ask(pages, &data);
-        status = session_call(pages->session, pages->invocation->command->words, buf_bytes(&data), &reply);
+        struct reply reply = {0};
+        status = pages_ask(pages, &data);
+        if (status == 0)
+            status = session_call(pages->session, pages->invocation->command->words, buf_bytes(&data), &reply);
         if (status == 0)
             pages_take(pages, &reply);
         session_drop_line(pages->session);
@@ -127,7 +153,7 @@ static int run_listing(const struct invocation *invocation, struct session *sess
 {
     const char *wanted = arguments_value(invocation, "limit"), *start = arguments_value(invocation, "cursor");
     struct pages pages = {.invocation = invocation, .session = session, .left = UINT64_MAX,
-                          .page_max = arguments_value(invocation, "sort") ? SORTED_MAX : PAGE_MAX};
+                          .page_max = arguments_value(invocation, "sort") || !arguments_takes(invocation, "cursor") ? SORTED_MAX : PAGE_MAX};
     if (wanted && (json_uint(bytes_text(wanted), &pages.left) < 0 || pages.left == 0)) {
         fprintf(stderr, "rtcctl: --limit needs a whole number from 1\n");
         return EX_USAGE;

@@ -77,12 +77,15 @@ bool admin_next_argument(const char **rest, struct admin_argument *ret)
     *ret = (struct admin_argument){.is_optional = *at == '['};
     if (ret->is_optional)
         at++;
-    at = take_word(at, " ].", ret->word, sizeof(ret->word));
+    at = take_word(at, " ].[", ret->word, sizeof(ret->word));
     ret->is_flag = strncmp(ret->word, "--", 2) == 0;
     ret->is_keyword = islower((unsigned char)ret->word[0]);
     assert(!ret->is_keyword || *at == ' ');
     if (!ret->is_flag && !ret->is_keyword) {
         memcpy(ret->value, ret->word, sizeof(ret->value));
+    } else if (strncmp(at, "[=", 2) == 0) {
+        at = take_word(at + 2, "]", ret->value, sizeof(ret->value)) + 1;
+        ret->may_lack_value = true;
     } else if (*at == ' ' && isupper((unsigned char)at[1])) {
         at = take_word(at + 1, " ].", ret->value, sizeof(ret->value));
     }

@@ -49,6 +49,7 @@ struct admin_argument {
     bool is_flag;               /* --x */
     bool is_keyword;            /* a word in lower case, typed as it stands with its value behind: count N */
     bool takes_value;           /* --x VALUE, count N, or positional */
+    bool may_lack_value;        /* --x[=VALUE] */
     bool is_optional;
     bool repeats;               /* NAME... */
 };

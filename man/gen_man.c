@@ -208,7 +208,8 @@ static void print_argument(const struct admin_argument *argument)
     if (argument->is_keyword)
         printf("%sCm %s Ar %s", argument->is_optional ? "" : ".", argument->word, argument->value);
     else if (argument->is_flag)
-        printf("%sFl %s%s%s", argument->is_optional ? "" : ".", argument->word + 1, argument->takes_value ? " Ar " : "", argument->value);
+        printf("%sFl %s%s%s", argument->is_optional ? "" : ".", argument->word + 1,
+               argument->may_lack_value ? " Ns Op = Ns Ar " : argument->takes_value ? " Ar " : "", argument->value);
     else
         printf("%s%s", argument->is_optional ? "Ar " : "", argument->word);
     printf("%s\n", argument->repeats ? " ..." : "");

@@ -4,6 +4,7 @@
 #include "daemon/admin/admin.h"
 
 #include "daemon/admin/admin_client.h"
+#include "daemon/admin/admin_trace.h"
 #include "daemon/admin/admin_listen.h"
 #include "daemon/admin/admin_wait.h"
 #include "daemon/config/config.h"
@@ -166,6 +167,7 @@ int admin_new(const struct admin_host *host, int descriptor, const char *path, s
     admin->descriptor = descriptor;
     list_init(&admin->clients);
     list_init(&admin->unreturned);
+    list_init(&admin->tracings);
     admin_listen_begin(admin);
     admin_waits_begin(admin);
     for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++)
@@ -213,6 +215,7 @@ void admin_free(struct admin *admin)
         admin_client_free(CONTAINER_OF(node, struct admin_client, node));
     admin_listen_end(admin);
     admin_waits_end(admin);
+    admin_traces_done(admin);
     admin_api_done(admin);
     answered_free(admin->answered);
     if (admin->accept_event)

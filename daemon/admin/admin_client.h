@@ -42,6 +42,8 @@ struct admin {
     bool is_deaf;                       /* the daemon ends: no request is taken any more */
     struct notice_sink listeners;       /* what those who listen want */
     struct notice_sink waits;           /* what those who wait have to hear of: */
+    struct list tracings;               /* publishes that are answered later: admin_trace.h */
+    size_t tracing_count, tracing_rows_count;
     struct list waiters;
     size_t waiter_count;
     struct admin_grammar grammars[ADMIN_COMMAND_COUNT];

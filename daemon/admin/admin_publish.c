@@ -3,6 +3,7 @@
  */
 #include "daemon/admin/admin_call.h"
 #include "daemon/admin/admin_client.h"
+#include "daemon/admin/admin_trace.h"
 
 #include "daemon/config/config.h"
 #include "daemon/core/keeper.h"
@@ -70,7 +71,7 @@ void admin_stored(struct admin *admin, const struct letter *letter)
     struct admin_return back = {.admin = admin, .client = letter->handle, .id = letter->sequence};
     if (letter->recipients == KEEPER_NOBODY)
         admin_reply(&back, (struct bytes){0});
-    else
+    else if (!admin_trace_stored(&back))
         publish_reply(&back, letter->recipients);
 }
 
@@ -85,16 +86,27 @@ static bool publish_must_wait(const struct admin_call *call, const struct messag
 static void publish_send(struct admin_call *call, const struct envelope *envelope, const struct target *to)
 {
     struct admin *admin = call->back.admin;
+    struct tracing *tracing = NULL;
+    if (admin_trace_is_wanted(call) && !(tracing = admin_trace_new(call)))
+        return;
     SCOPED(message) message = message_new(envelope);
+    if (message && tracing)
+        admin_trace_message(tracing, message);
     if (message)
-        message->slow = (uint8_t)policy_slow(call->host->config(call->host->argument), to);
+        message_set_slow(message, policy_slow(call->host->config(call->host->argument), to));
     unsigned recipients = 0;
     int r = message ? exchange_publish(call->host->exchange, call->host->config(call->host->argument), message, to, 0, &recipients) : -ENOMEM;
     if (r == 0) {
         metrics_add(admin->host.metrics, METRIC_MESSAGES_PUBLISHED, 1);
-        if (!publish_must_wait(call, message, recipients))
+        if (tracing)
+            admin_trace_start(tracing, message, recipients);
+        else if (!publish_must_wait(call, message, recipients))
             publish_reply(&call->back, recipients);
-    } else if (r == -EAGAIN) {
+        return;
+    }
+    if (tracing)
+        admin_trace_drop(tracing);
+    if (r == -EAGAIN) {
         call->must_wait = true;
     } else {
         admin_refuse(&call->back, r == -ENOENT ? FAULT_NOT_FOUND : FAULT_INTERNAL,
@@ -126,4 +138,9 @@ void admin_publish(struct admin_call *call)
         return;
     }
     publish_send(call, &envelope, &to);
+}
+
+void admin_trace_publish(struct admin_call *call)
+{
+    admin_publish(call);
 }

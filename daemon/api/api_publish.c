@@ -100,7 +100,7 @@ bool api_publish(struct link *link, const struct request *request)
     SCOPED(message) message = message_new(&publish.envelope);
     if (!message)
         return false;
-    message->slow = (uint8_t)policy_slow(hub->config, &publish.to);
+    message_set_slow(message, policy_slow(hub->config, &publish.to));
     int r = exchange_publish(hub->exchange, hub->config, message, &publish.to, 0, &recipients);
     if (r == -ENOMEM) {
         struct fault fault;

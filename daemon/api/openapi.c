@@ -31,6 +31,8 @@ static void add_type(struct json_writer *json, const char *type)
 
 static const char *argument_type(const struct admin_argument *argument)
 {
+    if (argument->may_lack_value)
+        return "";
     if (!argument->takes_value)
         return "boolean";
     return strcmp(argument->value, "N") == 0 ? "integer" : strcmp(argument->value, "DATA") == 0 ? "" : "string";

@@ -8,6 +8,7 @@
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
 #include "daemon/core/notice.h"
+#include "daemon/core/trace.h"
 #include "lib/log.h"
 
 #include <stdio.h>
@@ -205,6 +206,8 @@ void connection_attach(struct connection *connection, struct link *link, const s
     timer_stop(&hub->wheel, &connection->timer);
     connection->link = link;
     connection->transport = transport;
+    if (connection->is_traced)
+        trace_note_moved(connection, false);
     outbox_restart(&connection->outbox);
     connection->heard_ms = connection->sent_ms = (uint32_t)hub->now_ms;
     connection->ping_ms = (uint32_t)(hub->now_ms - hub->config->connection.keep_alive_ms);
@@ -253,6 +256,8 @@ void connection_detach(struct connection *connection)
         return;
     }
     connection_enter(connection, CONNECTION_PARKED);
+    if (connection->is_traced)
+        trace_note_moved(connection, true);
     timer_stop(&hub->wheel, &connection->timer);
     hub_park(hub, connection);
     if (connection->user)
@@ -325,6 +330,8 @@ void connection_close(struct connection *connection, const struct fault *why, bo
         connection_log(connection, "connection closed", why);
     }
     closed_add(hub, connection, why);
+    if (connection->is_traced)
+        trace_note_closing(connection, why->id);
     const struct middleware *middleware = hub->exchange->middleware;
     if (middleware && middleware->disconnect)
         middleware->disconnect(middleware->argument, hub, connection, why);

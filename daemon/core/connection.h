@@ -64,6 +64,8 @@ struct connection {
     bool has_forgotten : 1;             /* what was sent and never acknowledged */
     bool has_grant : 1;                 /* it showed an access token: see grant.h */
     bool has_labels : 1;                /* see labels.h */
+    bool is_traced : 1;                 /* it is or was owed something that is traced: see trace.h */
+    bool is_probed : 1;                 /* stands in the hub's queue of those to be asked for an acknowledgement */
 };
 
 /* How long ago one of its short times was. */

@@ -8,9 +8,18 @@
 #include "daemon/core/hub.h"
 #include "daemon/core/message.h"
 #include "daemon/core/slow.h"
+#include "daemon/core/trace.h"
 
 /* rtc.ack is worth sending this often (rtc-protocol(7), "Stateful reconnect"). */
 enum { ACK_EVERY_ENVELOPES = 64 };
+
+/* What few messages ask for. */
+static void connection_push_more(struct connection *connection, const struct message *message)
+{
+    if (message->trace)
+        trace_note_queued(message->trace, connection);
+    slow_look(connection, message);
+}
 
 void connection_push(struct connection *connection, struct message *message)
 {
@@ -22,8 +31,8 @@ void connection_push(struct connection *connection, struct message *message)
         return;
     }
     metrics_add(&hub->metrics, METRIC_MESSAGES_DELIVERED, 1);
-    if (slow_is_due(hub->config, outbox->owed) || message->slow == SLOW_LATEST)
-        slow_look(connection, message);
+    if (slow_is_due(hub->config, outbox->owed) || message->has_more)
+        connection_push_more(connection, message);
     if (!connection->is_dirty && connection->link)
         hub_mark_dirty(hub, connection);
 }
@@ -73,6 +82,8 @@ void connection_mark_sent(struct connection *connection, uint32_t count, uint32_
 {
     struct hub *hub = connection->hub;
     uint32_t count_max = (uint32_t)hub->config->resume.envelopes, bytes_max = (uint32_t)hub->config->resume.bytes;
+    if (connection->is_traced)
+        trace_note_sent(connection, count);
     outbox_mark_sent(&connection->outbox, count, partial);
     slow_note_sent(connection);
     if (outbox_keeps_more(&connection->outbox, count_max, bytes_max))

@@ -7,6 +7,7 @@
 #include "daemon/core/exchange.h"
 #include "daemon/core/message.h"
 #include "daemon/core/slow.h"
+#include "daemon/core/trace.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
@@ -99,6 +100,7 @@ void hub_free(struct hub *hub)
     closed_done(&hub->closed);
     slot_queue_done(&hub->dirty);
     slot_queue_done(&hub->bulk);
+    slot_queue_done(&hub->probes);
     free(hub);
 }
 
@@ -280,11 +282,35 @@ static void hub_flush(struct hub *hub, struct slot_queue *queue, uint64_t max)
     }
 }
 
+void hub_probe(struct hub *hub, struct connection *connection)
+{
+    /* Without memory the transport asks when it would anyway. */
+    if (!connection->is_probed && connection->transport->probe)
+        connection->is_probed = slot_queue_push(&hub->probes, connection_slot(connection)) == 0;
+}
+
+/* Their questions leave with a flush of their own. */
+static void hub_send_probes(struct hub *hub)
+{
+    uint32_t slot;
+    while (slot_queue_take(&hub->probes, &slot, 1)) {
+        struct connection *connection = hub->slots[slot];
+        bool is_probed = connection && connection->is_probed;
+        if (is_probed)
+            connection->is_probed = false;
+        if (is_probed && connection->link && connection->doom == FAULT_NONE)
+            connection->transport->probe(connection);
+    }
+    hub_flush(hub, &hub->dirty, UINT32_MAX);
+}
+
 void hub_finish_turn(struct hub *hub)
 {
     hub_flush(hub, &hub->dirty, UINT32_MAX);
     hub_flush(hub, &hub->bulk, hub->config->limits.fanout_slice);
     hub_flush(hub, &hub->dirty, UINT32_MAX);
+    if (slot_queue_waiting(&hub->probes))
+        hub_send_probes(hub);
     hub->turn_deliveries = 0;
     if (slot_queue_waiting(&hub->bulk) == 0)
         hub->is_pressed = false;
@@ -302,7 +328,10 @@ static void member_take(struct connection *connection, const struct member *memb
                         bool look)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (connection->handle == letters[i].except || (look && member_is_too_new(connection, member, letters[i].sequence)))
+        bool is_too_new = look && member_is_too_new(connection, member, letters[i].sequence);
+        if (is_too_new && letters[i].message->trace)
+            trace_note_too_new(letters[i].message->trace, connection);
+        if (connection->handle == letters[i].except || is_too_new)
             message_unref(letters[i].message);
         else
             connection_push(connection, letters[i].message);

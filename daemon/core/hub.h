@@ -35,6 +35,7 @@ struct hub {
     struct slot_queue dirty;            /* those with something to send, flushed at the end of the turn */
     struct slot_queue bulk;             /* the same of fan-outs to many: a slice of them a turn, so what comes meanwhile for those
                                          * who wait leaves with it */
+    struct slot_queue probes;           /* those to be asked for an acknowledgement, once this turn's messages are sent */
     bool is_bulk;                       /* such a fan-out is being delivered */
     bool is_pressed;                    /* some queue is over its limits: flush before more is delivered */
     uint32_t turn_deliveries;           /* since the last flush */
@@ -95,5 +96,7 @@ void hub_count_state(struct hub *hub, enum connection_state from, enum connectio
 /* The connection has no transport from now on: it is closed when its resume window is over. */
 void hub_park(struct hub *hub, struct connection *connection);
 void hub_mark_dirty(struct hub *hub, struct connection *connection);
+/* The client is asked for an acknowledgement of what was sent to it, at the end of the turn; where its transport can. */
+void hub_probe(struct hub *hub, struct connection *connection);
 MUST_CHECK int hub_add(struct hub *hub, struct connection *connection);        /* gives it a slot and a handle; -ENOMEM */
 void hub_remove(struct hub *hub, struct connection *connection);

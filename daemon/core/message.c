@@ -5,6 +5,7 @@
 #include "daemon/core/message.h"
 
 #include "daemon/config/config.h"
+#include "daemon/core/trace.h"
 #include "lib/json.h"
 #include "lib/packer.h"
 
@@ -33,6 +34,8 @@ struct message *message_new(const struct envelope *envelope)
     message->lost = 0;
     message->stored_by = 0;
     message->slow = SLOW_CLOSE;
+    message->has_more = false;
+    message->trace = NULL;
     for (size_t dialect = 0; dialect < MESSAGE_DIALECTS_MAX; dialect++)
         for (size_t codec = 0; codec < CODEC_COUNT; codec++)
             atomic_init(&message->encodings[dialect][codec], NULL);
@@ -66,7 +69,7 @@ struct message *message_new_gap(struct bytes group)
     struct message *gap = buf_status(&data) == 0 ? message_new(&envelope) : NULL;
     buf_done(&data);
     if (gap) {
-        gap->slow = SLOW_DROP_OLDEST;
+        message_set_slow(gap, SLOW_DROP_OLDEST);
         message_count_lost(gap, 0);
     }
     return gap;
@@ -113,6 +116,18 @@ void message_count_lost(struct message *gap, uint32_t more)
     gap->envelope.data.length = at + digits.length;
 }
 
+void message_set_slow(struct message *message, enum config_slow slow)
+{
+    message->slow = (uint8_t)slow;
+    message->has_more = slow == SLOW_LATEST || message->trace;
+}
+
+void message_set_trace(struct message *message, struct trace *trace)
+{
+    message->trace = trace_ref(trace);
+    message->has_more = true;
+}
+
 void message_ref_many(struct message *message, unsigned count)
 {
     atomic_fetch_add_explicit(&message->references, count, memory_order_relaxed);
@@ -123,6 +138,8 @@ void message_unref_many(struct message *message, unsigned count)
     if (!message || atomic_fetch_sub_explicit(&message->references, count, memory_order_acq_rel) != count)
         return;
     message_drop_encodings(message);
+    if (message->trace)
+        trace_unref(message->trace);
     free(message);
 }
 

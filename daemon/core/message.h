@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "daemon/config/config.h"
 #include "daemon/core/ports.h"
 #include "lib/ws_frame.h"
 
@@ -14,6 +15,7 @@
 enum { MESSAGE_DIALECTS_MAX = 4 };
 
 struct packer;
+struct trace;
 
 struct encoding {
     struct encoding *_Atomic packed;    /* as a compressed message; itself: it stays as it is; NULL: nobody asked yet */
@@ -48,7 +50,9 @@ struct message {
     atomic_uint references;
     uint32_t size;                      /* what it is charged with in queues: name, data and a fixed part */
     uint32_t lost;                      /* of a gap notice: how many it stands for; else 0 */
-    uint8_t slow;                       /* enum config_slow: what becomes of it where too much waits */
+    uint8_t slow;                       /* enum config_slow: what becomes of it where too much waits; set by message_set_slow() */
+    bool has_more;                      /* there is more to do when it is queued: it replaces others, or is traced */
+    struct trace *trace;                /* its own reference; NULL: nobody asks what becomes of it */
     struct encoding *_Atomic encodings[MESSAGE_DIALECTS_MAX][CODEC_COUNT];
     uint64_t stored_by;                 /* the write of the keeper that is to be waited for; 0: none. The publisher's */
     struct envelope envelope;           /* its slices point behind this struct */
@@ -60,6 +64,9 @@ struct message *message_new(const struct envelope *envelope);
  * sent. NULL: out of memory. */
 struct message *message_new_gap(struct bytes group);
 void message_count_lost(struct message *gap, uint32_t more);
+/* Before anybody else has it. */
+void message_set_slow(struct message *message, enum config_slow slow);
+void message_set_trace(struct message *message, struct trace *trace);
 void message_ref_many(struct message *message, unsigned count);
 void message_unref_many(struct message *message, unsigned count);
 static inline void message_unref(struct message *message) { message_unref_many(message, 1); }      /* NULL is fine */

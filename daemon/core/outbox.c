@@ -4,6 +4,7 @@
 #include "daemon/core/outbox.h"
 
 #include "daemon/core/message.h"
+#include "daemon/core/trace.h"
 
 #include <stdlib.h>
 
@@ -19,7 +20,8 @@ static struct message **owed_slot(struct owed *owed, uint32_t index)
     return &owed->ring[(owed->head + index) & (owed->capacity - 1)];
 }
 
-static void outbox_drop_front(struct outbox *outbox, uint32_t count)
+/* The calls are few, and how many to drop is known where they stand. */
+static inline __attribute__((always_inline)) void outbox_drop_front(struct outbox *outbox, uint32_t count, enum trace_fate fate)
 {
     struct owed *owed = outbox->owed;
     for (uint32_t i = 0; i < count; i++) {
@@ -28,6 +30,8 @@ static void outbox_drop_front(struct outbox *outbox, uint32_t count)
         owed->head = (owed->head + 1) & (owed->capacity - 1);
         owed->count--;
         outbox->first++;
+        if (message->trace)
+            trace_settle(message->trace, outbox, fate);
         message_unref(message);
     }
     if (owed && owed->count == 0) {
@@ -39,7 +43,7 @@ static void outbox_drop_front(struct outbox *outbox, uint32_t count)
 void outbox_done(struct outbox *outbox)
 {
     outbox_mark_sent(outbox, outbox_unsent_count(outbox), 0);
-    outbox_drop_front(outbox, outbox_count(outbox));
+    outbox_drop_front(outbox, outbox_count(outbox), TRACE_CLOSED);
 }
 
 int outbox_grow(struct outbox *outbox)
@@ -159,7 +163,7 @@ int outbox_acknowledge(struct outbox *outbox, uint64_t number)
     /* What is being sent again stays: some of it may be half way into the socket. */
     number = MIN(number, outbox_sent(outbox));
     if (number >= outbox->first)
-        outbox_drop_front(outbox, (uint32_t)(number - outbox->first + 1));
+        outbox_drop_front(outbox, (uint32_t)(number - outbox->first + 1), TRACE_ACKNOWLEDGED);
     return 0;
 }
 
@@ -171,7 +175,7 @@ int outbox_rewind(struct outbox *outbox, uint64_t number)
     if (number > outbox_sent(outbox))
         outbox_mark_sent(outbox, (uint32_t)(number - outbox_sent(outbox)), 0);
     if (number >= outbox->first)
-        outbox_drop_front(outbox, (uint32_t)(number - outbox->first + 1));
+        outbox_drop_front(outbox, (uint32_t)(number - outbox->first + 1), TRACE_ACKNOWLEDGED);
     struct owed *owed = outbox->owed;
     if (owed) {
         owed->sent_before = ever_sent;
@@ -188,7 +192,7 @@ uint32_t outbox_forget(struct outbox *outbox, uint32_t count_max, uint32_t bytes
 {
     uint32_t forgotten = 0;
     while (outbox_has_kept(outbox) && (outbox_keeps_more(outbox, count_max, bytes_max) || outbox->first <= number)) {
-        outbox_drop_front(outbox, 1);
+        outbox_drop_front(outbox, 1, TRACE_FORGOTTEN);
         forgotten++;
     }
     return forgotten;

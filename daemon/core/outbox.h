@@ -78,6 +78,13 @@ static inline struct message *outbox_peek(const struct outbox *outbox, uint32_t 
         return NULL;
     return owed->ring[(owed->head + owed->count - owed->unsent_count + index) & (owed->capacity - 1)];
 }
+/* The one at that index of all it holds, oldest first. Borrowed. */
+static inline struct message *outbox_at(const struct outbox *outbox, uint32_t index)
+{
+    const struct owed *owed = outbox->owed;
+    assert(owed && index < owed->count);
+    return owed->ring[(owed->head + index) & (owed->capacity - 1)];
+}
 /* How many of the unsent ones are not loose. They are in front. */
 uint32_t outbox_fixed_count(const struct outbox *outbox);
 /* Takes the loose unsent one at that index out. The reference is the caller's. */

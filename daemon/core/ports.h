@@ -31,6 +31,8 @@ struct transport {
     void (*send_unnumbered)(struct connection *connection, struct bytes text);
     /* Time has passed: ping, give a silent peer up. Returns milliseconds until the next look (0: none needed). */
     uint64_t (*tend)(struct connection *connection, uint64_t now_ms);
+    /* Asks the client for an acknowledgement of all that was sent; NULL: there is no way to. The connection has a link that is open. */
+    void (*probe)(struct connection *connection);
     /* Ends the link, saying why where the transport has words for it. `farewell`, if not empty, is the dialect's last
      * envelope. The connection has already let go of the link; nothing that happens to the link from now on reaches it. */
     void (*close)(struct link *link, const struct fault *why, struct bytes farewell);

@@ -5,6 +5,7 @@
 
 #include "daemon/core/hub.h"
 #include "daemon/core/message.h"
+#include "daemon/core/trace.h"
 
 enum {
     GAPS_SEEN_MAX = 32,                 /* notices that are counted on in one pass; with more groups some have two */
@@ -68,6 +69,8 @@ static struct message *slow_new_gap(struct connection *connection, struct bytes 
 static void slow_drop(struct connection *connection, struct message *message)
 {
     metrics_add(&connection->hub->metrics, METRIC_ENVELOPES_DROPPED, 1);
+    if (message->trace)
+        trace_settle(message->trace, &connection->outbox, TRACE_DROPPED);
     message_unref(message);
 }
 

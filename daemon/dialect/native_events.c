@@ -137,7 +137,7 @@ static int native_publish(struct connection *connection, const struct envelope *
         outgoing.group = envelope->to.name;
     SCOPED(message) message = message_new(&outgoing);
     if (message)
-        message->slow = (uint8_t)slow;
+        message_set_slow(message, slow);
     unsigned recipients;
     int r = message ? exchange_publish(hub->exchange, hub->config, message, &envelope->to,
                                        envelope->to.except_self ? connection->handle : 0, &recipients) : -ENOMEM;

@@ -165,6 +165,15 @@ static void websocket_give_up(struct connection *connection)
     connection_detach(connection);
 }
 
+/* The answer acknowledges all that was sent before it. */
+static void websocket_ping(struct connection *connection)
+{
+    char number[24];
+    snprintf(number, sizeof(number), "%llu", (unsigned long long)outbox_sent(&connection->outbox));
+    websocket_send_control(connection, WS_PING, bytes_text(number));
+    connection->ping_ms = (uint32_t)connection->hub->now_ms;
+}
+
 static uint64_t websocket_tend(struct connection *connection, uint64_t now_ms)
 {
     const struct config *config = connection->hub->config;
@@ -179,12 +188,8 @@ static uint64_t websocket_tend(struct connection *connection, uint64_t now_ms)
         return 0;
     bool is_owed = outbox_has_kept(&connection->outbox);
     bool may_ping = connection_age_ms(now_ms, connection->ping_ms) >= keep_alive_ms;
-    if (may_ping && (silent_ms >= keep_alive_ms || is_owed)) {
-        char number[24];
-        snprintf(number, sizeof(number), "%llu", (unsigned long long)outbox_sent(&connection->outbox));
-        websocket_send_control(connection, WS_PING, bytes_text(number));
-        connection->ping_ms = (uint32_t)now_ms;
-    }
+    if (may_ping && (silent_ms >= keep_alive_ms || is_owed))
+        websocket_ping(connection);
     return MIN(next_ms, silent_ms < keep_alive_ms ? keep_alive_ms - silent_ms
                                                   : config->connection.timeout_ms - silent_ms);
 }
@@ -438,6 +443,7 @@ static const struct transport websocket = {
     .flush = websocket_flush,
     .send_unnumbered = websocket_send_unnumbered,
     .tend = websocket_tend,
+    .probe = websocket_ping,
     .close = websocket_close,
 };
 

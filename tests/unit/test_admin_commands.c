@@ -13,7 +13,7 @@ static void every_synopsis_and_every_column_can_be_read(void **state)
             open += *at == '[';
         while (admin_next_argument(&rest, &argument)) {
             count++;
-            open -= argument.is_optional;
+            open -= argument.is_optional + argument.may_lack_value;
             assert_true(argument.name[0] >= 'a' && argument.name[0] <= 'z');
             assert_true(argument.is_flag == (argument.word[0] == '-'));
         }

@@ -95,7 +95,7 @@ static void push(struct world *world, const char *group, const char *event, enum
 {
     struct envelope envelope = {.event_name = bytes_text(event), .group = bytes_text(group), .data = bytes_text(data)};
     struct message *message = message_new(&envelope);
-    message->slow = (uint8_t)slow;
+    message_set_slow(message, slow);
     connection_push(world->connection, message);
 }
 
