@@ -93,7 +93,7 @@ void admin_clear_history(struct admin_call *call)
     if (admin_text(call, "group", &group) <= 0)
         return;
     struct keeper *keeper = call->host->exchange->directory->keeper;
-    struct keeper_wait wait = {.client = call->back.client, .id = call->back.id, .recipients = KEEPER_NOBODY};
+    struct keeper_wait wait = {.client = call->back.client, .id = call->back.id, .recipients = KEEPER_NOBODY, .kept = call->back.kept};
     if (!archive_clear(call->host->exchange->directory, group))
         history_refuse(call);
     else if (!keeper || !call->back.id || !keeper->wait(keeper, keeper->told(keeper), &wait))

@@ -68,7 +68,7 @@ static void publish_reply(const struct admin_return *back, unsigned recipients)
 
 void admin_stored(struct admin *admin, const struct letter *letter)
 {
-    struct admin_return back = {.admin = admin, .client = letter->handle, .id = letter->sequence};
+    struct admin_return back = {.admin = admin, .client = letter->handle, .id = letter->sequence, .kept = letter->kept};
     if (letter->recipients == KEEPER_NOBODY)
         admin_reply(&back, (struct bytes){0});
     else if (!admin_trace_stored(&back))
@@ -79,7 +79,7 @@ void admin_stored(struct admin *admin, const struct letter *letter)
 static bool publish_must_wait(const struct admin_call *call, const struct message *message, unsigned recipients)
 {
     struct keeper *keeper = call->host->exchange->directory->keeper;
-    struct keeper_wait wait = {.client = call->back.client, .id = call->back.id, .recipients = recipients};
+    struct keeper_wait wait = {.client = call->back.client, .id = call->back.id, .recipients = recipients, .kept = call->back.kept};
     return message->stored_by && call->back.id && keeper->wait(keeper, message->stored_by, &wait);
 }
 

@@ -3,6 +3,7 @@
  */
 #include "daemon/api/api_publish.h"
 
+#include "daemon/config/groups.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
 #include "daemon/core/message.h"
@@ -90,12 +91,21 @@ static void publish_answer(struct link *link, unsigned recipients)
     http_respond(link, &response);
 }
 
+/* Then it is answered when it is stored. */
+static bool is_to_be_stored(const struct config *config, const struct publish *publish)
+{
+    if (config->history.store != STORE_DISK || publish->to.kind != TARGET_GROUP)
+        return false;
+    const struct group_rule *rule = config_group_rule(config, publish->to.name);
+    return rule && rule->history.envelopes;
+}
+
 bool api_publish(struct link *link, const struct request *request)
 {
     struct publish publish;
     struct hub *hub = link->worker->hub;
     unsigned recipients = 0;
-    if (request->access < ADMIN_OPERATOR || !publish_read(request->body, &publish))
+    if (request->access < ADMIN_OPERATOR || !publish_read(request->body, &publish) || is_to_be_stored(hub->config, &publish))
         return false;
     SCOPED(message) message = message_new(&publish.envelope);
     if (!message)

@@ -7,6 +7,7 @@
 #include "daemon/core/history.h"
 #include "daemon/core/metrics.h"
 
+struct answered_entry;
 struct message;
 struct place;
 
@@ -18,6 +19,7 @@ struct keeper_wait {
     uint64_t id;                        /* of the request */
     uint64_t client;                    /* who made it, of the main thread's */
     uint32_t recipients;                /* that it went to; KEEPER_NOBODY: it was no publish */
+    struct answered_entry *kept;        /* the main thread's own: it has an idempotency key; or NULL */
 };
 
 struct keeper {

@@ -6,6 +6,7 @@
 
 #include "lib/base.h"
 
+struct answered_entry;
 struct api_call;
 struct config;
 struct event_call;
@@ -37,7 +38,10 @@ enum letter_kind {
 
 struct letter {
     enum letter_kind kind;
-    struct message *message;
+    union {
+        struct message *message;
+        struct answered_entry *kept;    /* of LETTER_STORED: see keeper_wait; or NULL */
+    };
     uint64_t except;            /* handle of a connection that does not get it; 0: none */
     uint64_t handle;
     uint64_t sequence;          /* of the message in its place */

@@ -95,7 +95,8 @@ static int store_write_some(struct store *store, size_t from, size_t count)
 static void store_answer(struct store *store, const struct keeper_wait *wait)
 {
     const struct ports *ports = &store->exchange->ports;
-    struct letter letter = {.kind = LETTER_STORED, .handle = wait->client, .sequence = wait->id, .recipients = wait->recipients};
+    struct letter letter = {.kind = LETTER_STORED, .handle = wait->client, .sequence = wait->id, .recipients = wait->recipients,
+                            .kept = wait->kept};
     int r = wait->handle ? event_call_answer(store->exchange, wait->handle, wait->id, false, (struct bytes){0})
         : ports->post(ports->argument, MAIN_MAILBOX, &letter);
     if (r < 0 && r != -ESHUTDOWN)

@@ -1,6 +1,8 @@
 """Calls with an idempotency key are carried out once, however often they come."""
 
 import json
+import os
+import tempfile
 import threading
 import unittest
 
@@ -189,6 +191,52 @@ class Busy(ApiTest):
             publish()
             self.assertEqual(self.daemon.counter("calls_repeated"), 1)
             ws.expect("n")
+
+
+class OnDisk(ApiTest):
+    """Who publishes to a group whose history is on the disk is answered when it is there."""
+
+    config = 'groups: [{match: "**", history-envelopes: 1000}]\n'
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="rtcd-test-")
+        cls.options = {"history.store": "disk", "history.path": os.path.join(cls.folder.name, "history")}
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.folder.cleanup()
+
+    def stored(self, group):
+        return [row[3] for row in self.call("history", {"group": group}, "viewer").json()["rows"]]
+
+    def test_the_second_time_is_answered_as_the_first(self):
+        for number in range(20):
+            for _ in range(3):
+                answer = self.call("publish", {"group": "twice", "event": "n", "data": number}, "operator", Idempotency_Key=f"disk-{number}")
+                self.assertEqual((answer.status, answer.json()), (200, {"recipients": 0}))
+        bodies = [{"group": "twice", "event": "n", "data": number, "idempotencyKey": f"disk-{number}"} for number in range(20, 60)]
+        for _ in range(2):
+            self.assertEqual(self.call("publish", bodies, "operator").json(), [{"data": {"recipients": 0}}] * 40)
+        self.assertEqual(self.stored("twice"), list(range(60)))
+
+    def test_a_history_is_cleared_once(self):
+        self.call("publish", {"group": "cleared", "event": "n", "data": 1})
+        for _ in range(2):
+            self.assertEqual(self.call("clear.history", {"group": "cleared"}, "operator", Idempotency_Key="clear").status, 204)
+            self.call("publish", {"group": "cleared", "event": "n", "data": 2})
+        self.assertEqual(self.stored("cleared"), [2, 2])
+
+    def test_what_was_answered_is_there_after_a_crash(self):
+        for number in range(10):
+            key = {"Idempotency_Key": f"crash-{number}"} if number % 2 else {}
+            self.assertEqual(self.call("publish", {"group": "crash", "event": "n", "data": number}, "operator", **key).status, 200)
+            self.daemon.process.kill()
+            self.daemon.process.wait()
+            self.daemon.start()
+            self.assertEqual(self.stored("crash"), list(range(number + 1)))
 
 
 class Window(ApiTest):
