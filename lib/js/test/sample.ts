@@ -1,8 +1,8 @@
 /* Uses everything that rtc.d.ts declares; package.test.mjs has it compiled. */
 import {
     Builder, CLOSE_CODES, Client, RtcError, jsonCodec, msgpackCodec,
-    type Codec, type ErrorCode, type Handler, type Info, type Joined, type Logger, type Reconnected, type ReconnectPolicy, type Retry, type SendOptions,
-    type Since, type State, type Target, type Transport, type TransportContext,
+    type Codec, type ErrorCode, type Handler, type Info, type Joined, type Logger, type Member, type Presence, type PresenceChange, type Reconnected,
+    type ReconnectPolicy, type Retry, type SendOptions, type Since, type State, type Target, type Transport, type TransportContext,
 } from "rtcd-client";
 import * as msgpack from "@msgpack/msgpack";
 
@@ -63,6 +63,9 @@ const onMessage: Handler<Message> = ({ text }, { eventName, group, offset, from 
     console.log(text, eventName, group, offset, from?.connectionId, from?.userId);
 client.on<Message>("chat", onMessage).on("*", (data) => console.log(data)).off("chat", onMessage).off("*");
 
+client.on<PresenceChange>("rtc.joined", ({ count, members, ask }, { group }) =>
+    console.log(group, count, ask, members?.map(({ connectionId, userId, info }: Member) => [connectionId, userId, info])));
+
 const targets: Target[] = [{ group: "g", exceptSelf: true }, { user: "u" }, { connection: "c" }, { all: true }];
 const since: Since = { epoch: "e", offset: 1 };
 await client.start();
@@ -73,6 +76,8 @@ for (const target of targets)
 const sum: number = await client.invoke<number>("sum", [1, 2], { to: { user: "u" }, timeout: 1000 });
 const joined: Joined = await client.join("g", { since, last: 10 });
 await client.join("g");
+const here: Presence = await client.invoke<Presence>("rtc.presence", { group: "g", by: "users" });
+console.log(here.count ?? here.connections, here.members?.map(({ connections }) => connections));
 await client.leave("g");
 console.log(sum, joined.group, joined.epoch, joined.offset, client.state, client.connectionId, client.userId, client.transport,
     client.protocol, client.groups.length, CLOSE_CODES[4401]);
