@@ -118,7 +118,8 @@ static const struct config_option webhook_options[] = {
       .summary = "How many network connections there may be for what it is asked.",
       .details = "What is more waits, within webhooks.timeout. What it is told has one of its own." },
     { .path = "webhooks.waiting", NUMBER(waiting), .fallback = "1000", .min = 1, .max = 100000, .reload = RELOAD_NOW,
-      .summary = "How many questions may wait for its answer.", .details = "One too many is as one that failed." },
+      .summary = "How many questions may wait for its answer.", .details = "One too many is as one that failed, where it is about connecting; to an event the client is told to try again "
+                 "(rate-limited)." },
     { .path = "webhooks.on-failure", CHOICE(on_failure, config_on_failure, "refuse allow"), .fallback = "refuse", .reload = RELOAD_NOW,
       .summary = "What becomes of a client that wants to connect while the webhook fails.",
       .details = "refuse: it is told to come again (draining). allow: it is let in as if nobody had been asked." },

@@ -23,11 +23,7 @@ static inline void breaker_begin(struct breaker *breaker)
     breaker->is_probing = breaker->is_open;
 }
 
-/* One came back, or was given up without an end. */
+/* One came back. */
 void breaker_succeed(struct breaker *breaker);
 /* true: it has opened just now. */
 bool breaker_fail(struct breaker *breaker, uint64_t now_ms, uint64_t failures_max, uint64_t pause_ms);
-static inline void breaker_give_up(struct breaker *breaker)
-{
-    breaker->is_probing = false;
-}

@@ -217,6 +217,16 @@ class Event(unittest.TestCase):
         self.assertIsNone(self.invoke(client, "other"))
         self.assertEqual(self.invoke(client, "cart"), "no-handler")
 
+    def test_only_so_many_wait(self):
+        never = receivers.Never()
+        receiver, _, client = self.start(never, timeout="20s", waiting=1)
+        client.send("order.new", 1, id=1)
+        wait_until(lambda: receiver.requests, "a question")
+        reply = client.call("order.new", 2, id=2)
+        self.assertEqual(reply["error"]["code"], "rate-limited")
+        never.over.set()
+        self.assertEqual(client.expect("rtc.reply")["id"], 1)
+
     def test_many_wait_at_once(self):
         lock, arrived = threading.Barrier(8, timeout=PATIENCE_S), []
 

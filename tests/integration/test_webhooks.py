@@ -4,6 +4,7 @@ import json
 import os
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -11,7 +12,7 @@ import unittest
 import certificates
 import receivers
 from client import WebSocket
-from harness import BUILD, AdminError, Daemon, wait_until
+from harness import BUILD, ROOT, AdminError, Daemon, free_port, wait_until
 from receivers import Receiver
 
 SECRET = b"0123456789abcdef0123456789abcdef-secret-of-tests"
@@ -108,6 +109,21 @@ class Telling(unittest.TestCase):
             for request in receiver.requests:
                 self.assertTrue(request.is_signed_by(SECRET))
                 self.assertFalse(request.is_signed_by(SECRET[:-1]))
+
+    def test_the_receiver_of_the_manual_takes_what_is_ours_alone(self):
+        with open(os.path.join(ROOT, "man/rtcd.8.in"), encoding="utf-8") as file:
+            program = file.read().partition("import hashlib")[2].partition(".Ed")[0]
+        path, port = secret_file(self, SECRET), free_port()
+        program = "import hashlib" + program.replace("/etc/rtcd/accounts.secret", path).replace("9000", str(port))
+        with subprocess.Popen([sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as receiver:
+            self.addCleanup(receiver.kill)
+            url = f"http://127.0.0.1:{port}/"
+            with daemon_with({"url": url, "secret-file": path, **QUICK}, {"url": url, "secret-file": secret_file(self, b"x" * 40), **QUICK}, {"url": url, **QUICK}) as daemon:
+                id, = come_and_go(daemon)
+                wait_until(lambda: all(row["waiting"] == 0 for row in rows(daemon).values()), "all answered")
+                self.assertEqual([(row["delivered"], row["dropped"]) for row in rows(daemon).values()], [(2, 0), (0, 2), (0, 2)])
+            self.assertEqual([receiver.stdout.readline().split()[1:] for _ in range(2)], [["rtcd.connected", id], ["rtcd.disconnected", id]])
+            receiver.kill()
 
     def test_a_reload_reads_the_secret_again(self):
         path, other = secret_file(self, SECRET), SECRET[::-1]
