@@ -6,6 +6,7 @@
 #include "daemon/config/groups.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
+#include "daemon/core/keeper.h"
 #include "daemon/core/message.h"
 #include "daemon/core/policy.h"
 #include "lib/json.h"
@@ -106,6 +107,10 @@ bool api_publish(struct link *link, const struct request *request)
     struct hub *hub = link->worker->hub;
     unsigned recipients = 0;
     if (request->access < ADMIN_OPERATOR || !publish_read(request->body, &publish) || is_to_be_stored(hub->config, &publish))
+        return false;
+    /* The main thread is told when it is stored, and answers then. */
+    const struct keeper *keeper = hub->exchange->directory->keeper;
+    if (keeper && keeper->is_awaited && publish.to.kind == TARGET_GROUP)
         return false;
     SCOPED(message) message = message_new(&publish.envelope);
     if (!message)

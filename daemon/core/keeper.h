@@ -24,6 +24,7 @@ struct keeper_wait {
 
 struct keeper {
     struct metrics metrics;             /* of whoever writes */
+    bool is_awaited;                    /* who publishes is answered once it is stored */
     /* False: publishers must wait. */
     bool (*has_room)(struct keeper *keeper);
     /* The newest message, or NULL: it is not held, but its offset is given. `replaced`: as history_replaced(). What the message's stored_by is to be; 0: there is nothing to wait for. */

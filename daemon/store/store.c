@@ -189,8 +189,8 @@ static struct store *store_new(const struct config *config, struct exchange *exc
     pthread_condattr_t clock;
     if (!store)
         return NULL;
-    store->keeper = (struct keeper){.has_room = store_has_room, .put = store_put, .forget = store_forget, .clear = store_clear,
-                                    .end = store_end, .told = store_told, .wait = store_wait};
+    store->keeper = (struct keeper){.is_awaited = config->history.sync == SYNC_EACH, .has_room = store_has_room, .put = store_put,
+                                    .forget = store_forget, .clear = store_clear, .end = store_end, .told = store_told, .wait = store_wait};
     store->exchange = exchange;
     store->sync = config->history.sync;
     store->interval_ms = config->history.sync_interval_ms;

@@ -146,8 +146,8 @@ static int load_all(struct loading *loading)
     if (r == 0)
         r = load_orphans(loading);
     if (r == 0 && has_crashed)
-        log_warning(LOG_AREA_DAEMON, NULL, "the daemon did not come to its end the last time, with history.sync: %s; %s", running, loading->skips_offsets
-                    ? "what was acknowledged is there" : "what was acknowledged last may be missing, so groups that remember have new epochs");
+        log_warning(LOG_AREA_DAEMON, NULL, "the daemon did not come to its end the last time, with history.sync: %s; %s", running,
+                    loading->skips_offsets ? "what was acknowledged is there" : "what was acknowledged last may be missing, so groups that remember have new epochs");
     return r;
 }
 

@@ -152,8 +152,8 @@ static void store_wait_until(struct store *store, uint64_t due_ms)
 static void store_fail(struct store *store, int r)
 {
     if (!store->has_failed)
-        log_error(LOG_AREA_CORE, NULL, "histories cannot be written to %s: %s; it is tried again, and who publishes to groups that remember is held up "
-                  "meanwhile", store->path, r == -EDQUOT ? "history.disk-bytes is too little" : strerror(-r));
+        log_error(LOG_AREA_CORE, NULL, "histories cannot be written to %s: %s; it is tried again, and who publishes to groups that remember is "
+                  "held up meanwhile", store->path, r == -EDQUOT ? "history.disk-bytes is too little" : strerror(-r));
     store->has_failed = true;
     metrics_add(&store->keeper.metrics, METRIC_HISTORY_FAILED, 1);
     pthread_mutex_lock(&store->lock);

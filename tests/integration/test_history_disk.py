@@ -3,9 +3,11 @@
 import os
 import resource
 import signal
+import tempfile
 import threading
 import unittest
 
+from api import ApiTest
 from client import WebSocket
 from harness import AdminError, Daemon, wait_until
 
@@ -218,6 +220,15 @@ class Bounds(unittest.TestCase):
             self.assertFalse(history(daemon, "g0", since=f"{epochs['g0']}:39")["recovered"])
             self.assertTrue(history(daemon, "g0", since=f"{epochs['g0']}:40")["recovered"])
 
+    def test_groups_that_are_forgotten_go_from_the_disk(self):
+        with disk(**{"history.groups": "64"}) as daemon:
+            lines = "".join('{"eventName":"n","data":%d,"to":{"group":"many%d"}}\n' % (number, number) for number in range(1000))
+            daemon.rtcctl("publish", "--stream", input=lines)
+            there = {row[0] for row in daemon.admin("list.groups", limit=1000)["rows"]}
+            self.assertLessEqual(len(there), 64)
+            restart(daemon, is_crash=True)
+            self.assertEqual({row[0] for row in daemon.admin("list.groups", limit=1000)["rows"]}, there)
+
     def test_who_publishes_faster_than_the_disk_is_held_up_and_loses_nothing(self):
         with disk(**{"history.queue": "64"}) as daemon:
             count, seen = 600, []
@@ -241,14 +252,68 @@ class Bounds(unittest.TestCase):
                 self.assertEqual([row[3] for row in found if row[1] == f"p{index}"], list(range(count)))
 
 
+def limit_files(size):
+    """For a daemon that is to find its disk full; others raise it again."""
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    return limit
+
+
+def raise_limit(daemon):
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+class Answers(ApiTest):
+    """Whoever publishes is answered once it is stored, whichever way it came."""
+
+    options = {"history.store": "disk", "limits.publishes-per-connection": "unlimited"}
+    config = CONFIG
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="rtcd-test-")
+        cls.options = {**cls.options, "history.path": os.path.join(cls.folder.name, "history")}
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.folder.cleanup()
+
+    def test_nobody_is_answered_before_the_disk_has_it(self):
+        body, answers = {"group": "g", "event": "n", "data": "x" * 50000}, {}
+        self.daemon.stop()
+        self.daemon.before_start = limit_files(64 << 10)
+        self.daemon.start()
+        with WebSocket(self.daemon.port) as ws:
+            ways = {
+                "API": lambda: self.call("publish", body).json(),
+                "batch": lambda: self.call("publish", [body, body]).json(),
+                "admin": lambda: self.daemon.admin("publish", **body),
+                "rtcctl": lambda: self.daemon.rtcctl("--output", "json", "publish", "--group", "g", "n", "1").stdout,
+                "client": lambda: ws.call("n", "x" * 50000, to={"group": "g"}),
+            }
+            threads = [threading.Thread(target=lambda name=name, way=way: answers.setdefault(name, way())) for name, way in ways.items()]
+            for thread in threads:
+                thread.start()
+            wait_until(lambda: self.daemon.counter("messages_published") == 6 and self.daemon.counter("history_failed") >= 2, "a full disk")
+            self.assertEqual((self.daemon.counter("history_stored"), answers), (0, {}))
+            raise_limit(self.daemon)
+            for thread in threads:
+                thread.join()
+        self.assertEqual(answers["API"], {"recipients": 0})
+        self.assertEqual(answers["batch"], [{"data": {"recipients": 0}}] * 2)
+        self.assertEqual(answers["admin"], {"recipients": 0})
+        self.assertNotIn("error", answers["client"])
+        self.assertEqual(len(history(self.daemon, "g")["rows"]), 6)
+        self.daemon.before_start = None
+
+
 class Failing(unittest.TestCase):
     def test_a_disk_that_cannot_be_written_holds_publishers_up_until_it_can(self):
-        def limit():
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 10, resource.RLIM_INFINITY))
-
         daemon = disk(**{"history.queue": "64"})
-        daemon.before_start = limit
+        daemon.before_start = limit_files(256 << 10)
         with daemon, WebSocket(daemon.port) as ws:
             count, word = 200, "x" * 4000
             sender = threading.Thread(target=lambda: [ws.send("n", [number, word], to={"group": "g"}, id=number + 1) for number in range(count)])
@@ -256,7 +321,7 @@ class Failing(unittest.TestCase):
             wait_until(lambda: daemon.counter("history_failed"), "a write that fails")
             self.assertLess(daemon.counter("history_stored"), count)
             self.assertLessEqual(daemon.counter("messages_published"), daemon.counter("history_stored") + 65)
-            resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            raise_limit(daemon)
             self.assertEqual([ws.expect("rtc.reply").get("error") for _ in range(count)], [None] * count)
             sender.join()
             self.assertEqual(daemon.log().count("histories cannot be written"), 1)
