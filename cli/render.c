@@ -109,7 +109,7 @@ static void add_human_size(struct buf *out, uint64_t bytes)
 static void add_human_span(struct buf *out, uint64_t ms)
 {
     uint64_t s = ms / 1000;
-    if (ms && ms < 1000)
+    if (ms < 1000)
         buf_add_format(out, "%llums", (unsigned long long)ms);
     else if (s < 60)
         buf_add_format(out, "%llu.%llus", (unsigned long long)s, (unsigned long long)(ms % 1000 / 100));

@@ -53,14 +53,17 @@ static void print_totals(const struct reply *reply)
 /* What became of an event, in numbers. */
 static void print_counts(const struct reply *reply)
 {
-    static const char *const names[] = {"acknowledged", "dropped", "forgotten", "closed", "too-new", "unsettled"};
+    static const struct { const char *member, *word; } names[] = {
+        {"acknowledged", "acknowledged"}, {"dropped", "dropped"}, {"forgotten", "forgotten"}, {"closed", "closed"}, {"tooNew", "too-new"},
+        {"unsettled", "unsettled"},
+    };
     uint64_t queued, count;
     if (json_uint(json_member(reply->data, "queued"), &queued) < 0)
         return;
     fprintf(stderr, "Queued to %llu", (unsigned long long)queued);
     for (size_t i = 0; i < COUNT_OF(names); i++)
-        if (json_uint(json_member(reply->data, names[i]), &count) == 0 && count)
-            fprintf(stderr, ", %s %llu", names[i], (unsigned long long)count);
+        if (json_uint(json_member(reply->data, names[i].member), &count) == 0 && count)
+            fprintf(stderr, ", %s %llu", names[i].word, (unsigned long long)count);
     fprintf(stderr, "\n");
 }
 

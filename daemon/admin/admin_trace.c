@@ -75,18 +75,23 @@ static void on_record(const struct trace_record *record, void *argument)
 
 static void tracing_count(struct json_writer *json, const struct tracing *tracing)
 {
-    static const enum trace_fate fates[] = {TRACE_QUEUED, TRACE_ACKNOWLEDGED, TRACE_DROPPED, TRACE_FORGOTTEN, TRACE_CLOSED, TRACE_TOO_NEW};
-    uint64_t open = 0;
+    static const struct { enum trace_fate fate; const char *name; bool settles; } members[] = {
+        {TRACE_QUEUED, "queued", false}, {TRACE_ACKNOWLEDGED, "acknowledged", true}, {TRACE_DROPPED, "dropped", true},
+        {TRACE_FORGOTTEN, "forgotten", true}, {TRACE_CLOSED, "closed", true}, {TRACE_TOO_NEW, "tooNew", false},
+    };
+    uint64_t settled = 0, queued = 0;
     json_key(json, "recipients");
     json_add_uint(json, tracing->recipients);
-    for (size_t i = 0; i < COUNT_OF(fates); i++) {
-        uint64_t count = atomic_load(&tracing->trace->counts[fates[i]]);
-        json_key(json, trace_fate_name(fates[i]));
+    for (size_t i = 0; i < COUNT_OF(members); i++) {
+        uint64_t count = atomic_load(&tracing->trace->counts[members[i].fate]);
+        json_key(json, members[i].name);
         json_add_uint(json, count);
-        open = fates[i] == TRACE_QUEUED ? count : fates[i] == TRACE_TOO_NEW ? open : open - MIN(open, count);
+        queued += members[i].fate == TRACE_QUEUED ? count : 0;
+        settled += members[i].settles ? count : 0;
     }
     json_key(json, "unsettled");
-    json_add_uint(json, open);
+    /* Some may have been settled while they were counted. */
+    json_add_uint(json, queued - MIN(queued, settled));
 }
 
 static void tracing_answer(struct tracing *tracing)

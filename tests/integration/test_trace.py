@@ -11,7 +11,7 @@ from client import Poller, Sse, WebSocket
 from harness import AdminError, Daemon, DaemonTest, wait_until
 
 COLUMNS = "connection user transport protocol state reason queued sent settled".split()
-COUNTS = "acknowledged dropped forgotten closed too-new unsettled".split()
+COUNTS = "acknowledged dropped forgotten closed tooNew unsettled".split()
 ENDLESS = "10min"       # of --wait: a test that takes so long has failed
 
 
@@ -269,7 +269,7 @@ class OverHttp(ApiTest):
             answer = self.call("publish", {"group": "g", "event": "n", "wait": "2s"}, "operator")
             thread.join()
             self.assertEqual((answer.status, answer.json()), (200, {"recipients": 1, "queued": 1, "acknowledged": 1, "dropped": 0, "forgotten": 0,
-                                                                    "closed": 0, "too-new": 0, "unsettled": 0}))
+                                                                    "closed": 0, "tooNew": 0, "unsettled": 0}))
         with Sse(self.daemon.port, group="sse") as sse:
             answer = self.call("publish", {"group": "sse", "event": "n", "wait": "10min"}, "operator")
             self.assertEqual((answer.status, answer.json()["unsettled"]), (200, 1))
