@@ -9,8 +9,8 @@ import unittest
 import jsonschema
 
 from api import LEVELS, ApiTest
-from client import Http, WebSocket, request
-from harness import Daemon
+from client import Http, Poller, WebSocket, request
+from harness import Daemon, wait_until
 
 
 class Api(ApiTest):
@@ -290,6 +290,21 @@ class Api(ApiTest):
             for link in links:
                 link.close()
             daemon.start()
+
+
+class LatestValues(ApiTest):
+    config = 'groups: [{match: "latest.*", slow: latest}]\n'
+
+    def test_of_a_group_of_latest_values_only_the_newest_waits(self):
+        for key in (None, "key"):
+            with self.subTest(key=key), Poller(self.daemon.port, wait=0, group="latest.1") as poller:
+                queued = self.daemon.counter("messages_delivered")
+                for number in range(50):
+                    headers = {"Idempotency_Key": f"{key}-{number}"} if key else {}
+                    self.assertEqual(self.call("publish", {"group": "latest.1", "event": "n", "data": number}, **headers).status, 200)
+                wait_until(lambda queued=queued: self.daemon.counter("messages_delivered") == queued + 50, "all to be queued")
+                gap, newest = poller.poll()
+                self.assertEqual((gap["eventName"], gap["data"]["lost"], newest["data"]), ("rtc.gap", 49, 49))
 
 
 if __name__ == "__main__":
