@@ -49,7 +49,7 @@ static struct message *announcer_message(const char *event, const struct group_r
     struct message *message = buf_status(&data) == 0 ? message_new(&envelope) : NULL;
     /* The newest alone says nothing of those before it: dropped, it has to leave a gap. */
     if (message)
-        message->slow = rule->slow == SLOW_LATEST ? SLOW_DROP_OLDEST : (uint8_t)rule->slow;
+        message_set_slow(message, rule->slow == SLOW_LATEST ? SLOW_DROP_OLDEST : rule->slow);
     buf_done(&data);
     return message;
 }
