@@ -172,6 +172,6 @@ int store_read_message(struct bytes record, struct bytes group, uint64_t offset,
     *ret = message_new(&envelope);
     if (!*ret)
         return -ENOMEM;
-    (*ret)->slow = (uint8_t)slow;
+    message_set_slow(*ret, (enum config_slow)slow);
     return 0;
 }

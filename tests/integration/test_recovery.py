@@ -1,6 +1,8 @@
 """Whoever comes back is told just what he missed, from every offset that there is, was, or never was; or that he cannot be."""
 
 import json
+import os
+import tempfile
 import unittest
 
 from api import ApiTest
@@ -81,7 +83,7 @@ class Recovery(ApiTest):
                     self.assertEqual((told["recovered"], numbers(told["envelopes"])), self.expected(offset))
                     self.assertEqual((told["epoch"], told["offset"]), (epoch, PUBLISHED))
                     told = self.call("history", {"group": "held.asked", "since": f"{epoch}:{offset}"}, "viewer").json()
-                    rows = [(int(position.partition(":")[2]), data) for position, _, data in told["rows"]]
+                    rows = [(int(position.partition(":")[2]), data) for position, _, _, data in told["rows"]]
                     self.assertEqual((told["recovered"], rows), self.expected(offset))
 
     def test_a_page_begins_where_it_was_asked_for_and_says_whether_more_follows(self):
@@ -167,6 +169,29 @@ class Recovery(ApiTest):
         join = self.join_websocket(None)
         for offset in range(PUBLISHED + 2):
             self.assertEqual(join("held.cleared", since={"epoch": epoch, "offset": offset}), (offset == PUBLISHED, []))
+
+
+class RecoveryFromDisk(Recovery):
+    """The same, of histories that were written to the disk."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="rtcd-test-")
+        cls.options = {"history.store": "disk", "history.path": os.path.join(cls.folder.name, "history"), "history.sync": "interval",
+                       "history.sync-interval": "10ms"}
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.folder.cleanup()
+
+    def fill(self, group, *count):
+        """And the daemon starts once more before it is asked."""
+        epoch = super().fill(group, *count)
+        self.daemon.stop()
+        self.daemon.start()
+        return epoch
 
 
 if __name__ == "__main__":

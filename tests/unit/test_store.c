@@ -56,7 +56,7 @@ static void records_are_read_as_they_were_written(void **state)
     SCOPED(message) message = message_new(&envelope);
     SCOPED(message) read = NULL;
     uint64_t at_ms;
-    message->slow = SLOW_LATEST;
+    message_set_slow(message, SLOW_LATEST);
     buf_clear(&record);
     store_write_message(message, 1234567890123, &record);
     assert_int_equal(store_read_message(buf_bytes(&record), BYTES("g"), 42, &read, &at_ms), 0);
