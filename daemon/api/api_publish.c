@@ -92,12 +92,13 @@ static void publish_answer(struct link *link, unsigned recipients)
     http_respond(link, &response);
 }
 
-/* Then it is answered when it is stored. */
-static bool is_to_be_stored(const struct config *config, const struct publish *publish)
+/* The main thread is told when it is stored, and answers then. */
+static bool is_to_be_stored(const struct hub *hub, const struct publish *publish)
 {
-    if (config->history.store != STORE_DISK || publish->to.kind != TARGET_GROUP)
+    const struct keeper *keeper = hub->exchange->directory->keeper;
+    if (!keeper || !keeper->is_awaited || publish->to.kind != TARGET_GROUP)
         return false;
-    const struct group_rule *rule = config_group_rule(config, publish->to.name);
+    const struct group_rule *rule = config_group_rule(hub->config, publish->to.name);
     return rule && rule->history.envelopes;
 }
 
@@ -106,11 +107,7 @@ bool api_publish(struct link *link, const struct request *request)
     struct publish publish;
     struct hub *hub = link->worker->hub;
     unsigned recipients = 0;
-    if (request->access < ADMIN_OPERATOR || !publish_read(request->body, &publish) || is_to_be_stored(hub->config, &publish))
-        return false;
-    /* The main thread is told when it is stored, and answers then. */
-    const struct keeper *keeper = hub->exchange->directory->keeper;
-    if (keeper && keeper->is_awaited && publish.to.kind == TARGET_GROUP)
+    if (request->access < ADMIN_OPERATOR || !publish_read(request->body, &publish) || is_to_be_stored(hub, &publish))
         return false;
     SCOPED(message) message = message_new(&publish.envelope);
     if (!message)

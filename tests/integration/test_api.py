@@ -297,11 +297,11 @@ class LatestValues(ApiTest):
 
     def test_of_a_group_of_latest_values_only_the_newest_waits(self):
         for key in (None, "key"):
-            with self.subTest(key=key), Poller(self.daemon.port, wait=0, group="latest.1") as poller:
+            with self.subTest(key=key), Poller(self.daemon.port, wait=0, group=f"latest.{key}") as poller:
                 queued = self.daemon.counter("messages_delivered")
                 for number in range(50):
                     headers = {"Idempotency_Key": f"{key}-{number}"} if key else {}
-                    self.assertEqual(self.call("publish", {"group": "latest.1", "event": "n", "data": number}, **headers).status, 200)
+                    self.assertEqual(self.call("publish", {"group": f"latest.{key}", "event": "n", "data": number}, **headers).status, 200)
                 wait_until(lambda queued=queued: self.daemon.counter("messages_delivered") == queued + 50, "all to be queued")
                 gap, newest = poller.poll()
                 self.assertEqual((gap["eventName"], gap["data"]["lost"], newest["data"]), ("rtc.gap", 49, 49))
