@@ -81,7 +81,11 @@ static uint64_t store_post(struct store *store, struct store_change *change, con
         message_ref_many(change->message, 1);
         atomic_fetch_add_explicit(&store->waiting_bytes, change->message->size, memory_order_relaxed);
     }
-    pthread_cond_signal(&store->wake);
+    bool is_much = atomic_load_explicit(&store->waiting_bytes, memory_order_relaxed) >= store->queue_bytes / 2;
+    if (store->wakes_at != SIZE_MAX && (posted->count >= store->wakes_at || is_much)) {
+        store->wakes_at = SIZE_MAX;
+        pthread_cond_signal(&store->wake);
+    }
     pthread_mutex_unlock(&store->lock);
     return number;
 }
@@ -198,6 +202,7 @@ static struct store *store_new(const struct config *config, struct exchange *exc
     store->queue = MIN(config->history.queue, (uint64_t)STORE_QUEUE_MAX);
     store->queue_bytes = config->history.queue_bytes;
     store->path = store_path(config);
+    store->wakes_at = SIZE_MAX;
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_mutex_init(&store->lock, NULL);

@@ -40,6 +40,7 @@ struct store {
     struct store_changes posted;        /* under the lock, as what follows */
     struct store_waits waits;
     uint64_t posted_number, stored_number;      /* of the last change ever posted, and in the file */
+    size_t wakes_at;                    /* the thread sleeps until so many changes are posted; SIZE_MAX: it does not sleep */
     bool is_stopping;
     atomic_bool has_lost;               /* a change, for want of memory: the file does not have all */
 

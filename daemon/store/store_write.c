@@ -52,12 +52,12 @@ static int store_evict_group(struct store *store, struct store_group *group)
     return store_groups_end(&store->groups, group);
 }
 
-/* Messages that nobody needs go, or else the group that was written longest ago. -ENOSPC: there is none. */
+/* Messages that nobody needs go, or else the group that was written longest ago. -EDQUOT: there is none. */
 static int store_evict(struct store *store)
 {
     struct store_group *group = store_groups_oldest(&store->groups);
     if (!group && store->groups.dying_count == 0)
-        return -ENOSPC;
+        return -EDQUOT;
     int r = store->groups.dying_count ? 0 : store_evict_group(store, group);
     while (r == 0) {
         r = store_file_begin(store->file);
@@ -213,12 +213,17 @@ void store_take(struct store *store)
 static bool store_next(struct store *store)
 {
     pthread_mutex_lock(&store->lock);
-    while (store->posted.count == 0 && store->groups.dying_count == 0 && !store->is_stopping)
+    while (store->posted.count == 0 && store->groups.dying_count == 0 && !store->is_stopping) {
+        store->wakes_at = 1;
         pthread_cond_wait(&store->wake, &store->lock);
+    }
     uint64_t due_ms = store->sync == SYNC_INTERVAL ? store->written_ms + store->interval_ms : 0;
     while (!store->is_stopping && now_ms(store) < due_ms && store->posted.count < store->queue / 2
-           && atomic_load_explicit(&store->waiting_bytes, memory_order_relaxed) < store->queue_bytes / 2)
+           && atomic_load_explicit(&store->waiting_bytes, memory_order_relaxed) < store->queue_bytes / 2) {
+        store->wakes_at = store->queue / 2;
         store_wait_until(store, due_ms);
+    }
+    store->wakes_at = SIZE_MAX;
     bool has_some = store->posted.count > 0 || !store->is_stopping;
     store_take(store);
     pthread_mutex_unlock(&store->lock);
