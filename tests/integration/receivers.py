@@ -67,6 +67,11 @@ class Server(http.server.ThreadingHTTPServer):
     def handle_error(self, *_):
         pass            # a client that gives up is what many tests are about
 
+    def get_request(self):
+        link, address = super().get_request()
+        self.links.append(link)
+        return link, address
+
     def server_bind(self):
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         super().server_bind()
@@ -147,7 +152,7 @@ class Receiver:
     def start(self):
         self.server = Server(("127.0.0.1", self.port), Handler)
         self.server.requests, self.server.behaviour, self.server.got = self.requests, self.behaviour, False
-        self.server.lock = threading.Lock()
+        self.server.lock, self.server.links = threading.Lock(), []
         if self.context:
             self.server.socket = self.context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
@@ -158,9 +163,13 @@ class Receiver:
             self.server.behaviour = behaviour
 
     def stop(self):
+        """Its connections end, too."""
         if self.server:
             self.server.shutdown()
             self.server.server_close()
+            for link in self.server.links:
+                with contextlib.suppress(OSError):
+                    link.shutdown(socket.SHUT_RDWR)
             self.server = None
 
     def __enter__(self):

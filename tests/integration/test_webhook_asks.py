@@ -6,7 +6,7 @@ import unittest
 
 import receivers
 from client import Http, Poller, Sse, WebSocket, request
-from harness import PATIENCE_S, Daemon, wait_until
+from harness import CONTEXTS, PATIENCE_S, Daemon, wait_until
 from receivers import Receiver
 
 QUICK = {"timeout": "300ms", "breaker-failures": 1000}
@@ -57,7 +57,7 @@ class Connect(unittest.TestCase):
         data = asked["data"]
         self.assertRegex(data["address"], "^127.0.0.1")
         self.assertEqual([data[name] for name in ("userId", "isProved", "isNegotiation", "isTls", "transport", "protocol", "origin", "path")],
-                         ["anna", False, False, False, "websocket", "json", "https://a.example", "/rtc/websocket"])
+                         ["anna", False, False, daemon.port in CONTEXTS, "websocket", "json", "https://a.example", "/rtc/websocket"])
         self.assertEqual(data["headers"], {"cookie": "sid=7", "user-agent": "test"})
         self.assertEqual(data["query"], "user=anna&x=1")
         self.assertEqual(receiver.requests[0].headers["Content-Type"], receivers.SINGLE)
