@@ -75,9 +75,9 @@ static void on_record(const struct trace_record *record, void *argument)
 
 static void tracing_count(struct json_writer *json, const struct tracing *tracing)
 {
-    static const struct { enum trace_fate fate; const char *name; bool settles; } members[] = {
-        {TRACE_QUEUED, "queued", false}, {TRACE_ACKNOWLEDGED, "acknowledged", true}, {TRACE_DROPPED, "dropped", true},
-        {TRACE_FORGOTTEN, "forgotten", true}, {TRACE_CLOSED, "closed", true}, {TRACE_TOO_NEW, "tooNew", false},
+    static const struct { const char *name; enum trace_fate fate; bool settles; } members[] = {
+        {"queued", TRACE_QUEUED, false}, {"acknowledged", TRACE_ACKNOWLEDGED, true}, {"dropped", TRACE_DROPPED, true},
+        {"forgotten", TRACE_FORGOTTEN, true}, {"closed", TRACE_CLOSED, true}, {"tooNew", TRACE_TOO_NEW, false},
     };
     uint64_t settled = 0, queued = 0;
     json_key(json, "recipients");

@@ -110,17 +110,11 @@ static void add_cell_type(struct json_writer *json, const char *type)
     json_end_array(json);
 }
 
-/* Rows are arrays with a value for each column, in their order. */
-static void add_rows(struct json_writer *json, const struct admin_command *command)
+/* A row is an array with a value for each column, in their order. */
+static void add_row(struct json_writer *json, const char *columns)
 {
-    const char *columns = command->columns;
     struct admin_column column;
     json_begin_object(json);
-    add_text(json, "type", "object");
-    begin(json, "properties");
-    begin(json, "rows");
-    add_text(json, "type", "array");
-    begin(json, "items");
     add_text(json, "type", "array");
     json_key(json, "prefixItems");
     json_begin_array(json);
@@ -133,7 +127,40 @@ static void add_rows(struct json_writer *json, const struct admin_command *comma
     }
     json_end_array(json);
     json_end_object(json);
+}
+
+/* With `columns` in the request it has those alone. */
+static void add_row_or_part(struct json_writer *json, const struct admin_command *command)
+{
+    json_begin_object(json);
+    json_key(json, "anyOf");
+    json_begin_array(json);
+    add_row(json, command->columns);
+    json_begin_object(json);
+    add_text(json, "type", "array");
+    add_text(json, "description", "The columns that the request names (columns), in its order.");
     json_end_object(json);
+    json_end_array(json);
+    json_end_object(json);
+}
+
+static void add_rows(struct json_writer *json, const struct admin_command *command)
+{
+    json_begin_object(json);
+    add_text(json, "type", "object");
+    begin(json, "properties");
+    begin(json, "rows");
+    add_text(json, "type", "array");
+    json_key(json, "items");
+    if (strstr(command->synopsis, "[--columns "))
+        add_row_or_part(json, command);
+    else
+        add_row(json, command->columns);
+    json_end_object(json);
+    if (strstr(command->synopsis, "[--sort ")) {
+        json_key(json, "matched");
+        add_type(json, "integer");
+    }
     json_key(json, "cursor");
     add_type(json, "string");
     if (strstr(command->synopsis, "[--at]")) {

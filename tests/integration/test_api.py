@@ -187,6 +187,10 @@ class Api(ApiTest):
                 for arguments in ({}, [{}, {}]):
                     answer = self.call(path[1:], arguments).json()
                     validate(answer, operation["responses"]["200"]["content"]["application/json"]["schema"])
+        listing = document["paths"]["/list.connections"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+        with WebSocket(self.daemon.port):
+            for arguments in ({}, {"columns": "groups,id"}, {"sort": "-groups", "limit": 1}):
+                validate(self.call("list.connections", arguments).json(), listing)
         publish = document["components"]["schemas"]["publish"]
         jsonschema.validate({"group": "g", "event": "n", "data": [1], "exceptSelf": True}, publish, jsonschema.Draft202012Validator)
         refused = self.call("publish", [{"group": "g"}, {"group": "g", "event": "n"}]).json()
