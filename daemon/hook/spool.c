@@ -170,7 +170,7 @@ void spool_add(struct spool *spool, struct spool_entry *entry)
     uint64_t most = spool->config->hooks.spool_bytes;
     if (!spool->is_loading && spool->bytes + entry_bytes(entry) > most)
         spool_compact(spool, most / 8);
-    if (!spool->is_loading && spool->bytes + entry_bytes(entry) > most) {
+    if (!spool->is_loading && (spool->bytes + entry_bytes(entry) > most || entry_bytes(entry) > SPOOL_BODY_MAX)) {
         spool_note_failure(spool, "it is as long as may be (hooks.spool-bytes)");
         return;
     }

@@ -70,9 +70,12 @@ static void on_notice(struct notice_sink *sink, const struct notice *notice)
         json = webhooks_write(webhooks, notice);
     for (size_t i = 0; i < webhooks->count; i++) {
         struct webhook *webhook = webhooks->items[i];
-        if (notice->kind == NOTICE_GAP || buf_status(&webhooks->scratch) < 0)
-            webhook_add_lost(webhook, notice->kind == NOTICE_GAP ? notice->lost : 1);
-        else if (webhooks_want(webhooks, webhook, notice->kind) && (!notice->group.length || webhook_rule_has_group(webhook->rule, notice->group)))
+        bool wants = webhooks_want(webhooks, webhook, notice->kind) && (!notice->group.length || webhook_rule_has_group(webhook->rule, notice->group));
+        if (notice->kind == NOTICE_GAP && webhooks_want_any(webhooks, webhook))
+            webhook_add_lost(webhook, notice->lost);
+        else if (wants && buf_status(&webhooks->scratch) < 0)
+            webhook_add_lost(webhook, 1);
+        else if (wants)
             webhook_push(webhook, json, notice->time_ms);
     }
 }
