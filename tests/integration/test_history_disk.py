@@ -1,5 +1,6 @@
 """Histories on disk: what is there after a restart, after a crash, with a full disk and with a file that is not right."""
 
+import json
 import os
 import resource
 import signal
@@ -291,7 +292,7 @@ class Answers(ApiTest):
                 "API": lambda: self.call("publish", body).json(),
                 "batch": lambda: self.call("publish", [body, body]).json(),
                 "admin": lambda: self.daemon.admin("publish", **body),
-                "rtcctl": lambda: self.daemon.rtcctl("--output", "json", "publish", "--group", "g", "n", "1").stdout,
+                "rtcctl": lambda: self.daemon.rtcctl("--output", "json", "publish", "--group", "g", "n", "-", input=json.dumps(body["data"])).stdout,
                 "client": lambda: ws.call("n", "x" * 50000, to={"group": "g"}),
             }
             threads = [threading.Thread(target=lambda name=name, way=way: answers.setdefault(name, way())) for name, way in ways.items()]
@@ -305,6 +306,7 @@ class Answers(ApiTest):
         self.assertEqual(answers["API"], {"recipients": 0})
         self.assertEqual(answers["batch"], [{"data": {"recipients": 0}}] * 2)
         self.assertEqual(answers["admin"], {"recipients": 0})
+        self.assertEqual(json.loads(answers["rtcctl"]), {"recipients": 0})
         self.assertNotIn("error", answers["client"])
         self.assertEqual(len(history(self.daemon, "g")["rows"]), 6)
         self.daemon.before_start = None
