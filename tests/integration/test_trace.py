@@ -182,7 +182,7 @@ class Slow(unittest.TestCase):
 
     def fill(self, daemon, id, group):
         """Publishes until the socket takes no more, whatever room the kernel makes later."""
-        while self.waiting(daemon, id) < 3:
+        while self.waiting(daemon, id) < 8:
             daemon.publish("fill", "x" * 100000, group=group)
 
     def waiting(self, daemon, id):
