@@ -14,6 +14,7 @@
 #include "lib/client/event_stream.h"
 #include "lib/rtc.h"
 #include "lib/transcode.h"
+#include "tests/scarce/parts.h"
 #include "tests/scarce/scarce.h"
 
 #include <sys/stat.h>
@@ -21,21 +22,6 @@
 
 static char folder[] = "/tmp/rtcd-test-scarce-XXXXXX";
 static char config_path[64], key_path[64];
-
-/* `work` returns a negative errno when it could not be done. */
-static void without_each_allocation(int (*work)(void), unsigned at_least)
-{
-    unsigned number = 0;
-    bool has_failed = true;
-    while (has_failed) {
-        scarce_begin(++number);
-        int r = work();
-        has_failed = scarce_end();
-        if (r < 0 && !has_failed)
-            fail_msg("%s, though nothing failed", strerror(-r));
-    }
-    assert_true(number > at_least);
-}
 
 /* Config, keys */
 
@@ -123,55 +109,6 @@ static int code_both_ways(void)
 
 /* Core */
 
-static int on_post(void *argument, unsigned worker, const struct letter *letter)
-{
-    return mailbox_post(argument, letter);
-}
-
-static bool on_has_room(void *argument, unsigned worker)
-{
-    return mailbox_has_room(argument);
-}
-
-static void on_nothing(void *argument, unsigned worker)
-{
-}
-
-static uint64_t on_wall_ms(void *argument)
-{
-    return 1;
-}
-
-static void on_flush(struct connection *connection)
-{
-    connection_mark_sent(connection, outbox_unsent_count(&connection->outbox), 0);
-}
-
-static void on_send(struct connection *connection, struct bytes text)
-{
-}
-
-static uint64_t on_tend(struct connection *connection, uint64_t now_ms)
-{
-    return 0;
-}
-
-static void on_close(struct link *link, const struct fault *why, struct bytes farewell)
-{
-}
-
-static void on_add(struct connection *connection, struct buf *out)
-{
-}
-
-static void on_farewell(struct connection *connection, const struct fault *why, bool reconnect, struct buf *out)
-{
-    buf_add_text(out, "farewell");
-}
-
-static const struct transport transport = {.name = "fake", .is_lasting = true, .flush = on_flush, .send_unnumbered = on_send,
-                                           .tend = on_tend, .close = on_close};
-static const struct dialect dialect = {.name = "fake", .is_resumable = true, .add_ping = on_add, .add_ack = on_add, .add_farewell = on_farewell};
 static struct config *core_config;
 
 static int publish(struct exchange *exchange, const char *name, enum target_kind kind)
@@ -192,10 +129,10 @@ static int use_hub(struct exchange *exchange, struct hub *hub, struct mailbox *m
     struct fault fault = {0};
     int r = 0;
     for (unsigned i = 0; i < 12 && r == 0; i++) {
-        struct connection *connection = connection_new(hub, &dialect, CODEC_JSON, &identity, &address, &fault);
+        struct connection *connection = connection_new(hub, &scarce_dialect, CODEC_JSON, &identity, &address, &fault);
         if (!connection)
             return -ENOMEM;
-        connection_attach(connection, (struct link *)hub, &transport);
+        connection_attach(connection, (struct link *)hub, &scarce_transport);
         for (unsigned group = 0; group < 4 && r == 0; group++)
             r = connection_join(connection, bytes_text((const char *[]){"a", "b", "c", "d"}[group]));
         if (r == 0 && i % 3 == 0)
@@ -218,7 +155,7 @@ static int use_hub(struct exchange *exchange, struct hub *hub, struct mailbox *m
 static int run_core(void)
 {
     struct mailbox mailbox;
-    struct ports ports = {.post = on_post, .has_room = on_has_room, .settle = on_nothing, .wall_ms = on_wall_ms, .argument = &mailbox};
+    struct ports ports = {.post = scarce_post, .has_room = scarce_has_room, .settle = scarce_settle, .wall_ms = scarce_wall_ms, .argument = &mailbox};
     int r = mailbox_init(&mailbox, 1000);
     if (r < 0)
         return r;

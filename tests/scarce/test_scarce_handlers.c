@@ -10,59 +10,11 @@
 #include "daemon/core/metrics.h"
 #include "daemon/hook/handlers.h"
 #include "daemon/net/mailbox.h"
+#include "tests/scarce/parts.h"
 #include "tests/scarce/scarce.h"
 
 #include <sys/socket.h>
 
-static int on_post(void *argument, unsigned worker, const struct letter *letter)
-{
-    return mailbox_post(argument, letter);
-}
-
-static bool on_has_room(void *argument, unsigned worker)
-{
-    return mailbox_has_room(argument);
-}
-
-static void on_nothing(void *argument, unsigned worker)
-{
-}
-
-static uint64_t on_wall_ms(void *argument)
-{
-    return 1;
-}
-
-static void on_flush(struct connection *connection)
-{
-    connection_mark_sent(connection, outbox_unsent_count(&connection->outbox), 0);
-}
-
-static void on_send(struct connection *connection, struct bytes text)
-{
-}
-
-static uint64_t on_tend(struct connection *connection, uint64_t now_ms)
-{
-    return 0;
-}
-
-static void on_close(struct link *link, const struct fault *why, struct bytes farewell)
-{
-}
-
-static void on_add(struct connection *connection, struct buf *out)
-{
-}
-
-static void on_farewell(struct connection *connection, const struct fault *why, bool reconnect, struct buf *out)
-{
-    buf_add_text(out, "farewell");
-}
-
-static const struct transport transport = {.name = "fake", .is_lasting = true, .flush = on_flush, .send_unnumbered = on_send,
-                                           .tend = on_tend, .close = on_close};
-static const struct dialect dialect = {.name = "fake", .is_resumable = true, .add_ping = on_add, .add_ack = on_add, .add_farewell = on_farewell};
 static struct config *config;
 
 static uint64_t taken_number;
@@ -112,10 +64,10 @@ static int use_handlers(struct exchange *exchange, struct hub *hub, struct mailb
     struct handlers_host host = {.exchange = exchange, .metrics = &metrics, .config = on_config, .wake = on_wake};
     struct handler handler = {.pattern = "*", .is_program = true, .take = on_take};
     struct handlers *handlers = handlers_new(&host);
-    struct connection *connection = connection_new(hub, &dialect, CODEC_JSON, &identity, &address, &fault);
+    struct connection *connection = connection_new(hub, &scarce_dialect, CODEC_JSON, &identity, &address, &fault);
     int r = handlers && connection ? handlers_add(handlers, &handler) : -ENOMEM;
     if (r == 0) {
-        connection_attach(connection, (struct link *)hub, &transport);
+        connection_attach(connection, (struct link *)hub, &scarce_transport);
         r = ask_handler(handlers, hub, mailbox, connection, false);
         if (r == 0)
             r = ask_handler(handlers, hub, mailbox, connection, true);
@@ -128,7 +80,7 @@ static int use_handlers(struct exchange *exchange, struct hub *hub, struct mailb
 static int run_handlers(void)
 {
     struct mailbox mailbox;
-    struct ports ports = {.post = on_post, .has_room = on_has_room, .settle = on_nothing, .wall_ms = on_wall_ms, .now_ms = on_wall_ms,
+    struct ports ports = {.post = scarce_post, .has_room = scarce_has_room, .settle = scarce_settle, .wall_ms = scarce_wall_ms, .now_ms = scarce_wall_ms,
                           .argument = &mailbox};
     int r = mailbox_init(&mailbox, 1000);
     if (r < 0)

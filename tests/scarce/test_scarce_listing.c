@@ -11,24 +11,10 @@
 #include "daemon/core/trace.h"
 #include "lib/filter.h"
 #include "lib/row_top.h"
+#include "tests/scarce/parts.h"
 #include "tests/scarce/scarce.h"
 
 #include <sys/socket.h>
-
-/* `work` returns a negative errno when it could not be done. */
-static void without_each_allocation(int (*work)(void), unsigned at_least)
-{
-    unsigned number = 0;
-    bool has_failed = true;
-    while (has_failed) {
-        scarce_begin(++number);
-        int r = work();
-        has_failed = scarce_end();
-        if (r < 0 && !has_failed)
-            fail_msg("%s, though nothing failed", strerror(-r));
-    }
-    assert_true(number > at_least);
-}
 
 static struct row_columns columns;
 
