@@ -59,6 +59,15 @@ void admin_reply(const struct admin_return *back, struct bytes json)
         admin_answer(back, "data", json);
 }
 
+void admin_reply_made(const struct admin_return *back, struct buf *json)
+{
+    if (buf_status(json) < 0)
+        admin_refuse(back, FAULT_INTERNAL, "out of memory");
+    else
+        admin_reply(back, buf_bytes(json));
+    buf_done(json);
+}
+
 void admin_refuse(const struct admin_return *back, enum fault_id id, const char *format, ...)
 {
     char message[2048];

@@ -44,6 +44,8 @@ MUST_CHECK int admin_call_take(struct admin *admin, struct admin_client *client,
 MUST_CHECK int admin_call_run(struct admin *admin, struct admin_client *client, struct bytes event_name, struct bytes data, struct bytes key);
 
 void admin_reply(const struct admin_return *back, struct bytes json);
+/* The same with what was written into a buf, which is freed; or that there was no memory for it. */
+void admin_reply_made(const struct admin_return *back, struct buf *json);
 void admin_refuse(const struct admin_return *back, enum fault_id id, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* The JSON value of an argument; empty: absent. */

@@ -92,8 +92,7 @@ static void handle_answer(struct admin_call *call)
     buf_add_bytes(&answer, BYTES("{\"replyBytes\":"));
     buf_add_decimal(&answer, MIN(config->connection.message_bytes, config->admin.max_request_bytes - REQUEST_ROOM));
     buf_add_byte(&answer, '}');
-    admin_reply(&call->back, buf_bytes(&answer));
-    buf_done(&answer);
+    admin_reply_made(&call->back, &answer);
 }
 
 static void handle_begin(struct admin_call *call, struct admin_client *client, struct bytes pattern)
@@ -187,9 +186,5 @@ void admin_list_handlers(struct admin_call *call)
     }
     json_end_array(&json);
     json_end_object(&json);
-    if (buf_status(&data) < 0)
-        admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
-    else
-        admin_reply(&call->back, buf_bytes(&data));
-    buf_done(&data);
+    admin_reply_made(&call->back, &data);
 }

@@ -60,7 +60,7 @@ static void history_answer(struct admin_call *call, const struct catch_up *found
     if (r < 0 || buf_status(&data) < 0)
         admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
     else
-        admin_reply(&call->back, buf_bytes(&data));
+        admin_reply_made(&call->back, &data);
     buf_done(&data);
 }
 

@@ -224,11 +224,7 @@ static void places_reply(struct admin_call *call, struct place_rows *places, uin
         json_add_uint(&json, sequence);
     }
     json_end_object(&json);
-    if (buf_status(&data) < 0)
-        admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
-    else
-        admin_reply(&call->back, buf_bytes(&data));
-    buf_done(&data);
+    admin_reply_made(&call->back, &data);
 }
 
 static void list_places(struct admin_call *call, enum space space)

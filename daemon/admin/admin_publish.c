@@ -62,8 +62,7 @@ static void publish_reply(const struct admin_return *back, unsigned recipients)
     buf_add_bytes(&answer, BYTES("{\"recipients\":"));
     buf_add_decimal(&answer, recipients);
     buf_add_byte(&answer, '}');
-    admin_reply(back, buf_bytes(&answer));
-    buf_done(&answer);
+    admin_reply_made(back, &answer);
 }
 
 void admin_stored(struct admin *admin, const struct letter *letter)

@@ -231,11 +231,7 @@ void admin_list_revocations(struct admin_call *call)
     revocations_each(call->host->exchange->revocations, revoke_now_s(call), list_add, &json);
     json_end_array(&json);
     json_end_object(&json);
-    if (buf_status(&data) < 0)
-        admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
-    else
-        admin_reply(&call->back, buf_bytes(&data));
-    buf_done(&data);
+    admin_reply_made(&call->back, &data);
 }
 
 void admin_lift_revocation(struct admin_call *call)

@@ -175,10 +175,6 @@ void admin_rows_reply(struct admin_rows *rows, const struct admin_return *back, 
     struct json_writer json = json_writer(&data);
     admin_rows_write(rows, &json, cursor);
     json_end_object(&json);
-    if (buf_status(&data) < 0)
-        admin_refuse(back, FAULT_INTERNAL, "out of memory");
-    else
-        admin_reply(back, buf_bytes(&data));
-    buf_done(&data);
+    admin_reply_made(back, &data);
     admin_rows_free(rows);
 }

@@ -81,8 +81,7 @@ void admin_status(struct admin_call *call)
     json_add_uint(&json, log_dropped_count());
     json_end_object(&json);
     json_end_object(&json);
-    admin_reply(&call->back, buf_bytes(&data));
-    buf_done(&data);
+    admin_reply_made(&call->back, &data);
 }
 
 static void config_add_row(struct json_writer *json, const char *path, const void *base, const struct config_option *option,
@@ -159,7 +158,7 @@ void admin_show_config(struct admin_call *call)
     if (count == 0)
         admin_refuse(&call->back, FAULT_NOT_FOUND, config_is_list(wanted) ? "the config has none" : "there is no such option");
     else
-        admin_reply(&call->back, buf_bytes(&data));
+        admin_reply_made(&call->back, &data);
     buf_done(&data);
 }
 
@@ -242,8 +241,7 @@ void admin_version(struct admin_call *call)
         json_add_text(&json, part.version);
     }
     json_end_object(&json);
-    admin_reply(&call->back, buf_bytes(&data));
-    buf_done(&data);
+    admin_reply_made(&call->back, &data);
 }
 
 void admin_whoami(struct admin_call *call)
@@ -265,6 +263,5 @@ void admin_whoami(struct admin_call *call)
         json_add_uint(&json, peer->gid);
     }
     json_end_object(&json);
-    admin_reply(&call->back, buf_bytes(&data));
-    buf_done(&data);
+    admin_reply_made(&call->back, &data);
 }

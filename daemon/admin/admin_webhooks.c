@@ -27,6 +27,5 @@ void admin_list_webhooks(struct admin_call *call)
     }
     json_end_array(&json);
     json_end_object(&json);
-    admin_reply(&call->back, buf_bytes(&data));
-    buf_done(&data);
+    admin_reply_made(&call->back, &data);
 }

@@ -4,7 +4,9 @@
 #include "daemon/admin/revocation_file.h"
 
 #include "daemon/config/config.h"
+#include "daemon/config/state_path.h"
 #include "daemon/core/revocations.h"
+#include "lib/file.h"
 #include "lib/log.h"
 
 #include <fcntl.h>
@@ -14,32 +16,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PIECE_BYTES = 64 * 1024 };
-
-const char *revocation_file_path(const struct config *config, char *room, size_t size)
+/* Empty: there is no place for it. */
+static int file_path(const struct config *config, struct buf *ret)
 {
-    const char *state = getenv("STATE_DIRECTORY");
-    if (config->auth.revocations_file[0])
-        return config->auth.revocations_file;
-    if (!state || state[0] != '/')
-        return NULL;
-    int length = snprintf(room, size, "%.*s/revocations", (int)strcspn(state, ":"), state);
-    return length > 0 && (size_t)length < size ? room : NULL;
-}
-
-static int file_read(int descriptor, struct buf *text)
-{
-    while (true) {
-        unsigned char *room = buf_room(text, PIECE_BYTES);
-        ssize_t length = room ? read(descriptor, room, PIECE_BYTES) : -1;
-        if (!room)
-            return -ENOMEM;
-        if (length < 0 && errno != EINTR)
-            return -errno;
-        if (length == 0)
-            return 0;
-        text->length += length > 0 ? (size_t)length : 0;
-    }
+    int r = state_path_add(config->auth.revocations_file, "revocations", ret);
+    return r == -ENOENT ? 0 : r;
 }
 
 /* Who can change it lets people in again. */
@@ -58,16 +39,20 @@ static int file_check(int descriptor, const char *path)
 
 int revocation_file_load(const struct config *config, struct revocations *revocations, uint64_t now_s)
 {
-    char room[PATH_MAX];
-    const char *path = revocation_file_path(config, room, sizeof(room)), *problem = NULL;
     size_t line = 0;
-    struct buf text = {0};
-    int descriptor = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) : -1;
-    if (!path || (descriptor < 0 && errno == ENOENT))
-        return 0;
-    int r = descriptor < 0 ? -errno : file_check(descriptor, path);
-    if (r == 0)
-        r = file_read(descriptor, &text);
+    struct buf name = {0}, text = {0};
+    int descriptor = -1, r = file_path(config, &name);
+    const char *path = buf_text(&name), *problem = NULL;
+    bool is_there = r == 0 && name.length;
+    if (is_there) {
+        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        is_there = descriptor >= 0 || errno != ENOENT;
+        r = descriptor < 0 && is_there ? -errno : 0;
+    }
+    if (r == 0 && is_there)
+        r = file_check(descriptor, path);
+    if (r == 0 && is_there)
+        r = file_read_all(descriptor, &text);
     if (r == 0)
         r = revocations_read(revocations, buf_bytes(&text), config->auth.revocations, now_s, &line, &problem);
     if (r == -EBADMSG)
@@ -78,6 +63,7 @@ int revocation_file_load(const struct config *config, struct revocations *revoca
         log_error(LOG_AREA_CONFIG, NULL, "%s: it cannot be read: %s", path, strerror(-r));
     if (descriptor >= 0)
         close(descriptor);
+    buf_done(&name);
     buf_done(&text);
     return r < 0 ? -EINVAL : 0;
 }
@@ -116,20 +102,23 @@ static int file_replace(const char *next, const char *path)
 
 int revocation_file_save(const struct config *config, struct revocations *revocations, uint64_t now_s)
 {
-    char room[PATH_MAX], next[PATH_MAX];
-    const char *path = revocation_file_path(config, room, sizeof(room));
-    struct buf text = {0};
-    if (!path)
-        return -ENOENT;
+    struct buf name = {0}, next = {0}, text = {0};
+    int r = file_path(config, &name);
+    const char *path = buf_text(&name);
+    bool has_place = r < 0 || name.length;
     revocations_print(revocations, now_s, &text);
-    int r = snprintf(next, sizeof(next), "%s.new", path) < (int)sizeof(next) ? buf_status(&text) : -ENAMETOOLONG;
+    buf_add_format(&next, "%s.new", path);
     if (r == 0)
-        r = file_write(next, buf_bytes(&text));
+        r = buf_status(&text) < 0 || buf_status(&next) < 0 ? -ENOMEM : has_place ? 0 : -ENOENT;
     if (r == 0)
-        r = file_replace(next, path);
-    if (r < 0)
+        r = file_write(buf_text(&next), buf_bytes(&text));
+    if (r == 0)
+        r = file_replace(buf_text(&next), path);
+    if (r < 0 && has_place)
         log_error(LOG_AREA_ADMIN, NULL, "%s cannot be written: %s; the revocations are in force, but a restart forgets the latest", path,
                   strerror(-r));
+    buf_done(&name);
+    buf_done(&next);
     buf_done(&text);
     return r;
 }

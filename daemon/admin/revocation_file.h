@@ -9,8 +9,6 @@
 struct config;
 struct revocations;
 
-/* NULL: there is no place for it. The text lives in `room`. */
-const char *revocation_file_path(const struct config *config, char *room, size_t size);
 /* 0 where there is no file yet. Negative errno after logging why: a list that cannot be read must not look like an empty one. */
 MUST_CHECK int revocation_file_load(const struct config *config, struct revocations *revocations, uint64_t now_s);
 /* -ENOENT: there is no place for it; others after logging why. */

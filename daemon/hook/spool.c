@@ -6,6 +6,7 @@
 #include "daemon/config/config.h"
 #include "daemon/core/metrics.h"
 #include "daemon/hook/spool_record.h"
+#include "lib/file.h"
 #include "lib/log.h"
 
 #include <fcntl.h>
@@ -216,21 +217,6 @@ void spool_settle(struct spool *spool)
 
 /* Opening */
 
-static int spool_read(const struct spool *spool, struct buf *text)
-{
-    while (true) {
-        unsigned char *room = buf_room(text, PIECE_BYTES);
-        ssize_t length = room ? pread(spool->descriptor, room, PIECE_BYTES, (off_t)text->length) : -1;
-        if (!room)
-            return -ENOMEM;
-        if (length < 0 && errno != EINTR)
-            return -errno;
-        if (length == 0)
-            return 0;
-        text->length += length > 0 ? (size_t)length : 0;
-    }
-}
-
 static int compare_numbers(const void *a, const void *b)
 {
     uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
@@ -282,7 +268,7 @@ static int spool_load(struct spool *spool, spool_found found, void *argument)
         return -EINVAL;
     }
     if (r == 0)
-        r = spool_read(spool, &text);
+        r = file_read_all(spool->descriptor, &text);
     bool is_spool = text.length >= SPOOL_MAGIC_BYTES && memcmp(text.data, SPOOL_MAGIC, SPOOL_MAGIC_BYTES) == 0;
     if (r == 0 && text.length && !is_spool) {
         log_error(LOG_AREA_DAEMON, NULL, "%s: it is no spool; name another file, or take this one away (hooks.spool)", spool->path);

@@ -4,6 +4,7 @@
 #include "daemon/store/store_state.h"
 
 #include "daemon/config/config.h"
+#include "daemon/config/state_path.h"
 #include "daemon/core/directory.h"
 #include "daemon/core/message.h"
 #include "lib/log.h"
@@ -158,15 +159,13 @@ void store_release(struct store_change *change)
     message_unref(change->message);
 }
 
+/* NULL: there is no place for it, or no memory. */
 static char *store_path(const struct config *config)
 {
-    const char *state = getenv("STATE_DIRECTORY");
-    char *path = NULL;
-    if (config->history.path[0])
-        return strdup(config->history.path);
-    if (!state || state[0] != '/')
-        return NULL;
-    return asprintf(&path, "%.*s/history", (int)strcspn(state, ":"), state) < 0 ? NULL : path;
+    struct buf path = {0};
+    char *copy = state_path_add(config->history.path, "history", &path) == 0 ? strdup(buf_text(&path)) : NULL;
+    buf_done(&path);
+    return copy;
 }
 
 static void store_free(struct store *store)

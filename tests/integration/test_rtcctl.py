@@ -106,7 +106,7 @@ class Commands(DaemonTest):
             self.assertEqual(ws.expect("headline"), {"eventName": "headline", "data": "hello", "group": "news"})
             self.assertEqual([row[0] for row in ask("list.connections", group="news", user="ann", limit="5")["rows"]], [ws.id])
             self.assertEqual([row[0] for row in ask("show.group", group="news")["rows"]], [ws.id])
-            self.assertIsNone(ask("join", connection=ws.id, group="ops"))
+            self.assertEqual(ask("join", connection=ws.id, group="ops"), {"joined": 1})
             self.assertEqual(ask("disconnect", user="ann", reason="enough"), {"disconnected": 1})
             self.assertEqual(ws.closing()[1]["reason"], "enough")
             reader.close()
@@ -197,7 +197,7 @@ class Commands(DaemonTest):
             (("publish", "--group", "g", "rtc.x"), 65, "rtc."), (("show", "connection", unknown), 68, "no such connection"),
             (("show", "connection", "x"), 65, "id looks like"), (("list", "connections", "--colums", "x"), 64, "--colums"),
             (("list", "connections", "--columns", "x"), 64, "there are: id user"), (("disconnect",), 65, "say which"),
-            (("join", unknown), 64, "GROUP is missing"), (("show", "group", "nobody"), 68, "group"),
+            (("join",), 64, "GROUP is missing"), (("join", unknown), 65, "say which"), (("show", "group", "nobody"), 68, "group"),
             (("list", "groups", "-o", "xml"), 64, "xml"), ((), 64, ""),
         ]
         for arguments, status, part in table:
