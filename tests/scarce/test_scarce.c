@@ -7,6 +7,7 @@
 #include "daemon/auth/auth.h"
 #include "daemon/config/config_file.h"
 #include "daemon/config/option.h"
+#include "daemon/core/answered.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/hub.h"
 #include "daemon/core/message.h"
@@ -251,6 +252,34 @@ static void a_client_is_built_or_refused(void **state)
     without_each_allocation(read_events, 1);
 }
 
+/* Each key is begun, and ended or dropped; one that could not be kept is as if it had never come. */
+static int keep_answers(void)
+{
+    struct answered *answered = answered_new();
+    int r = answered ? 0 : -ENOMEM;
+    for (unsigned char number = 0; number < 20 && r == 0; number++) {
+        unsigned char text[300] = {(unsigned char)('a' + number)};
+        struct answered_call call = {.caller = BYTES("c"), .key = bytes_of(text, 1), .group = bytes_of("ab" + number % 2, 1)};
+        struct answered_entry *entry;
+        struct bytes answer;
+        enum answered_state state = answered_begin(answered, &call, 1000, number, &entry, &answer);
+        assert_true(state == ANSWERED_NEW || state == ANSWERED_NO_MEMORY);
+        if (state == ANSWERED_NO_MEMORY)
+            r = -ENOMEM;
+        else if (number % 4 == 0)
+            answered_drop(answered, entry);
+        else
+            answered_end(answered, entry, bytes_of(text, sizeof(text)), 10, number);
+    }
+    answered_free(answered);
+    return r;
+}
+
+static void answers_are_kept_or_not(void **state)
+{
+    without_each_allocation(keep_answers, 40);
+}
+
 static void write_file(const char *path, const char *text)
 {
     FILE *file = fopen(path, "w");
@@ -289,6 +318,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_config_is_loaded_or_refused), TEST(keys_are_loaded_or_refused), TEST(envelopes_are_decoded_and_encoded_or_refused),
         TEST(connections_groups_and_messages_leave_nothing), TEST(a_client_is_built_or_refused),
+        TEST(answers_are_kept_or_not),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
