@@ -90,7 +90,7 @@ static int publish_send(struct hub *hub, const struct target *to, struct bytes e
     SCOPED(message) message = message_new(&envelope);
     if (!message)
         return -ENOMEM;
-    message->slow = (uint8_t)policy_slow(hub->config, to);
+    message_set_slow(message, policy_slow(hub->config, to));
     int r = exchange_publish(hub->exchange, hub->config, message, to, 0, &recipients);
     metrics_add(&hub->metrics, METRIC_MESSAGES_PUBLISHED, r == 0);
     metrics_add(&hub->metrics, METRIC_MAILBOX_FULL, r == -EAGAIN);
