@@ -190,6 +190,7 @@ static void daemon_flush_notices(struct daemon *daemon)
     static const struct timeval tick_span = {0, FLUSH_TICK_MS * 1000};
     uint64_t end_ms = clock_now_ms() + FLUSH_MS;
     struct event *tick = event_new(daemon->base, -1, EV_PERSIST, on_flush_tick, NULL);
+    webhooks_hurry(&daemon->webhooks);
     if (tick && event_add(tick, &tick_span) == 0)
         while (notices_are_busy(&daemon->notices) && clock_now_ms() < end_ms)
             event_base_loop(daemon->base, EVLOOP_ONCE);

@@ -214,7 +214,7 @@ static void webhook_send(struct webhook *webhook)
 static uint64_t webhook_due_ms(const struct webhook *webhook)
 {
     const struct webhook_rule *rule = webhook->rule;
-    bool may_grow = webhook->item_count < rule->batch;
+    bool may_grow = webhook->item_count < rule->batch && !webhook->is_hurried;
     uint64_t due_ms = may_grow ? (uint64_t)MAX(webhook_first(webhook)->born_ms + (int64_t)rule->batch_delay_ms, INT64_C(0)) : 0;
     due_ms = MAX(due_ms, webhook->not_before_ms);
     return webhook->breaker.is_open ? MAX(due_ms, webhook->breaker.open_until_ms) : due_ms;
@@ -340,6 +340,17 @@ void webhook_push(struct webhook *webhook, struct bytes json, uint64_t time_ms)
 void webhook_add_lost(struct webhook *webhook, uint64_t count)
 {
     webhook->lost += count;
+}
+
+void webhook_hurry(struct webhook *webhook)
+{
+    webhook->is_hurried = true;
+    webhook_schedule(webhook);
+}
+
+bool webhook_is_busy(const struct webhook *webhook)
+{
+    return webhook->item_count && webhook->breaker.failures == 0 && !webhook->is_refusing;
 }
 
 size_t webhook_waiting(const struct webhook *webhook)

@@ -49,6 +49,7 @@ struct webhook {
     struct breaker breaker;
     uint64_t not_before_ms;             /* a failure asks for so long a pause */
     bool is_refusing;                   /* the last answer was a refusal */
+    bool is_hurried;                    /* see webhook_hurry() */
     uint64_t delivered, failed, dropped;    /* events, requests, events; since the daemon started */
     uint64_t lost;                      /* events that it was not told of, dropped ones too */
     char last_error[WEBHOOK_ERROR_MAX]; /* empty: there was none yet */
@@ -83,5 +84,9 @@ uint64_t webhook_now_ms(const struct webhook *webhook);
 /* These were lost before they came here; the receiver is told. */
 void webhook_add_lost(struct webhook *webhook, uint64_t count);
 
+/* The daemon ends: what waits goes now, and no longer for others to go with it. */
+void webhook_hurry(struct webhook *webhook);
+/* Something waits, and the receiver has taken all so far. */
+bool webhook_is_busy(const struct webhook *webhook);
 size_t webhook_waiting(const struct webhook *webhook);          /* events, those under way too */
 const char *webhook_state(const struct webhook *webhook);       /* "ready", "retrying", "refused", "open", "probing" */

@@ -80,6 +80,21 @@ static void on_notice(struct notice_sink *sink, const struct notice *notice)
     }
 }
 
+static bool on_is_busy(const struct notice_sink *sink)
+{
+    const struct webhooks *webhooks = CONTAINER_OF(sink, struct webhooks, sink);
+    bool is_busy = false;
+    for (size_t i = 0; i < webhooks->count && !is_busy; i++)
+        is_busy = webhook_is_busy(webhooks->items[i]);
+    return is_busy;
+}
+
+void webhooks_hurry(struct webhooks *webhooks)
+{
+    for (size_t i = 0; i < webhooks->count; i++)
+        webhook_hurry(webhooks->items[i]);
+}
+
 /* The one that is asked whether clients may connect; NULL: none is. */
 static struct webhook *webhooks_judge(const struct webhooks *webhooks)
 {
@@ -174,7 +189,7 @@ static void on_found(void *argument, struct bytes name, struct bytes json, uint6
 
 int webhooks_init(struct webhooks *webhooks, const struct webhook_host *host, struct notices *notices, struct config *config)
 {
-    *webhooks = (struct webhooks){.host = *host, .notices = notices, .sink = {.wants = on_wants, .take = on_notice},
+    *webhooks = (struct webhooks){.host = *host, .notices = notices, .sink = {.wants = on_wants, .take = on_notice, .is_busy = on_is_busy},
                                     .judge = {on_judge}};
     webhooks->spool.descriptor = -1;
     list_init(&webhooks->spool.entries);

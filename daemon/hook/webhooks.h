@@ -20,6 +20,8 @@ struct webhooks {
 };
 
 MUST_CHECK int webhooks_init(struct webhooks *webhooks, const struct webhook_host *host, struct notices *notices, struct config *config);
+/* The daemon ends: receivers that have taken all so far get the rest now, as far as there is time (notices_are_busy). */
+void webhooks_hurry(struct webhooks *webhooks);
 /* What waits stays in the spool, or is lost: said once for each. */
 void webhooks_done(struct webhooks *webhooks);
 

@@ -94,6 +94,19 @@ class Telling(unittest.TestCase):
             self.assertEqual({request.headers["Content-Type"] for request in receiver.requests}, {receivers.BATCH})
             self.assertLess(len(receiver.requests), 10)
 
+    def test_the_end_of_the_daemon_is_told(self):
+        hook = {"events": ["online", "offline"], "batch": 5, "batch-delay": "1min"}
+        with Receiver() as receiver, Receiver(receivers.status(503)) as other, \
+                daemon_with({"url": receiver.url, **hook}, {"url": other.url, **hook, "batch": 1}) as daemon:
+            clients = [WebSocket(daemon.port, user=f"user{number}") for number in range(12)]
+            receiver.expect(10)
+            daemon.stop()
+            told = receiver.expect(24)
+            self.assertEqual(sorted(event["subject"] for event in told if event["type"] == "rtcd.offline"),
+                             sorted(f"user{number}" for number in range(12)))
+            for client in clients:
+                client.close()
+
     def test_an_event_waits_for_others_to_go_with_it(self):
         with Receiver() as receiver, daemon_with({"url": receiver.url, "batch": 6, "batch-delay": "1min"}) as daemon:
             come_and_go(daemon, 2)
