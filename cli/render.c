@@ -57,7 +57,7 @@ static bool choose_columns(struct render *render, const char *wanted)
 /* The daemon leaves the others out. */
 static void keep_chosen(struct render *render)
 {
-    struct admin_column kept[COLUMNS_MAX];
+    struct admin_column kept[COLUMNS_MAX] = {0};
     for (unsigned i = 0; i < render->chosen_count; i++) {
         kept[i] = render->columns[render->chosen[i]];
         render->chosen[i] = i;

@@ -322,6 +322,8 @@ void connection_close(struct connection *connection, const struct fault *why, bo
         if ((!reconnect && why->id != FAULT_CLIENT_CLOSED) || why->id == FAULT_EXPIRED)
             farewells_add(hub, connection, why);
     }
+    if (why->id == FAULT_CLIENT_CLOSED && !(connection->transport && connection->transport->is_two_way))
+        farewells_add_departure(hub, connection);
     if (connection->was_opened) {
         metrics_add(&hub->metrics, METRIC_CONNECTIONS_CLOSED, 1);
         notice_disconnected(connection, why);

@@ -357,6 +357,10 @@ static enum admission_result admission_open_unknown(struct link *link, const str
         *fault = *farewell;
         return ADMISSION_REFUSED;
     }
+    if (request->is_token && farewells_has_departed(link->worker->hub, &request->token)) {
+        fault_set(fault, FAULT_UNKNOWN_TOKEN, "the client has ended this connection; negotiate again");
+        return ADMISSION_REFUSED;
+    }
     enum admission_result result = admission_new(link, request, codec, ret, fault);
     if (result == ADMISSION_REFUSED && fault->id == FAULT_UNAUTHORIZED && !request->verdict)
         fault_set(fault, FAULT_UNKNOWN_TOKEN, "no connection has this token; negotiate again");

@@ -158,6 +158,14 @@ class Polling(DaemonTest):
             self.assertEqual(request(self.daemon.port, "DELETE", "/rtc/connection", token=poller.token).status, 404)
             self.assertNotIn(poller.id, [c["id"] for c in self.daemon.connections()])
 
+    def test_a_poll_that_its_clients_end_overtook_makes_no_connection(self):
+        for path in ("/rtc/poll", "/rtc/sse"):
+            before = {connection["id"] for connection in self.daemon.connections()}
+            with self.subTest(path), Poller(self.daemon.port, wait=0) as poller:
+                request(self.daemon.port, "DELETE", "/rtc/connection", token=poller.token)
+                late = request(self.daemon.port, "GET", path, token=poller.token, received=0, wait=0)
+                self.assertEqual((late.status, late.json()["code"]), (404, "not-found"))
+                self.assertLessEqual({connection["id"] for connection in self.daemon.connections()}, before)
 
 
 class Pipelined(DaemonTest):
