@@ -112,6 +112,11 @@ static uint32_t attendance_count(const struct attendance *attendance)
     return attendance->events == PRESENCE_USERS ? attendance->users : attendance->connections;
 }
 
+static void attendance_mark_told(struct attendance *attendance)
+{
+    attendance->told = attendance->told_low = attendance->told_high = attendance_count(attendance);
+}
+
 /* A group is large until it is clearly smaller again, lest it be told from one time to the next to ask. */
 static void attendance_measure(struct attendance *attendance, uint64_t named_max)
 {
@@ -144,7 +149,7 @@ static void attendance_finish(struct attendance *attendance, const struct attend
     attendance->events = (uint8_t)attendee->events;
     attendance_measure(attendance, named_max);
     if (!is_news)
-        attendance->told = attendance_count(attendance);
+        attendance_mark_told(attendance);
 }
 
 int attendance_enter(struct attendance *attendance, const struct attendee *attendee, uint64_t named_max, bool is_news)
@@ -190,9 +195,16 @@ void attendance_leave(struct attendance *attendance, const struct attendee *atte
     attendance_finish(attendance, attendee, named_max, is_news);
 }
 
+/* The number, to all members. */
+static bool attendance_is_known(const struct attendance *attendance)
+{
+    uint32_t count = attendance_count(attendance);
+    return count == attendance->told_low && count == attendance->told_high;
+}
+
 bool attendance_has_news(const struct attendance *attendance)
 {
-    return attendance->pending_count || attendance->is_lost || (attendance->is_large && attendance_count(attendance) != attendance->told);
+    return attendance->pending_count || attendance->is_lost || (attendance->is_large && !attendance_is_known(attendance));
 }
 
 void attendance_begin_question(struct attendance *attendance)
@@ -207,6 +219,21 @@ void attendance_end_question(struct attendance *attendance)
     attendance->asking--;
     if (!attendance->asking && !attendance->pending_count)
         attendance->is_asked = false;
+}
+
+bool attendance_answer(struct attendance *attendance, bool is_named, uint64_t *ret_count)
+{
+    uint32_t count = attendance_count(attendance);
+    if (attendance->is_large) {
+        attendance->told_low = MIN(attendance->told_low, count);
+        attendance->told_high = MAX(attendance->told_high, count);
+        *ret_count = count;
+        return false;
+    }
+    /* Names are announced, which are of no use to who has not got the others: the next time all are told to ask. */
+    if (!is_named)
+        attendance->is_lost = true;
+    return is_named;
 }
 
 static void entry_print(const struct entry *entry, struct buf *out)
@@ -255,9 +282,9 @@ void attendance_take_news(struct attendance *attendance, uint64_t named_max, str
     if (ret->is_named)
         attendance_name(attendance, ret);
     ret->must_ask = attendance->is_lost && !attendance->is_large;
-    ret->has_changed = ret->must_ask || count != attendance->told;
+    ret->has_changed = ret->must_ask || !attendance_is_known(attendance);
     attendance->is_lost = false;
-    attendance->told = count;
+    attendance_mark_told(attendance);
     attendance->is_asked = attendance->asking > 0;
 }
 
@@ -271,7 +298,7 @@ void attendance_drop_news(struct attendance *attendance)
 {
     attendance_forget(attendance);
     attendance->is_lost = false;
-    attendance->told = attendance_count(attendance);
+    attendance_mark_told(attendance);
 }
 
 void attendance_lose_news(struct attendance *attendance)

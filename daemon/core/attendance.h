@@ -8,7 +8,7 @@
  *
  * Whoever asks who is there (presence.h) is answered by one worker after the other. So that what he is told and what is announced
  * afterwards come to the true set, all who come or go from his question to his answer are announced behind it, also if they are as
- * before.
+ * before. In a large group the number counts that holds when he is answered.
  */
 #pragma once
 
@@ -33,6 +33,7 @@ struct attendance {
     uint32_t pending_count;
     uint32_t connections, users;        /* that are in the group; users only while they are announced */
     uint32_t told;                      /* what the members know of that */
+    uint32_t told_low, told_high;       /* and those among them who asked since: from the one to the other */
     uint32_t asking;                    /* questions under way */
 };
 
@@ -55,6 +56,9 @@ bool attendance_has_news(const struct attendance *attendance);
 
 void attendance_begin_question(struct attendance *attendance);
 void attendance_end_question(struct attendance *attendance);
+/* How many there are is being answered, of those that are announced, and who, if `is_named`: *ret_count says it. False: nobody is to be
+ * named now. */
+bool attendance_answer(struct attendance *attendance, bool is_named, uint64_t *ret_count);
 
 struct attendance_news {
     enum config_presence events;

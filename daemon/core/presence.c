@@ -35,15 +35,28 @@ static void presence_drop_users(struct presence *presence)
     table_init(&presence->names, &presence->exchange->directory->seed, named_user_key);
 }
 
+/* A client is about to be told: what the group announces has to go on from there. */
+static void presence_agree(struct presence *presence, struct attendance *attendance)
+{
+    if (attendance->events != (presence->is_by_users ? PRESENCE_USERS : PRESENCE_CONNECTIONS))
+        return;
+    if (presence->is_uncounted)
+        presence->users = attendance->users;
+    bool has_names = presence_is_named(presence) || presence->is_uncounted;
+    presence->is_unnamed = !attendance_answer(attendance, has_names, presence->is_by_users ? &presence->users : &presence->connections);
+}
+
 /* From here on whoever comes or goes is announced as ever. */
-static void presence_end_question(struct presence *presence)
+static void presence_end_question(struct presence *presence, bool is_told)
 {
     struct place *place = STEAL(presence->place);
     if (!place)
         return;
     struct stripe *stripe = directory_lock_place(presence->exchange->directory, place);
     attendance_end_question(place->attendance);
-    if (presence->is_uncounted && place->attendance->events == PRESENCE_USERS)
+    if (is_told)
+        presence_agree(presence, place->attendance);
+    else if (presence->is_uncounted && place->attendance->events == PRESENCE_USERS)
         presence->users = place->attendance->users;
     directory_unlock(stripe);
     place_unref(place);
@@ -63,7 +76,7 @@ static void presence_begin_question(struct presence *presence)
 
 static void presence_free(struct presence *presence)
 {
-    presence_end_question(presence);
+    presence_end_question(presence, false);
     presence_drop_users(presence);
     buf_done(&presence->group);
     buf_done(&presence->members);
@@ -164,7 +177,7 @@ static bool presence_run(struct visit *visit, struct hub *hub)
         return false;
     }
     struct connection *connection = hub_find(hub, presence->handle);
-    presence_end_question(presence);
+    presence_end_question(presence, connection);
     if (connection)
         presence->on_answer(connection, presence);
     return false;
@@ -190,7 +203,7 @@ static void presence_arrive(struct visit *visit)
     if (presence->on_gathered) {
         if (!presence->is_answering)
             buf_fail(&presence->members);
-        presence_end_question(presence);
+        presence_end_question(presence, false);
         presence->on_gathered(presence, presence->argument);
     }
     presence_free(presence);

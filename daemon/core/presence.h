@@ -18,6 +18,7 @@ struct presence {
     uint64_t named_max;                 /* in a larger group nobody is named */
     unsigned worker;                    /* being visited */
     bool is_by_users, is_answering;
+    bool is_unnamed;                    /* the group's announcements name nobody at present */
     bool is_uncounted;                  /* the group is too large to look for users: 0, or as many as are announced */
     struct buf group;
     uint64_t connections;               /* that are members, and their users, if they were asked for */
@@ -34,7 +35,7 @@ struct presence {
 
 static inline bool presence_is_named(const struct presence *presence)
 {
-    return !presence->is_uncounted && (presence->is_by_users ? presence->users : presence->connections) <= presence->named_max;
+    return !presence->is_unnamed && !presence->is_uncounted && (presence->is_by_users ? presence->users : presence->connections) <= presence->named_max;
 }
 
 /* Walks the users that are counted: false at the end. Start with *slot = 0. */

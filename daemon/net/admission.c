@@ -395,6 +395,11 @@ enum admission_result admission_open(struct link *link, const struct request *re
                   (unsigned long long)connection->outbox.first - 1);
         return ADMISSION_REFUSED;
     }
+    /* A client that moves to another transport gives the old one up; what that had sent before may come in last. */
+    if (connection->link && link_has_hung_up(link)) {
+        fault_set(fault, FAULT_OVERTAKEN, "the client hung up before this request was read, and another carries the connection");
+        return ADMISSION_REFUSED;
+    }
     if (connection->link) {
         metrics_add(&connection->hub->metrics, METRIC_TRANSPORTS_TAKEN_OVER, 1);
         connection_release(connection, FAULT_TAKEN_OVER);

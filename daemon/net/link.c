@@ -228,6 +228,13 @@ void link_set_deadline(struct link *link, uint64_t ms)
         timer_stop(&hub->wheel, &link->work->timer);
 }
 
+bool link_has_hung_up(const struct link *link)
+{
+    char byte;
+    ssize_t length = recv(link->source.descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 void link_pause(struct link *link)
 {
     link->is_paused = true;

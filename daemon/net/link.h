@@ -93,6 +93,8 @@ void link_send_both(struct link *link, struct bytes first, struct bytes second);
 void link_send_buf(struct link *link, const struct buf *buf);
 /* Sends what is queued. False: something is left, or the link was lost. */
 bool link_flush(struct link *link);
+/* The peer has closed its side, so that nobody waits for what its request brings; asks the kernel. */
+bool link_has_hung_up(const struct link *link);
 static inline size_t link_queued_bytes(const struct link *link)
 {
     return link->work ? link->work->out.length - link->work->out_offset : 0;

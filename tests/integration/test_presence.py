@@ -17,7 +17,8 @@ groups:
   - {match: kept.*, presence-events: connections, history-envelopes: 10}
 """
 OPTIONS = {"connection.claimed-users": "true", "groups-default.presence": "anyone", "publish.to-group": "members",
-           "limits.connections-per-address": "unlimited", "presence.interval": "50ms"}
+           "limits.connections-per-address": "unlimited", "presence.interval": "50ms",
+           "connection.keep-alive": "5min", "connection.timeout": "10min"}      # a Ping is no envelope, and would be waited for
 
 
 class Presence(DaemonTest):

@@ -129,6 +129,18 @@ class Resume(DaemonTest):
             first = Sse(self.daemon.port, token=first.token)
             self.assertTrue(first.welcome["data"]["resumed"])
 
+    def test_what_a_client_sent_before_it_moved_on_takes_nothing_over(self):
+        before = self.daemon.counter("transports_taken_over")
+        with WebSocket(self.daemon.port, group="r6") as ws:
+            for path in ("/rtc/poll", "/rtc/sse"):
+                http = Http(self.daemon.port)
+                with self.daemon.paused():
+                    http.send("GET", path, token=ws.token, received=ws.received, wait=0)
+                    http.link.close()
+                self.publish("r6", [path])
+                self.assertEqual(ws.expect("n")["data"], path)
+        self.assertEqual(self.daemon.counter("transports_taken_over"), before)
+
     def test_a_number_never_sent_gives_a_new_connection(self):
         with WebSocket(self.daemon.port) as ws:
             with WebSocket(self.daemon.port, token=ws.token, received=5) as other:
@@ -256,9 +268,8 @@ class TakeOver(DaemonTest):
                 reset(http.link)
             self.assertEqual(first.answer(), [])
 
-
     def test_what_the_first_brought_while_the_second_broke_counts_as_received(self):
-        """The second asked for envelopes that the first was still bringing, and broke before it could send any."""
+        """The second asked for envelopes that the first was still bringing, and broke before it could send any: the first goes on."""
         first = Sse(self.daemon.port, group="t")
         self.publish(3)
         for _ in range(3):
@@ -268,11 +279,13 @@ class TakeOver(DaemonTest):
             with self.daemon.paused():
                 second.send("GET", "/rtc/sse", token=first.token, received=1)
                 reset(second.link)
-        wait_until(lambda: any(c["id"] == first.id and c["state"] == "parked" for c in self.daemon.connections()), "parked")
-        with Sse(self.daemon.port, headers={"Last-Event-ID": "3"}, token=first.token) as back:
+        self.daemon.publish("n", 4, group="t")
+        self.assertEqual(first.expect("n")["data"], 4)
+        first.close()
+        with Sse(self.daemon.port, headers={"Last-Event-ID": "4"}, token=first.token) as back:
             self.assertTrue(back.welcome["data"]["resumed"])
-            self.daemon.publish("n", 4, group="t")
-            self.assertEqual(back.expect("n")["data"], 4)
+            self.daemon.publish("n", 5, group="t")
+            self.assertEqual(back.expect("n")["data"], 5)
 
 
 class Cuts(DaemonTest):

@@ -152,6 +152,39 @@ static void of_a_large_group_the_number_is_told(void **state)
     attendance_free(attendance);
 }
 
+static void who_asked_in_a_large_group_does_not_stay_behind(void **state)
+{
+    struct attendance *attendance = attendance_new(NULL, &seed);
+    uint64_t count = 0;
+    for (unsigned i = 0; i < 9; i++)
+        comes(attendance, connection_named((char[]){(char)('a' + i), 0}), 8);
+    assert_string_equal(news_of(attendance, 8), "+9");
+    /* The answer says 10, and then it is 9 again, as the others know it. */
+    comes(attendance, connection_named("x"), 8);
+    assert_false(attendance_answer(attendance, true, &count));
+    assert_int_equal(count, 10);
+    goes(attendance, connection_named("x"), 8);
+    assert_true(attendance_has_news(attendance));
+    assert_string_equal(news_of(attendance, 8), "+9");
+    assert_false(attendance_answer(attendance, false, &count));
+    assert_false(attendance_has_news(attendance));
+    attendance_free(attendance);
+}
+
+static void who_was_answered_without_names_is_told_to_ask(void **state)
+{
+    struct attendance *attendance = attendance_new(NULL, &seed);
+    uint64_t count = 7;
+    comes(attendance, connection_named("a"), 8);
+    assert_string_equal(news_of(attendance, 8), "a - =1");
+    assert_true(attendance_answer(attendance, true, &count));
+    assert_int_equal(count, 7);
+    assert_false(attendance_has_news(attendance));
+    assert_false(attendance_answer(attendance, false, &count));
+    assert_string_equal(news_of(attendance, 8), "?1");
+    attendance_free(attendance);
+}
+
 static void what_is_kept_is_bounded(void **state)
 {
     struct attendance *attendance = attendance_new(NULL, &seed);
@@ -359,6 +392,8 @@ int main(void)
         cmocka_unit_test(a_question_in_between_makes_it_news),
         cmocka_unit_test(users_come_with_their_first_connection_and_go_with_their_last),
         cmocka_unit_test(of_a_large_group_the_number_is_told),
+        cmocka_unit_test(who_asked_in_a_large_group_does_not_stay_behind),
+        cmocka_unit_test(who_was_answered_without_names_is_told_to_ask),
         cmocka_unit_test(what_is_kept_is_bounded),
         cmocka_unit_test_setup_teardown(all_workers_share_one_envelope_a_tick, start, stop),
         cmocka_unit_test_setup_teardown(who_left_gets_nothing_and_the_others_one_of_each, start, stop),
