@@ -80,8 +80,11 @@ expect "and the reason of its end" said '"RTCD_REASON":"disconnected"'
 
 echo 'deny user mallory' >/etc/rtcd/guard.list
 printf 'plugins: ["%s /etc/rtcd/guard.list"]\n' /usr/lib/*/rtcd/plugins/guard.so >>/etc/rtcd/rtcd.yaml
+printf 'history: {store: disk}\ngroups: [{match: kept, history-envelopes: 9}]\n' >>/etc/rtcd/rtcd.yaml
 expect "a restart loads a plug-in" systemctl restart rtcd
 expect "as the unit lets it" grep -q 'guard 1.0' <(rtcctl status)
+expect "what a group remembers is put on disk" rtcctl publish --group kept state '"it stays"'
+expect "in a folder of the daemon's alone" [ "$(stat -c %U%a /var/lib/rtcd/history)" = rtcd700 ]
 
 pid=$(main_pid)
 /test/stall "$pid" "worker 00" >/test/stalled &
@@ -90,6 +93,7 @@ until_true grep -q stalled /test/stalled
 expect "a stopped worker loop is noticed and the daemon restarted" until_true has_restarted "$pid"
 expect "by the watchdog" grep -q Watchdog <(journalctl -b -u rtcd --no-pager)
 expect "what was revoked before still is" grep -q 'user.eve' <(rtcctl list revocations)
+expect "and so is what was published" grep -q 'it stays' <(rtcctl history kept)
 kill $stall 2>/dev/null
 
 pid=$(main_pid)
