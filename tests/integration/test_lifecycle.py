@@ -273,6 +273,7 @@ class LifecycleTest(unittest.TestCase):
                 while (envelope := listener.next()) is not None:
                     reader.take(envelope)
                 ending.join()
+                daemon.process.wait(20)         # a second signal would end it at once
             self.assertEqual((reader.users, reader.groups, reader.open, reasons), ({}, set(), {}, {"shutdown"}))
 
     def reason_of_end(self, client):

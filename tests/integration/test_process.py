@@ -140,6 +140,7 @@ class Systemd(unittest.TestCase):
             self.assertIn("READY=1", notify.recv(1000).decode())
             daemon.process.send_signal(signal.SIGTERM)
             self.assertIn("STOPPING=1", notify.recv(1000).decode())
+            self.assertEqual(daemon.process.wait(20), 0)        # a second signal would end it at once
 
     def start(self, descriptor, variables):
         """A daemon that is handed that descriptor as number 3. Its exit status and log, or None if it runs."""
