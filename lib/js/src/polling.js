@@ -39,6 +39,8 @@ class PollingTransport extends PostingTransport {
                 await this.context.untilDecided();
                 if (!this.isClosed)
                     await this.pause(isEmpty, now() - began < wait / 2);
+                /* A better transport may have been tried since: a poll would take the connection back from it. */
+                await this.context.untilDecided();
                 wait = this.wait;
             }
         } catch (error) {

@@ -186,3 +186,20 @@ test("moving up by a handshake that is slow on its way resumes, however much cam
     await until(() => client.transport === "websocket" && came.length >= 200);
     assert.deepEqual([came, client.connectionId, seen.states], [numbers(200), connectionId, ["connecting", "connected"]]);
 });
+
+test("while a better transport is tried no short poll is sent, which would take the connection back", async (t) => {
+    const keep = keeper(t);
+    const relay = await muteRelay(keep, isWebSocket);
+    const client = keep(builder(relay.url).transports("websocket", "shortpoll").openTimeout(1500).upgrade(50).build());
+    const seen = watch(client);
+    await client.start();
+    relay.isMute = () => false;
+    let isHeld = false, polls = 0;
+    relay.holdsUp = (text) => {
+        isHeld ||= isWebSocket(text);
+        polls += isHeld && /^GET \/rtc\/poll/.test(text);
+        return isWebSocket(text) ? 600 : 0;
+    };
+    await until(() => client.transport === "websocket");
+    assert.deepEqual([polls, seen.states], [0, ["connecting", "connected"]]);
+});
