@@ -195,13 +195,14 @@ class ComingAndGoing(EchoTest):
 
     def test_memory_and_descriptors_are_flat_over_those_who_come_and_go(self):
         sizes, before = [], self.descriptors()
-        for _ in range(7):
+        for _ in range(10):
             for number in range(self.ROUND):
                 self.come_and_go(number)
             wait_until(lambda: not self.daemon.connections() and self.descriptors() == before, "all to be gone")
             sizes.append(self.resident_bytes())
-        # A connection is 216 bytes: so much more would one left over of each be in the last three rounds.
-        self.assertLess(sizes[-1] - sizes[-4], 3 * self.ROUND * 216, sizes)
+        # A connection is 216 bytes: so much more would one left over of each be in every round. AddressSanitizer's own books grow, too,
+        # but not always.
+        self.assertLess(min(after - before for before, after in zip(sizes[-6:], sizes[-5:])), self.ROUND * 216, sizes)
 
     def test_a_peer_may_go_at_any_byte_of_handshake_and_first_frames(self):
         first = frame(TEXT, packed(b'{"eventName":"rtc.join","data":{"group":"g"}}'), final=False, reserved=RSV1) + frame(PING, b"p") + frame(0, b"")
