@@ -300,7 +300,9 @@ void filter_done(struct filter *filter)
 
 static bool step_holds(const struct filter *filter, const struct filter_step *step, const struct cell *cell)
 {
-    struct cell value = {.number = step->number, .text = bytes_of(filter->texts.data + step->text_at, step->text_length)};
+    struct cell value = {.number = step->number};
+    if (step->text_length)
+        value.text = bytes_of(filter->texts.data + step->text_at, step->text_length);
     if (cell->is_empty)
         return step->sign == FILTER_UNEQUAL;
     if (step->sign == FILTER_LIKE)

@@ -31,8 +31,9 @@ static uint64_t sum_of(struct bytes bytes)
 
 void store_seal(struct buf *record, size_t start)
 {
+    struct bytes text = record->length > start ? bytes_of(record->data + start, record->length - start) : (struct bytes){0};
     if (buf_status(record) == 0)
-        add_number(record, sum_of(bytes_of(record->data + start, record->length - start)), SUM_BYTES);
+        add_number(record, sum_of(text), SUM_BYTES);
 }
 
 struct reader {
