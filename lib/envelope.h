@@ -44,6 +44,12 @@ struct envelope {
     bool is_error;                  /* `data` is written as `error` (rtc.reply) */
 };
 
+/* Does it belong to the protocol ("rtc.…"), so that applications may not use it? */
+static inline bool event_name_is_reserved(struct bytes name)
+{
+    return name.length >= 4 && memcmp(name.data, "rtc.", 4) == 0;
+}
+
 /* How a value, and so an envelope, is written. One row per codec in codecs[]. */
 struct codec {
     enum codec_id id;

@@ -47,10 +47,10 @@ static int publish_target(struct admin_call *call, struct target *ret)
 
 static bool event_name_is_right(struct admin_call *call, struct bytes name)
 {
-    bool is_protocol = name.length >= 4 && memcmp(name.data, "rtc.", 4) == 0;
-    if (name_is_valid(name, EVENT_NAME_MAX) && !is_protocol)
+    bool is_reserved = event_name_is_reserved(name);
+    if (name_is_valid(name, EVENT_NAME_MAX) && !is_reserved)
         return true;
-    admin_refuse(&call->back, FAULT_BAD_ENVELOPE, is_protocol
+    admin_refuse(&call->back, FAULT_BAD_ENVELOPE, is_reserved
                  ? "event names that begin with rtc. belong to the protocol; choose another"
                  : "an event's name is 1 to 128 bytes of UTF-8 without control characters");
     return false;

@@ -29,11 +29,16 @@ static void api_refuse(struct link *link, enum fault_id id, const char *detail)
 }
 
 /* "list.connections", as it stands in the path: of the few bytes that commands have, so nothing in it is encoded. */
-static bool api_read_command(const struct request *request, struct buf *ret)
+static struct bytes api_command(const struct request *request)
 {
     size_t before = strlen(api_base_path(NULL)) + 1;
     struct bytes path = request->head->path;
-    struct bytes name = path.length > before ? bytes_of(path.data + before, path.length - before) : (struct bytes){0};
+    return path.length > before ? bytes_of(path.data + before, path.length - before) : (struct bytes){0};
+}
+
+static bool api_read_command(const struct request *request, struct buf *ret)
+{
+    struct bytes name = api_command(request);
     for (size_t i = 0; i < name.length; i++)
         if (name.data[i] != '.' && name.data[i] != '-' && (name.data[i] < 'a' || name.data[i] > 'z'))
             return false;
@@ -129,7 +134,7 @@ static int api_fill(struct api_call *call, struct link *link, const struct reque
 /* With an idempotency key it is the main thread's, which remembers them. */
 static bool api_is_publish(const struct request *request)
 {
-    return bytes_is(request->head->path, "/api/v1/publish") && !http_header(request->head, "idempotency-key").data;
+    return bytes_is(api_command(request), "publish") && !http_header(request->head, "idempotency-key").data;
 }
 
 static void api_serve(struct link *link, const struct request *request)

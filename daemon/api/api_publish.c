@@ -55,7 +55,7 @@ static bool is_right(const struct publish *publish)
 {
     struct bytes event = publish->envelope.event_name;
     bool has_name = publish->to.kind != TARGET_ALL;
-    return publish->to.kind != TARGET_SERVER && name_is_valid(event, EVENT_NAME_MAX) && (event.length < 4 || memcmp(event.data, "rtc.", 4) != 0)
+    return publish->to.kind != TARGET_SERVER && name_is_valid(event, EVENT_NAME_MAX) && !event_name_is_reserved(event)
         && (!has_name || name_is_valid(publish->to.name, NAME_MAX_BYTES));
 }
 

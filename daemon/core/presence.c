@@ -40,8 +40,6 @@ static void presence_agree(struct presence *presence, struct attendance *attenda
 {
     if (attendance->events != (presence->is_by_users ? PRESENCE_USERS : PRESENCE_CONNECTIONS))
         return;
-    if (presence->is_uncounted)
-        presence->users = attendance->users;
     bool has_names = presence_is_named(presence) || presence->is_uncounted;
     presence->is_unnamed = !attendance_answer(attendance, has_names, presence->is_by_users ? &presence->users : &presence->connections);
 }
@@ -54,10 +52,10 @@ static void presence_end_question(struct presence *presence, bool is_told)
         return;
     struct stripe *stripe = directory_lock_place(presence->exchange->directory, place);
     attendance_end_question(place->attendance);
+    if (presence->is_uncounted && place->attendance->events == PRESENCE_USERS)
+        presence->users = place->attendance->users;
     if (is_told)
         presence_agree(presence, place->attendance);
-    else if (presence->is_uncounted && place->attendance->events == PRESENCE_USERS)
-        presence->users = place->attendance->users;
     directory_unlock(stripe);
     place_unref(place);
 }

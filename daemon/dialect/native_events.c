@@ -210,7 +210,7 @@ static bool native_ask_server(struct connection *connection, const struct envelo
 
 static int native_take_event(struct connection *connection, const struct envelope *envelope, struct fault *fault)
 {
-    if (envelope->event_name.length >= 4 && memcmp(envelope->event_name.data, "rtc.", 4) == 0) {
+    if (event_name_is_reserved(envelope->event_name)) {
         fault_set(fault, FAULT_BAD_ENVELOPE, "event names that begin with rtc. belong to the protocol; choose another");
         return 0;
     }

@@ -74,8 +74,8 @@ static int publish_target(enum rtcd_target target, struct bytes to, struct bytes
     static const enum target_kind kinds[] = {
         [RTCD_TO_GROUP] = TARGET_GROUP, [RTCD_TO_USER] = TARGET_USER, [RTCD_TO_CONNECTION] = TARGET_CONNECTION,
     };
-    bool is_protocol = event_name.length >= 4 && memcmp(event_name.data, "rtc.", 4) == 0;
-    if ((size_t)target >= COUNT_OF(kinds) || !name_is_valid(to, NAME_MAX_BYTES) || !name_is_valid(event_name, EVENT_NAME_MAX) || is_protocol)
+    if ((size_t)target >= COUNT_OF(kinds) || !name_is_valid(to, NAME_MAX_BYTES) || !name_is_valid(event_name, EVENT_NAME_MAX)
+        || event_name_is_reserved(event_name))
         return -EINVAL;
     *ret = (struct target){.kind = kinds[target], .name = to};
     return 0;

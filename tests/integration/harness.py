@@ -201,20 +201,48 @@ class Daemon:
                               capture_output=True, text=True, check=check, timeout=PATIENCE_S * 3)
 
 
-class Program:
-    """A program on the admin socket, which answers events when the test says so."""
+class AdminLink:
+    """One connection to the admin socket."""
 
-    def __init__(self, daemon, pattern):
+    def __init__(self, daemon):
         self.link = socket.socket(socket.AF_UNIX)
         self.link.settimeout(PATIENCE_S)
         self.link.connect(daemon.admin_path)
         self.reader = self.link.makefile("rb")
-        self.events, self.replies, self.asked = collections.deque(), {}, 0
+        self.asked = 0
+
+    def send(self, command, **data):
+        """A request; its id."""
+        self.asked += 1
+        self.link.sendall(json.dumps({"eventName": command, "data": data, "id": self.asked}).encode() + b"\n")
+        return self.asked
+
+    def read(self):
+        """The next envelope; None: the daemon has ended the connection."""
+        line = self.reader.readline()
+        return json.loads(line) if line else None
+
+    def close(self):
+        self.reader.close()
+        self.link.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+
+class Program(AdminLink):
+    """A program on the admin socket, which answers events when the test says so."""
+
+    def __init__(self, daemon, pattern):
+        super().__init__(daemon)
+        self.events, self.replies = collections.deque(), {}
         self.handle(pattern)
 
     def ask(self, command, **data):
-        self.asked += 1
-        self.link.sendall(json.dumps({"eventName": command, "data": data, "id": self.asked}).encode() + b"\n")
+        self.send(command, **data)
         while self.asked not in self.replies:
             self._read()
         reply = self.replies.pop(self.asked)
@@ -226,7 +254,7 @@ class Program:
         return self.ask("handle", event=pattern)
 
     def _read(self):
-        envelope = json.loads(self.reader.readline())
+        envelope = self.read()
         if envelope["eventName"] == "rtc.reply":
             self.replies[envelope["id"]] = envelope
         else:
@@ -245,16 +273,6 @@ class Program:
 
     def reply(self, event, data=None, **error):
         return self.ask("reply", call=event["call"], **(error or {"data": data}))
-
-    def close(self):
-        self.reader.close()
-        self.link.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.close()
 
 
 def processor_s(daemon):

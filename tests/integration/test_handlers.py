@@ -50,6 +50,13 @@ def lines(path):
         return file.read().splitlines()
 
 
+def fifo(daemon, name):
+    """A pipe with a name. Whoever opens it waits until somebody opens its other end; with none there, for good."""
+    path = os.path.join(daemon.directory.name, name)
+    os.mkfifo(path)
+    return path
+
+
 def is_running(pid):
     with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/stat", encoding="ascii") as file:
         return file.read().rpartition(")")[2].split()[0] != "Z"
@@ -113,13 +120,14 @@ class Shell(DaemonTest):
             self.assertEqual(ws.call("ask")["data"], longest)
 
     def test_so_many_run_at_once_as_are_allowed(self):
-        # Each waits until the other has begun: with fewer at a time, nobody would end.
-        meet = f"echo x >> {self.path('meet')}; until [ $(wc -l < {self.path('meet')}) -ge 2 ]; do sleep 0.01; done; echo 1"
-        with handler(self.daemon, "meet", meet, "--jobs", "2"), WebSocket(self.daemon.port) as ws:
-            ws.send("meet", id=1)
-            ws.send("meet", id=2)
+        # One waits for the other to open the pipe: with fewer at a time, nobody would end.
+        meet = fifo(self.daemon, "meet")
+        command = f"if grep -q give; then echo 1 > {meet}; else cat {meet}; fi"
+        with handler(self.daemon, "meet", command, "--jobs", "2"), WebSocket(self.daemon.port) as ws:
+            ws.send("meet", "give", id=1)
+            ws.send("meet", "take", id=2)
             self.assertEqual({ws.expect("rtc.reply")["id"] for _ in range(2)}, {1, 2})
-        one = f"echo begin >> {self.path('one')}; cat > /dev/null; sleep 0.01; echo end >> {self.path('one')}"
+        one = f"echo begin >> {self.path('one')}; cat > /dev/null; echo end >> {self.path('one')}"
         with handler(self.daemon, "one", one, "--jobs", "1"), WebSocket(self.daemon.port) as ws:
             for number in range(1, 21):
                 ws.send("one", id=number)
@@ -137,7 +145,8 @@ class Shell(DaemonTest):
             self.assertEqual(ws.call("many")["data"], None)
 
     def test_an_interrupt_ends_it_and_its_commands(self):
-        with handler(self.daemon, "ask", f"echo $$ > {self.path('pid')}; exec sleep 1000") as child, WebSocket(self.daemon.port) as ws:
+        command = f"echo $$ > {self.path('pid')}; exec cat {fifo(self.daemon, 'never')}"
+        with handler(self.daemon, "ask", command) as child, WebSocket(self.daemon.port) as ws:
             ws.send("ask", id=7)
             pid = wait_until(lambda: lines(self.path("pid")), "the command")[0]
             child.send_signal(signal.SIGINT)
@@ -214,7 +223,7 @@ class Slow(DaemonTest):
 
     def test_a_command_that_takes_too_long_is_killed_with_what_it_started(self):
         pids = os.path.join(self.daemon.directory.name, "pids")
-        command = f"sleep 1000 & echo $! >> {pids}; echo $$ >> {pids}; wait"
+        command = f"cat {fifo(self.daemon, 'never')} & echo $! >> {pids}; echo $$ >> {pids}; wait"
         with handler(self.daemon, "slow", command) as child, WebSocket(self.daemon.port) as ws:
             error = ws.call("slow")["error"]
             self.assertEqual((error["code"], "handlers.timeout" in error["message"]), ("timeout", True))
@@ -246,15 +255,15 @@ class Slow(DaemonTest):
 
     def test_what_waits_too_long_for_a_command_is_not_run(self):
         out = os.path.join(self.daemon.directory.name, "out")
-        go_on = os.path.join(self.daemon.directory.name, "go-on")
-        command = f"grep -o 'data.:[0-9]*' >> {out}; until [ -e {go_on} ]; do sleep 0.01; done"
+        go_on = fifo(self.daemon, "go-on")
+        command = f"grep -o 'data.:[0-9]*' >> {out}; tail -n 1 {out} | grep -q 1 && cat {go_on} || true"
         with handler(self.daemon, "jam", command, "--jobs", "1"), WebSocket(self.daemon.port) as ws:
             ws.send("jam", 1)       # for which nobody waits, so it may take its time
             wait_until(lambda: lines(out), "the first")
             # By the time that nobody waits for the third either, the second is long over.
             for number in (2, 3):
                 self.assertEqual(ws.call("jam", number, id=number)["error"]["code"], "timeout")
-            with open(go_on, "x", encoding="utf-8"):
+            with open(go_on, "w", encoding="utf-8"):
                 pass
             ws.send("jam", 4)
             wait_until(lambda: lines(out)[-1:] == ['data":4'], "the last")
@@ -327,7 +336,8 @@ class Programs(DaemonTest):
 
     def test_a_dead_ones_calls_end_at_once_and_others_take_over(self):
         out = os.path.join(self.daemon.directory.name, "out")
-        with handler(self.daemon, "job", f"cat >> {out}; echo $$ >> {out}; exec sleep 1000") as child, WebSocket(self.daemon.port) as ws:
+        command = f"cat >> {out}; echo $$ >> {out}; exec cat {fifo(self.daemon, 'never')}"
+        with handler(self.daemon, "job", command) as child, WebSocket(self.daemon.port) as ws:
             lost = self.daemon.counter("handlers_lost")
             ws.send("job", id=1)
             wait_until(lambda: len(lines(out)) == 2, "the command")

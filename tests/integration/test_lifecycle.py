@@ -1,51 +1,28 @@
 """Life-cycle events: what a program on the server's side may build on."""
 
-import json
 import random
-import socket
 import threading
 import unittest
 
 from client import WebSocket, request
-from harness import PATIENCE_S, Daemon, DaemonTest, wait_until
+from harness import AdminLink, Daemon, DaemonTest, wait_until
 
 
-class Listener:
-    """One admin connection that listens."""
-
+class Listener(AdminLink):
     def __init__(self, daemon, event=None):
-        self.link = socket.socket(socket.AF_UNIX)
-        self.link.settimeout(PATIENCE_S)
-        self.link.connect(daemon.admin_path)
-        self.lines = self.link.makefile("rb")
-        data = {"event": event} if event else {}
-        self.link.sendall(json.dumps({"eventName": "listen", "data": data, "id": 1}).encode() + b"\n")
-        reply = json.loads(self.lines.readline())["data"]
+        super().__init__(daemon)
+        self.send("listen", **({"event": event} if event else {}))
+        reply = self.read()["data"]
         self.epoch, self.sequence = reply["epoch"], reply["sequence"]
-
-    def next(self):
-        """The next envelope; None: the daemon has ended the connection."""
-        line = self.lines.readline()
-        return json.loads(line) if line else None
 
     def until(self, name):
         """All up to the first of that name."""
         envelopes = []
         while not envelopes or envelopes[-1]["eventName"] != name:
-            envelopes.append(self.next())
+            envelopes.append(self.read())
             if envelopes[-1] is None:
                 raise AssertionError(f"the daemon is gone, and no {name} came: {envelopes}")
         return envelopes
-
-    def close(self):
-        self.lines.close()
-        self.link.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.close()
 
 
 class Reader:
@@ -151,13 +128,13 @@ class StormTest(DaemonTest):
 
     def test_users_and_groups_come_and_go_in_order_and_once_whoever_races(self):
         with Listener(self.daemon, "rtc.*") as listener, Storm(self.daemon.port) as storm:
-            listener.next()
+            listener.read()
             first = Reader(self, listener.epoch, listener.sequence)
             storm.wait_rounds(300)
             late = []
             for _ in range(5):
                 other = Listener(self.daemon, "rtc.*")
-                other.next()
+                other.read()
                 reader = Reader(self, other.epoch, other.sequence)
                 reader.take_list(self.daemon)
                 late.append((other, reader))
@@ -167,7 +144,7 @@ class StormTest(DaemonTest):
             wait_until(lambda: len(self.daemon.admin("list.connections")["rows"]) == len(storm.staying), "the dropped ones to end")
             truth = self.daemon.admin("list.users", at=True)
             while first.sequence < truth["sequence"]:
-                first.take(listener.next())
+                first.take(listener.read())
             self.assertEqual(first.users, {row[0]: row[2] for row in truth["rows"]})
             self.assertEqual(first.groups, {row[0] for row in self.daemon.admin("list.groups", at=True)["rows"]})
             self.assertEqual(set(first.open), {ws.id for ws in storm.staying})
@@ -175,7 +152,7 @@ class StormTest(DaemonTest):
             for other, reader in late:
                 with other:
                     while reader.sequence < truth["sequence"]:
-                        reader.take(other.next(), is_strict=False)
+                        reader.take(other.read(), is_strict=False)
                 self.assertEqual((reader.users, reader.groups), (first.users, first.groups))
             self.assertEqual(self.daemon.counter("lifecycle_lost"), 0)
 
@@ -187,14 +164,14 @@ class PresenceTest(unittest.TestCase):
     def test_a_user_with_several_connections_is_online_until_the_last_has_ended(self):
         with Listener(self.daemon, "rtc.o*") as listener:
             first, second = WebSocket(self.daemon.port, user="ann"), WebSocket(self.daemon.port, user="ann")
-            online = listener.next()
+            online = listener.read()
             self.assertEqual((online["eventName"], online["data"]["userId"]), ("rtc.online", "ann"))
             first.close()
             second.close()
-            offline = listener.next()
+            offline = listener.read()
             self.assertEqual((offline["eventName"], offline["data"]["generation"]), ("rtc.offline", online["data"]["sequence"]))
             with WebSocket(self.daemon.port, user="ann"):
-                again = listener.next()
+                again = listener.read()
             # Whoever hears of that rtc.offline only now sees that it is an old one.
             self.assertGreater(again["data"]["generation"], offline["data"]["generation"])
 
@@ -210,7 +187,7 @@ class PresenceTest(unittest.TestCase):
             self.assertTrue(back.welcome["data"]["resumed"])
             back.close()
             self.assertEqual([e["eventName"] for e in listener.until("rtc.offline")], ["rtc.disconnected", "rtc.offline"])
-            self.assertEqual(listener.next()["eventName"], "rtc.vacated")
+            self.assertEqual(listener.read()["eventName"], "rtc.vacated")
 
     def test_who_never_opens_is_never_online(self):
         with Listener(self.daemon, "rtc.*") as listener:
@@ -218,7 +195,7 @@ class PresenceTest(unittest.TestCase):
             self.assertEqual(self.daemon.admin("list.users")["rows"], [["eve", 1, 0]])
             self.assertEqual(self.daemon.admin("list.users", at=True)["rows"], [])
             with WebSocket(self.daemon.port):
-                self.assertEqual([e["eventName"] for e in (listener.next(), listener.next())], ["rtc.epoch", "rtc.connected"])
+                self.assertEqual([e["eventName"] for e in (listener.read(), listener.read())], ["rtc.epoch", "rtc.connected"])
 
     def test_rtcctl_says_as_of_which_event_a_list_holds(self):
         with WebSocket(self.daemon.port, user="ann"), WebSocket(self.daemon.port, user="bob"), Listener(self.daemon) as listener:
@@ -240,7 +217,7 @@ class PresenceTest(unittest.TestCase):
 class LifecycleTest(unittest.TestCase):
     def test_a_listener_learns_first_where_it_came_in(self):
         with Daemon() as daemon, Listener(daemon) as first:
-            greeting = first.next()
+            greeting = first.read()
             self.assertEqual(greeting["eventName"], "rtc.epoch")
             self.assertEqual(greeting["data"], {"epoch": first.epoch, "sequence": first.sequence})
             with WebSocket(daemon.port) as ws:
@@ -254,14 +231,14 @@ class LifecycleTest(unittest.TestCase):
                 self.assertEqual((second.epoch, second.sequence), (first.epoch, first.sequence + 2))
                 with WebSocket(daemon.port) as ws:
                     ws.close()
-                self.assertEqual(second.next()["data"]["sequence"], first.sequence + 4)
+                self.assertEqual(second.read()["data"]["sequence"], first.sequence + 4)
 
     def test_the_last_events_arrive_when_the_daemon_is_stopped(self):
         # Many more than the mailbox of the main thread holds.
         with Daemon({"connection.claimed-users": "true", "limits.mailbox": 64}, workers=4) as daemon:
             clients = [WebSocket(daemon.port, user=f"user-{i % 50}", group="g") for i in range(600)]
             with Listener(daemon, "rtc.*") as listener:
-                listener.next()
+                listener.read()
                 reader = Reader(self, listener.epoch, listener.sequence)
                 reader.take_list(daemon)
                 self.assertEqual((len(reader.users), reader.groups), (50, {"g"}))
@@ -270,7 +247,7 @@ class LifecycleTest(unittest.TestCase):
                 reasons = set()
                 ending = threading.Thread(target=lambda: reasons.update(self.reason_of_end(client) for client in clients))
                 ending.start()
-                while (envelope := listener.next()) is not None:
+                while (envelope := listener.read()) is not None:
                     reader.take(envelope)
                 ending.join()
                 daemon.process.wait(20)         # a second signal would end it at once
@@ -287,10 +264,10 @@ class LifecycleTest(unittest.TestCase):
                 before.until("rtc.epoch")
                 daemon.process.kill()
                 daemon.process.wait()
-                self.assertIsNone(before.next())
+                self.assertIsNone(before.read())
             daemon.start()
             with Listener(daemon) as after:
-                self.assertEqual(after.next()["eventName"], "rtc.epoch")
+                self.assertEqual(after.read()["eventName"], "rtc.epoch")
                 self.assertNotEqual(after.epoch, before.epoch)
 
 

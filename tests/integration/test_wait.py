@@ -1,51 +1,24 @@
 """rtcctl wait: for scripts that go on once a user, a group or the daemon is as it should be."""
 
-import json
 import os
-import socket
 import subprocess
 import unittest
 
 from api import ApiTest
 from client import WebSocket
-from harness import BUILD, PATIENCE_S, AdminError, Daemon, DaemonTest, wait_until
+from harness import BUILD, PATIENCE_S, AdminError, AdminLink, Daemon, DaemonTest, wait_until
 
 USERS = {"connection.claimed-users": "true"}
 
 
-class Asker:
-    """One admin connection. What it asks is there once the ping behind it is answered."""
-
-    def __init__(self, daemon):
-        self.link = socket.socket(socket.AF_UNIX)
-        self.link.settimeout(PATIENCE_S)
-        self.link.connect(daemon.admin_path)
-        self.lines = self.link.makefile("rb")
-        self.id = 0
-
-    def ask(self, command, **data):
-        self.id += 1
-        self.link.sendall(json.dumps({"eventName": command, "data": data, "id": self.id}).encode() + b"\n")
-        return self.id
-
-    def reply(self):
-        return json.loads(self.lines.readline())
+class Asker(AdminLink):
+    """What it asks is there once the ping behind it is answered."""
 
     def waits(self, command, **data):
         """Asks. True: it was not answered at once."""
-        self.ask(command, **data)
-        ping = self.ask("ping")
-        return self.reply()["id"] == ping
-
-    def close(self):
-        self.lines.close()
-        self.link.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.close()
+        self.send(command, **data)
+        ping = self.send("ping")
+        return self.read()["id"] == ping
 
 
 class WaitTest(DaemonTest):
@@ -56,27 +29,27 @@ class WaitTest(DaemonTest):
         with Asker(self.daemon) as asker:
             self.assertTrue(asker.waits("wait.user", user="ann", state="online"))
             with WebSocket(self.daemon.port, user="bob"), WebSocket(self.daemon.port, user="ann") as ann:
-                self.assertEqual(asker.reply(), {"eventName": "rtc.reply", "id": 1, "data": None})
+                self.assertEqual(asker.read(), {"eventName": "rtc.reply", "id": 1, "data": None})
                 self.assertFalse(asker.waits("wait.user", user="ann", state="online"))
-                asker.reply()
+                asker.read()
                 self.assertTrue(asker.waits("wait.user", user="ann", state="offline"))
                 ann.close()
-                self.assertEqual(asker.reply()["id"], asker.id - 1)
+                self.assertEqual(asker.read()["id"], asker.asked - 1)
 
     def test_for_a_group_that_fills_and_empties(self):
         with Asker(self.daemon) as asker:
             self.assertTrue(asker.waits("wait.group", group="g", count=3))
             first = [WebSocket(self.daemon.port, group="g") for _ in range(2)]
-            ping = asker.ask("ping")
-            self.assertEqual(asker.reply()["id"], ping)
+            ping = asker.send("ping")
+            self.assertEqual(asker.read()["id"], ping)
             with WebSocket(self.daemon.port) as third:
                 third.call("rtc.join", {"group": "g"})
-                self.assertEqual(asker.reply()["id"], 1)
+                self.assertEqual(asker.read()["id"], 1)
                 self.assertTrue(asker.waits("wait.group", group="g", count=0))
                 for ws in first:
                     ws.close()
                 third.call("rtc.leave", {"group": "g"})
-                self.assertEqual(asker.reply()["id"], asker.id - 1)
+                self.assertEqual(asker.read()["id"], asker.asked - 1)
 
     def test_no_change_is_missed_whenever_it_comes(self):
         clients = [WebSocket(self.daemon.port) for _ in range(8)]
@@ -84,12 +57,12 @@ class WaitTest(DaemonTest):
             for i in range(100):
                 for client in clients:
                     client.send("rtc.join", {"group": "race"})
-                full = asker.ask("wait.group", group="race", count=8)
-                self.assertEqual(asker.reply()["id"], full, i)
+                full = asker.send("wait.group", group="race", count=8)
+                self.assertEqual(asker.read()["id"], full, i)
                 for client in clients:
                     client.send("rtc.leave", {"group": "race"})
-                empty = asker.ask("wait.group", group="race", count=0)
-                self.assertEqual(asker.reply()["id"], empty, i)
+                empty = asker.send("wait.group", group="race", count=0)
+                self.assertEqual(asker.read()["id"], empty, i)
         for client in clients:
             client.drop()
 
