@@ -138,19 +138,19 @@ static int url_take(struct jwks_url *url, struct bytes body, struct buf *problem
     return r;
 }
 
-static void on_fetched(void *argument, const char *failure, struct bytes body)
+static void on_fetched(void *argument, const struct fetch_answer *answer)
 {
     struct jwks_url *url = argument;
     const struct config *config = url->jwks->host.config(url->jwks->host.argument);
     struct buf problem = {0};
     uint64_t wait_ms = config->auth.url_refresh_ms;
     url->fetch = NULL;
-    int r = failure ? -EIO : url_take(url, body, &problem);
+    int r = answer->problem ? -EIO : url_take(url, answer->body, &problem);
     url->failures = r < 0 ? MIN(url->failures + 1, (unsigned)FAILURES_MAX) : 0;
     if (r < 0) {
         wait_ms = MIN(UINT64_C(1000) << url->failures, wait_ms);
         log_warning(LOG_AREA_CONFIG, NULL, "%s: keys cannot be taken from it: %s; %s, and it is asked again in %llu s", url->url,
-                    failure ? failure : problem.length ? buf_text(&problem) : strerror(-r),
+                    answer->problem ? answer->problem : problem.length ? buf_text(&problem) : strerror(-r),
                     url->has_answered ? "the ones it had stay in force" : "tokens that it would verify are refused",
                     (unsigned long long)wait_ms / 1000);
     }

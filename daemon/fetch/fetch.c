@@ -28,8 +28,8 @@ struct fetch {
     bool is_too_long;
     char problem[CURL_ERROR_SIZE];
     struct curl_slist *headers;
-    fetch_done done;                    /* of a GET */
-    fetch_answered answered;            /* of a POST */
+    bool is_get;                        /* so that its answer must be a 200 */
+    fetch_answered answered;
     void *argument;
 };
 
@@ -43,19 +43,6 @@ static void fetch_free(struct fetch *fetch)
     list_remove(&fetch->node);
     buf_done(&fetch->body);
     free(fetch);
-}
-
-/* What a GET that must have a 200 makes of the answer. */
-static void fetch_finish_get(struct fetch *fetch, const struct fetch_answer *answer)
-{
-    char said[160];
-    const char *problem = answer->problem;
-    if (!problem && answer->status != 200) {
-        snprintf(said, sizeof(said), "the answer's status is %u; 200 is expected", answer->status);
-        problem = said;
-    }
-    struct bytes nothing = {0};
-    fetch->done(fetch->argument, problem, problem ? nothing : answer->body);
 }
 
 static void fetch_read_answer(struct fetch *fetch, struct fetch_answer *ret)
@@ -86,10 +73,11 @@ static void fetch_finish(struct fetch *fetch, CURLcode result)
     } else {
         fetch_read_answer(fetch, &answer);
     }
-    if (fetch->answered)
-        fetch->answered(fetch->argument, &answer);
-    else
-        fetch_finish_get(fetch, &answer);
+    if (!answer.problem && fetch->is_get && answer.status != 200) {
+        snprintf(said, sizeof(said), "the answer's status is %u; 200 is expected", answer.status);
+        answer.problem = said;
+    }
+    fetch->answered(fetch->argument, &answer);
     fetch_free(fetch);
 }
 
@@ -232,12 +220,12 @@ static bool fetch_set_up(struct fetch *fetch, const char *url, uint64_t timeout_
         && curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch) == CURLE_OK;
 }
 
-static struct fetch *fetch_new(struct fetcher *fetcher, size_t bytes_max, void *argument)
+static struct fetch *fetch_new(struct fetcher *fetcher, size_t bytes_max, fetch_answered answered, void *argument)
 {
     struct fetch *fetch = calloc(1, sizeof(*fetch));
     if (!fetch)
         return NULL;
-    *fetch = (struct fetch){.fetcher = fetcher, .bytes_max = bytes_max, .argument = argument};
+    *fetch = (struct fetch){.fetcher = fetcher, .bytes_max = bytes_max, .answered = answered, .argument = argument};
     list_append(&fetcher->fetches, &fetch->node);
     fetch->easy = curl_easy_init();
     return fetch;
@@ -251,22 +239,21 @@ static struct fetch *fetch_start(struct fetch *fetch, bool is_set_up)
     return NULL;
 }
 
-struct fetch *fetch_get(struct fetcher *fetcher, const char *url, size_t bytes_max, uint64_t timeout_ms, fetch_done done,
+struct fetch *fetch_get(struct fetcher *fetcher, const char *url, size_t bytes_max, uint64_t timeout_ms, fetch_answered answered,
                         void *argument)
 {
-    struct fetch *fetch = fetch_new(fetcher, bytes_max, argument);
+    struct fetch *fetch = fetch_new(fetcher, bytes_max, answered, argument);
     if (!fetch)
         return NULL;
-    fetch->done = done;
+    fetch->is_get = true;
     return fetch_start(fetch, fetch->easy && fetch_set_up(fetch, url, timeout_ms));
 }
 
 struct fetch *fetch_post(struct fetcher *fetcher, const struct fetch_post *post, fetch_answered answered, void *argument)
 {
-    struct fetch *fetch = fetch_new(fetcher, post->bytes_max, argument);
+    struct fetch *fetch = fetch_new(fetcher, post->bytes_max, answered, argument);
     if (!fetch)
         return NULL;
-    fetch->answered = answered;
     return fetch_start(fetch, fetch->easy && fetch_set_up(fetch, post->url, post->timeout_ms) && fetch_set_post(fetch, post));
 }
 

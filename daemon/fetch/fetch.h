@@ -17,14 +17,6 @@ void fetcher_set_connections(struct fetcher *fetcher, unsigned connections_max);
 /* What is still under way is given up; nobody is called. */
 void fetcher_free(struct fetcher *fetcher);
 
-/* `problem` NULL: the answer had the status 200, and this is its body. Else a sentence's end that says why not. */
-typedef void (*fetch_done)(void *argument, const char *problem, struct bytes body);
-
-/* GET. `done` is called once, never from in here, unless fetch_cancel comes first. NULL: out of memory. */
-struct fetch *fetch_get(struct fetcher *fetcher, const char *url, size_t bytes_max, uint64_t timeout_ms, fetch_done done,
-                        void *argument);
-void fetch_cancel(struct fetch *fetch);
-
 struct fetch_post {
     const char *url, *ca_file;          /* ca_file NULL or empty: the system's */
     const char *const *headers;         /* "Name: value" */
@@ -44,6 +36,11 @@ struct fetch_answer {
 };
 typedef void (*fetch_answered)(void *argument, const struct fetch_answer *answer);
 
-/* POST. Copies what it needs; otherwise as fetch_get. */
+/* GET, where any status but 200 is a problem. `answered` is called once, never from in here, unless fetch_cancel comes first. NULL: out
+ * of memory. */
+struct fetch *fetch_get(struct fetcher *fetcher, const char *url, size_t bytes_max, uint64_t timeout_ms, fetch_answered answered,
+                        void *argument);
+/* POST. Copies what it needs; otherwise as fetch_get, but of any status. */
 struct fetch *fetch_post(struct fetcher *fetcher, const struct fetch_post *post, fetch_answered answered, void *argument);
+void fetch_cancel(struct fetch *fetch);
 const char *fetch_library_version(void);
