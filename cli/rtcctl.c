@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <sysexits.h>
 
-enum { PAGE_MAX = 1000, SORTED_MAX = 10000 };
-
 void command_add_arguments(const struct invocation *invocation, const char *const *skip, struct json_writer *json)
 {
     for (unsigned i = 0; i < invocation->argument_count; i++) {
@@ -156,7 +154,8 @@ static int run_listing(const struct invocation *invocation, struct session *sess
 {
     const char *wanted = arguments_value(invocation, "limit"), *start = arguments_value(invocation, "cursor");
     struct pages pages = {.invocation = invocation, .session = session, .left = UINT64_MAX,
-                          .page_max = arguments_value(invocation, "sort") || !arguments_takes(invocation, "cursor") ? SORTED_MAX : PAGE_MAX};
+                          .page_max = arguments_value(invocation, "sort") || !arguments_takes(invocation, "cursor") ? ADMIN_ROWS_SORTED_MAX
+                              : ADMIN_ROWS_PAGE};
     if (wanted && (json_uint(bytes_text(wanted), &pages.left) < 0 || pages.left == 0)) {
         fprintf(stderr, "rtcctl: --limit needs a whole number from 1\n");
         return EX_USAGE;

@@ -10,6 +10,8 @@
 /* For rows of admin_commands.def: what every listing takes (daemon/admin/admin_rows.h), and the columns of connections. */
 #define ADMIN_LISTING "[--filter EXPRESSION] [--sort COLUMNS] [--columns COLUMNS] [--limit N]"
 #define ADMIN_PAGES ADMIN_LISTING " [--cursor CURSOR]"
+/* So many rows at most are in one page, and in a sorted listing, which has no other. */
+enum { ADMIN_ROWS_PAGE = 1000, ADMIN_ROWS_SORTED_MAX = 10000 };
 #define ADMIN_CONNECTION_COLUMNS \
     "id:text user:text state:text transport:text protocol:text address:text groups:count queued:bytes age:span " \
     "labels:json info:json"

@@ -8,8 +8,6 @@
 #include "daemon/admin/admin_call.h"
 #include "lib/row.h"
 
-enum { ADMIN_ROWS_PAGE = 1000, ADMIN_ROWS_SORTED_MAX = 10000 };
-
 struct admin_rows;
 
 /* By the call's command and arguments. `order`, if not NULL, is how rows are sorted where the call does not say. NULL: refused. */
