@@ -29,6 +29,9 @@ enum {
     PUBLISH_AT_ONCE = 256,              /* then what has come is read in between */
     QUEUED_BYTES_MAX = 256 * 1024,      /* of a publisher that the daemon does not read */
     WAKE_NS_MIN = 50000,
+    /* At a given rate, for each connection. Half of the daemon's defaults (queue.bytes, queue.envelopes): a pace that nobody keeps up
+     * with shows in what is not sent, and must not make rtcctl the slow consumer that loses its connections. */
+    UNDER_WAY_BYTES_MAX = 512 * 1024, UNDER_WAY_MAX = 2048,
 };
 
 struct bench {
@@ -46,7 +49,7 @@ struct bench {
     int signals, timer;
     unsigned interrupts;
     bool is_over;                       /* it makes no sense to go on */
-    bool is_blocked;                    /* the daemon does not read what is published */
+    bool is_blocked;                    /* what is due cannot go yet */
     bool shows_progress;
 };
 
@@ -237,19 +240,24 @@ static bool publish_one(struct bench *bench, uint64_t due_ns)
     return true;
 }
 
+/* Messages that may be under way to a connection. */
+static uint64_t window_of(const struct bench_settings *settings)
+{
+    if (settings->rate == 0)
+        return settings->window;
+    return MIN(MAX(UNDER_WAY_BYTES_MAX / settings->data_bytes, UINT64_C(1)), (uint64_t)UNDER_WAY_MAX);
+}
+
 /* What is due, or what the window has room for. Returns when there is more to do, if nothing comes before. */
 static uint64_t publish_some(struct bench *bench, uint64_t now)
 {
     struct bench_result *result = bench->result;
-    uint64_t rate = bench->settings->rate, next_ns = UINT64_MAX, due = rate ? messages_due(bench, now) : 0;
+    uint64_t rate = bench->settings->rate, due = rate ? messages_due(bench, now) : UINT64_MAX, window = window_of(bench->settings);
     unsigned count = 0;
     bench->is_blocked = false;
-    while (!bench->is_blocked && count < PUBLISH_AT_ONCE) {
-        bool is_time = rate ? result->published < due
-                            : bench->outstanding + bench->clients.open <= bench->settings->window * bench->clients.open;
-        if (!is_time)
-            break;
-        bench->is_blocked = !publish_one(bench, rate ? due_ns_of(bench, result->published) : now_ns());
+    while (!bench->is_blocked && count < PUBLISH_AT_ONCE && result->published < due) {
+        bool has_room = bench->outstanding + bench->clients.open <= window * bench->clients.open;
+        bench->is_blocked = !has_room || !publish_one(bench, rate ? due_ns_of(bench, result->published) : now_ns());
         count += !bench->is_blocked;
     }
     for (uint64_t i = 0; i < bench->settings->publishers; i++)
@@ -259,7 +267,7 @@ static uint64_t publish_some(struct bench *bench, uint64_t now)
         return now;
     if (rate && !bench->is_blocked && result->published >= due) {
         /* Beyond that pace, several are sent each time: what they wait is part of their latency. */
-        next_ns = MAX(due_ns_of(bench, result->published), now + (rate > SECOND_NS / WAKE_NS_MIN ? WAKE_NS_MIN : 0));
+        uint64_t next_ns = MAX(due_ns_of(bench, result->published), now + (rate > SECOND_NS / WAKE_NS_MIN ? WAKE_NS_MIN : 0));
         struct itimerspec at = {.it_value = {(time_t)(next_ns / SECOND_NS), (long)(next_ns % SECOND_NS)}};
         timerfd_settime(bench->timer, TFD_TIMER_ABSTIME, &at, NULL);
     }

@@ -78,6 +78,26 @@ class Figures(DaemonTest):
         self.assertIn(f"{figures['unsent']} messages were due and not sent", errors)
         self.check(figures, 2)
 
+    def test_one_that_stands_still_at_such_a_rate_is_no_slow_consumer(self):
+        child = start(self.daemon.port, "-o", "json", "--connections", "2", "--rate", "5000000", "--duration", "60s", "--size", "4KiB")
+        def counts():
+            return [self.daemon.counter(name) for name in ("messages_published", "messages_delivered")]
+        for _ in range(5):
+            before = counts()[0]
+            wait_until(lambda: counts()[0] > before, "messages")
+            child.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, child.pid, os.WSTOPPED)
+            last = []
+            def is_quiet():
+                last.append(counts())
+                return last[-3:] == [last[-1]] * 3
+            wait_until(is_quiet, "the daemon to have taken all that was sent")
+            child.send_signal(signal.SIGCONT)
+        child.send_signal(signal.SIGTERM)
+        status, figures, errors = finish(child)
+        self.assertEqual(status, 0, errors)
+        self.check(figures, 2)
+
     def test_nothing_is_left_of_it(self):
         self.assertEqual(bench(self.daemon.port, "--connections", "30", "--duration", "1ms")[0], 0)
         wait_until(lambda: not self.daemon.connections(), "the daemon to forget clients that said goodbye")
