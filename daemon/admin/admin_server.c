@@ -162,30 +162,14 @@ void admin_show_config(struct admin_call *call)
     buf_done(&data);
 }
 
-void admin_reload(struct admin_call *call)
-{
-    struct buf report = {0}, data = {0};
-    struct json_writer json = json_writer(&data);
-    if (call->host->reload(call->host->argument, &report) < 0) {
-        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%s", buf_text(&report));
-    } else {
-        json_begin_object(&json);
-        json_key(&json, "report");
-        json_add_string(&json, buf_bytes(&report));
-        json_end_object(&json);
-        admin_reply(&call->back, buf_bytes(&data));
-    }
-    buf_done(&report);
-    buf_done(&data);
-}
-
-/* A ping goes from worker to worker and keeps the slowest time. */
+/* A visit that goes from worker to worker, behind all that each was told before. */
 struct tour {
     struct visit visit;
     struct admin_return back;
     const struct admin_host *host;
     unsigned worker;
     uint64_t sent_us, slowest_us;
+    struct buf answer;                  /* empty: how long it took */
 };
 
 static uint64_t now_us(void)
@@ -202,9 +186,9 @@ static bool tour_run(struct visit *visit, struct hub *hub)
 
 static void tour_finish(struct tour *tour)
 {
-    char answer[80];
-    snprintf(answer, sizeof(answer), "{\"workers\":%u,\"slowestUs\":%llu}", tour->worker, (unsigned long long)tour->slowest_us);
-    admin_reply(&tour->back, bytes_text(answer));
+    if (tour->answer.length == 0)
+        buf_add_format(&tour->answer, "{\"workers\":%u,\"slowestUs\":%llu}", tour->worker, (unsigned long long)tour->slowest_us);
+    admin_reply_made(&tour->back, &tour->answer);
     free(tour);
 }
 
@@ -218,16 +202,44 @@ static void tour_arrive(struct visit *visit)
         tour_finish(tour);
 }
 
-void admin_ping(struct admin_call *call)
+/* Replies with the answer, which is taken over, once it has been everywhere. -errno: it cannot go, and the answer is the caller's. */
+static int tour_start(const struct admin_call *call, struct buf *answer)
 {
     struct tour *tour = calloc(1, sizeof(*tour));
-    if (tour) {
-        *tour = (struct tour){.visit = {tour_run, tour_arrive}, .back = call->back, .host = call->host, .sent_us = now_us()};
-        if (admin_send_visit(call->host, 0, &tour->visit) == 0)
-            return;
+    if (!tour)
+        return -ENOMEM;
+    *tour = (struct tour){.visit = {tour_run, tour_arrive}, .back = call->back, .host = call->host, .sent_us = now_us(), .answer = *answer};
+    int r = admin_send_visit(call->host, 0, &tour->visit);
+    if (r < 0)
+        free(tour);
+    else
+        *answer = (struct buf){0};
+    return r;
+}
+
+void admin_ping(struct admin_call *call)
+{
+    struct buf none = {0};
+    if (tour_start(call, &none) < 0)
+        admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
+}
+
+/* Answered once every worker goes by the new config, if they can be asked. */
+void admin_reload(struct admin_call *call)
+{
+    struct buf report = {0}, data = {0};
+    struct json_writer json = json_writer(&data);
+    if (call->host->reload(call->host->argument, &report) < 0) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%s", buf_text(&report));
+    } else {
+        json_begin_object(&json);
+        json_key(&json, "report");
+        json_add_string(&json, buf_bytes(&report));
+        json_end_object(&json);
+        if (tour_start(call, &data) < 0)
+            admin_reply_made(&call->back, &data);
     }
-    free(tour);
-    admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
+    buf_done(&report);
 }
 
 void admin_version(struct admin_call *call)

@@ -1,5 +1,6 @@
 """What clients may: rules for groups, rights in access tokens, default deny, and what a reload and a new token change."""
 
+import contextlib
 import json
 import tempfile
 import threading
@@ -76,6 +77,18 @@ class Rules(RightsTest):
             daemon.write_config("groups: [{match: '**', jion: nobody}]\n")
             self.assertIn("did you mean groups.join?", daemon.rtcctl("reload", check=False).stderr)
             self.refused(ws.call("rtc.join", {"group": "room.8"}), "groups: **")
+
+    def test_once_a_reload_is_answered_every_worker_goes_by_it(self):
+        with contextlib.ExitStack() as stack:
+            daemon = stack.enter_context(Daemon({"workers": 4}, config=RULES))
+            clients = [stack.enter_context(WebSocket(daemon.port)) for _ in range(12)]
+            for turn in range(40):
+                daemon.write_config(f"groups: [{{match: '**', join: {('nobody', 'anyone')[turn % 2]}}}]\n")
+                daemon.admin("reload")
+                for client in clients:
+                    client.send("rtc.join", {"group": f"g{turn}"}, id=turn + 1)
+                self.assertEqual({"error" in client.expect("rtc.reply") for client in clients}, {turn % 2 == 0})
+
 
 class DefaultDeny(RightsTest):
     def test_a_client_without_leave_publishes_nowhere(self):
