@@ -6,6 +6,7 @@
 #include "daemon/net/http.h"
 #include "daemon/net/tls_link.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -230,9 +231,8 @@ void link_set_deadline(struct link *link, uint64_t ms)
 
 bool link_has_hung_up(const struct link *link)
 {
-    char byte;
-    ssize_t length = recv(link->source.descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR);
+    struct pollfd look = {.fd = link->source.descriptor, .events = POLLRDHUP};
+    return poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
 void link_pause(struct link *link)
