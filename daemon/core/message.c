@@ -5,6 +5,7 @@
 #include "daemon/core/message.h"
 
 #include "daemon/config/config.h"
+#include "daemon/core/metrics.h"
 #include "daemon/core/trace.h"
 #include "lib/json.h"
 #include "lib/packer.h"
@@ -143,21 +144,21 @@ void message_unref_many(struct message *message, unsigned count)
     free(message);
 }
 
-static struct encoding *encoding_new(const struct message *message, const struct dialect *dialect, enum codec_id codec)
+/* *ret_is_emptied: the data has no form in the codec, and null takes its place. */
+static struct encoding *encoding_new(const struct message *message, const struct dialect *dialect, enum codec_id codec, bool *ret_is_emptied)
 {
     struct buf out = {0};
     size_t head = offsetof(struct encoding, bytes) + WS_SERVER_HEADER_MAX;
     if (buf_room(&out, head + message->size))
         out.length = head;
 
-    bool is_emptied = false;
     int r = dialect->encode(&out, &message->envelope, codec);
-    if (r == -EBADMSG) {
+    *ret_is_emptied = r == -EBADMSG;
+    if (*ret_is_emptied) {
         /* Numbers are already promised to the members, so something must go out under this one. */
         struct envelope emptied = message->envelope;
         emptied.data = (struct bytes){0};
         out.length = head;
-        is_emptied = true;
         r = dialect->encode(&out, &emptied, codec);
     }
     if (r < 0 || buf_status(&out) < 0) {
@@ -166,7 +167,6 @@ static struct encoding *encoding_new(const struct message *message, const struct
     }
     struct encoding *encoding = (struct encoding *)out.data;
     atomic_init(&encoding->packed, NULL);
-    encoding->is_emptied = is_emptied;
     encoding->length = (uint32_t)(out.length - head);
     encoding->header_length = (uint8_t)ws_header_before(encoding->bytes + WS_SERVER_HEADER_MAX,
         codecs[codec]->is_binary ? WS_BINARY : WS_TEXT, encoding->length);
@@ -190,7 +190,6 @@ static struct encoding *encoding_make_packed(const struct encoding *encoding, st
     packed = packed ? packed : (struct encoding *)out.data;
     atomic_init(&packed->packed, NULL);
     packed->length = (uint32_t)(out.length - head);
-    packed->is_emptied = encoding->is_emptied;
     enum ws_opcode opcode = encoding_frame(encoding).data[0] & 15;
     packed->header_length = (uint8_t)ws_header_before(packed->bytes + WS_SERVER_HEADER_MAX, opcode | WS_PACKED, packed->length);
     return packed;
@@ -210,13 +209,16 @@ const struct encoding *encoding_pack(struct encoding *encoding, struct packer *p
     return present;
 }
 
-const struct encoding *message_encode(struct message *message, const struct dialect *dialect, enum codec_id codec)
+const struct encoding *message_encode(struct message *message, const struct dialect *dialect, enum codec_id codec, struct metrics *metrics)
 {
-    struct encoding *made = encoding_new(message, dialect, codec), *present = NULL;
+    bool is_emptied;
+    struct encoding *made = encoding_new(message, dialect, codec, &is_emptied), *present = NULL;
     if (!made)
         return NULL;
-    if (atomic_compare_exchange_strong(&message->encodings[dialect->index][codec], &present, made))
+    if (atomic_compare_exchange_strong(&message->encodings[dialect->index][codec], &present, made)) {
+        metrics_add(metrics, METRIC_ENVELOPES_EMPTIED, is_emptied);
         return made;
+    }
     free(made);
     return present;
 }

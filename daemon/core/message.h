@@ -14,6 +14,7 @@
 
 enum { MESSAGE_DIALECTS_MAX = 4 };
 
+struct metrics;
 struct packer;
 struct trace;
 
@@ -21,7 +22,6 @@ struct encoding {
     struct encoding *_Atomic packed;    /* as a compressed message; itself: it stays as it is; NULL: nobody asked yet */
     uint32_t length;                    /* of the payload */
     uint8_t header_length;              /* of the WebSocket header right before it */
-    bool is_emptied;                    /* the data had no form in this codec and went out as null */
     unsigned char bytes[];              /* room for the header, then the payload */
 };
 
@@ -73,11 +73,13 @@ static inline void message_unref(struct message *message) { message_unref_many(m
 static inline void message_free(struct message *message) { message_unref(message); }
 DEFINE_SCOPED(message)
 
-/* Any thread; NULL: out of memory. Owned by the message. */
-const struct encoding *message_encode(struct message *message, const struct dialect *dialect, enum codec_id codec);
+/* Any thread; NULL: out of memory. Owned by the message. Data that has no form in the codec goes out as null, which `metrics`, the
+ * caller's, count. */
+const struct encoding *message_encode(struct message *message, const struct dialect *dialect, enum codec_id codec, struct metrics *metrics);
 /* The same, cheap where it has been made before: for each member but the first. */
-static inline const struct encoding *message_encoding(struct message *message, const struct dialect *dialect, enum codec_id codec)
+static inline const struct encoding *message_encoding(struct message *message, const struct dialect *dialect, enum codec_id codec,
+                                                      struct metrics *metrics)
 {
     const struct encoding *present = atomic_load_explicit(&message->encodings[dialect->index][codec], memory_order_acquire);
-    return present ? present : message_encode(message, dialect, codec);
+    return present ? present : message_encode(message, dialect, codec, metrics);
 }

@@ -35,7 +35,7 @@ static inline int stream_frame_one(const struct connection *connection, stream_f
                                    struct iovec pieces[static STREAM_PIECES_MAX], char scratch[static STREAM_SCRATCH])
 {
     struct message *message = outbox_peek(&connection->outbox, index);
-    const struct encoding *encoding = message_encoding(message, connection->dialect, connection->codec);
+    const struct encoding *encoding = message_encoding(message, connection->dialect, connection->codec, &connection->hub->metrics);
     if (!encoding)
         return -ENOMEM;
     return frame(connection, outbox_sent(&connection->outbox) + 1 + index, encoding, pieces, scratch);

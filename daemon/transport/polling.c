@@ -51,6 +51,13 @@ void polling_send_unnumbered(struct connection *connection, struct bytes text)
     hub_mark_dirty(connection->hub, connection);
 }
 
+/* Of an unsent envelope. NULL: out of memory. */
+static const struct encoding *poll_encoding(const struct connection *connection, uint32_t index)
+{
+    struct message *message = outbox_peek(&connection->outbox, index);
+    return message_encoding(message, connection->dialect, connection->codec, &connection->hub->metrics);
+}
+
 /* How many unsent envelopes one answer may hold; at least one, if there is one. */
 static uint32_t poll_count_envelopes(struct connection *connection)
 {
@@ -58,7 +65,7 @@ static uint32_t poll_count_envelopes(struct connection *connection)
     uint32_t count_max = (uint32_t)MIN(connection->hub->config->resume.envelopes, (uint64_t)outbox_unsent_count(&connection->outbox));
     uint32_t count = 0;
     for (; count < count_max; count++) {
-        const struct encoding *encoding = message_encoding(outbox_peek(&connection->outbox, count), connection->dialect, connection->codec);
+        const struct encoding *encoding = poll_encoding(connection, count);
         if (!encoding || (count && bytes + encoding->length > batch_bytes))
             break;
         bytes += encoding->length;
@@ -78,7 +85,7 @@ static void poll_add_body(struct connection *connection, const struct poll *poll
     for (uint32_t i = 0; i < count; i++) {
         if (unnumbered || i)
             connection->dialect->add_poll_between(connection, body);
-        buf_add_bytes(body, encoding_payload(message_encoding(outbox_peek(&connection->outbox, i), connection->dialect, connection->codec)));
+        buf_add_bytes(body, encoding_payload(poll_encoding(connection, i)));
     }
     connection->dialect->add_poll_end(connection, body);
 }

@@ -1,7 +1,9 @@
 #include "tests/unit/test.h"
 
 #include "daemon/core/message.h"
+#include "daemon/core/metrics.h"
 #include "daemon/core/outbox.h"
+#include "daemon/dialect/native.h"
 
 static void push(struct outbox *outbox, unsigned count)
 {
@@ -10,6 +12,20 @@ static void push(struct outbox *outbox, unsigned count)
         struct message *message = message_new(&envelope);
         assert_int_equal(outbox_push(outbox, message, message->size), 0);
     }
+}
+
+/* Clients' data is checked when it comes; this is of a file that somebody else wrote. */
+static void data_without_a_form_in_a_codec_is_null_there_and_counted_once(void **state)
+{
+    struct metrics metrics = {0};
+    struct envelope envelope = {.event_name = BYTES("n"), .data = BYTES("\x81\x90\x01"), .data_codec = CODEC_MSGPACK};
+    SCOPED(message) message = message_new(&envelope);
+    for (unsigned i = 0; i < 2; i++) {
+        struct bytes payload = encoding_payload(message_encoding(message, &native, CODEC_JSON, &metrics));
+        assert_bytes(payload, "{\"eventName\":\"n\",\"data\":null}");
+        assert_non_null(message_encoding(message, &native, CODEC_MSGPACK, &metrics));
+    }
+    assert_int_equal(metrics_get(&metrics, METRIC_ENVELOPES_EMPTIED), 1);
 }
 
 static void numbers_run_from_one_through_sending_and_acknowledging(void **state)
@@ -155,6 +171,7 @@ int main(void)
         TEST(numbers_run_from_one_through_sending_and_acknowledging), TEST(coming_back_goes_on_behind_what_was_received),
         TEST(what_an_overtaken_link_brought_may_be_acknowledged),
         TEST(the_oldest_are_forgotten_within_bounds), TEST(what_is_taken_out_lets_those_behind_it_move_up),
+        TEST(data_without_a_form_in_a_codec_is_null_there_and_counted_once),
         TEST(what_was_sent_before_or_in_part_keeps_its_number), TEST(the_end_of_what_was_half_sent_may_have_arrived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
