@@ -58,16 +58,6 @@ static const char *const areas[LOG_AREA_COUNT] = {
     [LOG_AREA_CORE] = "core", [LOG_AREA_ADMIN] = "admin",
 };
 
-const char *log_level_name(enum log_level level)
-{
-    return levels[level].name;
-}
-
-const char *log_area_name(enum log_area area)
-{
-    return areas[area];
-}
-
 bool log_is_on(enum log_level level, enum log_area area)
 {
     return (int)level <= atomic_load_explicit(&log_state.levels[area], memory_order_relaxed);

@@ -45,8 +45,6 @@ void log_write(enum log_level level, enum log_area area, const struct log_field 
 
 bool log_is_on(enum log_level level, enum log_area area);
 void log_set_level(enum log_area area, enum log_level level);      /* any time, any thread */
-const char *log_level_name(enum log_level level);                  /* "error" "warning" "info" "debug" */
-const char *log_area_name(enum log_area area);                     /* "daemon" "config" "net" "core" "admin" */
 
 /* Notices whether stderr is the journal (JOURNAL_STREAM). Call once, before threads. Without it: stderr. */
 void log_start(void);

@@ -292,11 +292,6 @@ bool msgpack_is_nil(struct bytes value)
     return msgpack_is(value, MSGPACK_NIL);
 }
 
-bool msgpack_is_map(struct bytes value)
-{
-    return msgpack_is(value, MSGPACK_MAP);
-}
-
 bool msgpack_is_array(struct bytes value)
 {
     return msgpack_is(value, MSGPACK_ARRAY);

@@ -54,7 +54,6 @@ MUST_CHECK int msgpack_string(struct bytes value, struct bytes *ret_text);     /
 MUST_CHECK int msgpack_uint(struct bytes value, uint64_t *ret_value);
 MUST_CHECK int msgpack_bool(struct bytes value, bool *ret_value);
 bool msgpack_is_nil(struct bytes value);
-bool msgpack_is_map(struct bytes value);
 bool msgpack_is_array(struct bytes value);
 
 void msgpack_add_map(struct buf *out, uint32_t pair_count);
