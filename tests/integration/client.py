@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import struct
+import time
 import urllib.parse
 import zlib
 
@@ -24,6 +25,16 @@ def connect(port):
         return link
     context, name = CONTEXTS[port]
     return context.wrap_socket(link, server_hostname=name)
+
+
+def expect(client, event):
+    """The next envelope of that name; others are passed over."""
+    deadline = time.monotonic() + PATIENCE_S * 3
+    while (envelope := client.receive())["eventName"] != event:
+        # Pings come for as long as one waits.
+        if time.monotonic() > deadline:
+            raise AssertionError(f"there came no {event}, only others such as {envelope}")
+    return envelope
 
 
 class Response:
@@ -255,11 +266,7 @@ class WebSocket:
                 raise AssertionError(opcode)
 
     def expect(self, event):
-        """The next envelope of that name; others are passed over."""
-        while True:
-            envelope = self.receive()
-            if envelope["eventName"] == event:
-                return envelope
+        return expect(self, event)
 
     def call(self, event, data=None, id=1, **headers):
         self.send(event, data, id=id, **headers)
@@ -334,10 +341,7 @@ class Sse:
                 self.last_id = value.removeprefix(" ")
 
     def expect(self, event):
-        while True:
-            envelope = self.receive()
-            if envelope["eventName"] == event:
-                return envelope
+        return expect(self, event)
 
     def close(self):
         self.http.close()
