@@ -109,7 +109,7 @@ static void add_error(struct json_writer *json, const struct rtc_error *error)
 {
     json_begin_object(json);
     json_key(json, "code");
-    json_add_text(json, rtc_code_name(error->code));
+    json_add_text(json, rtc_error_word(error));
     json_key(json, "message");
     json_add_text(json, error->message);
     json_end_object(json);
@@ -137,7 +137,7 @@ void connect_view_reply(struct connect_view *view, const char *what, uint64_t id
         add_time(&line);
         buf_add_format(&line, "%s: ", what);
         if (error->code)
-            buf_add_format(&line, "%s: %s", rtc_code_name(error->code), error->message);
+            buf_add_format(&line, "%s: %s", rtc_error_word(error), error->message);
         else
             add_safe_json(&line, json_text);
         show(view, &line);
@@ -145,7 +145,7 @@ void connect_view_reply(struct connect_view *view, const char *what, uint64_t id
     }
     if (id == 0) {
         if (error->code)
-            connect_view_note(view, "%s: %s: %s", what, rtc_code_name(error->code), error->message);
+            connect_view_note(view, "%s: %s: %s", what, rtc_error_word(error), error->message);
         return;
     }
     json_begin_object(&json);
@@ -202,7 +202,7 @@ void connect_view_lost(struct connect_view *view, const struct rtc_error *why)
     if (view->is_ndjson)
         show_event(view, "rtc.reconnecting", why);
     else
-        connect_view_note(view, "the connection was lost (%s), reconnecting", why->message[0] ? why->message : rtc_code_name(why->code));
+        connect_view_note(view, "the connection was lost (%s), reconnecting", why->message[0] ? why->message : rtc_error_word(why));
 }
 
 void connect_view_closed(struct connect_view *view, const struct rtc_error *why)

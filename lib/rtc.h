@@ -53,6 +53,7 @@ enum rtc_code {
     RTC_QUEUE_FULL,             /* as much waits to be sent as the builder's queue allows */
     RTC_CONNECTION_LOST,        /* the connection could not be resumed; whether the server got this is not known */
     RTC_GAVE_UP,                /* the reconnect policy wants no more attempts */
+    RTC_OTHER,                  /* whoever handles the event answered with a code of its own: own_code of struct rtc_error */
 };
 
 const char *rtc_code_name(enum rtc_code code);      /* "bad-envelope"; never NULL */
@@ -60,12 +61,16 @@ const char *rtc_code_name(enum rtc_code code);      /* "bad-envelope"; never NUL
 /* Of the library, as "0.1.0": it may be newer than the header. */
 const char *rtc_version(void);
 
-enum { RTC_MESSAGE_MAX = 240 };
+enum { RTC_MESSAGE_MAX = 240, RTC_OWN_CODE_MAX = 65 };
 
 struct rtc_error {
     enum rtc_code code;
+    char own_code[RTC_OWN_CODE_MAX];    /* of a handler, such as "sold-out", where the code is RTC_OTHER; else "" */
     char message[RTC_MESSAGE_MAX];      /* what was wrong, where, what to do; no secrets; "" for RTC_OK */
 };
+
+/* Its code as a word: own_code, or rtc_code_name(). As long as `error`. */
+const char *rtc_error_word(const struct rtc_error *error);
 
 /* ---- Builder --------------------------------------------------------------------------------------------------------- */
 

@@ -10,16 +10,15 @@
 /* The `error` of an rtc.reply. */
 static void read_refusal(struct bytes json, struct rtc_error *ret)
 {
-    struct buf scratch = {0};
+    struct buf scratch = {0}, scratch_too = {0};
     struct bytes code = {0}, message = {0};
-    char quoted[ERROR_QUOTE];
     if (json_string(json_member(json, "code"), &scratch, &code) < 0)
         code = BYTES("internal");
-    enum rtc_code known = error_code_by_name(code);
-    if (json_string(json_member(json, "message"), &scratch, &message) < 0)
+    if (json_string(json_member(json, "message"), &scratch_too, &message) < 0)
         message = BYTES("the server gives no reason");
-    error_set(ret, known, "%s", error_quote(message, quoted));
+    error_set_named(ret, code, message);
     buf_done(&scratch);
+    buf_done(&scratch_too);
 }
 
 static void note_join(struct rtc_client *client, const struct reply *reply, const struct rtc_error *error, struct bytes json)

@@ -34,6 +34,7 @@ enum rtc_code error_set(struct rtc_error *error, enum rtc_code code, const char 
     if (length >= (int)sizeof(text))
         error_trim(text, sizeof(text) - 1);
     error->code = code;
+    error->own_code[0] = '\0';
     memcpy(error->message, text, sizeof(text));
     return code;
 }
@@ -49,6 +50,21 @@ const char *rtc_code_name(enum rtc_code code)
         if (codes[i].code == code)
             return codes[i].name;
     return "unknown";
+}
+
+const char *rtc_error_word(const struct rtc_error *error)
+{
+    return error->own_code[0] ? error->own_code : rtc_code_name(error->code);
+}
+
+void error_set_named(struct rtc_error *error, struct bytes name, struct bytes message)
+{
+    char quoted[ERROR_QUOTE];
+    enum rtc_code code = error_code_by_name(name);
+    bool is_own = code == RTC_INTERNAL && !bytes_is(name, rtc_code_name(RTC_INTERNAL));
+    error_set(error, is_own ? RTC_OTHER : code, "%s", error_quote(message, quoted));
+    if (is_own && snprintf(error->own_code, sizeof(error->own_code), "%s", error_quote(name, quoted)) >= RTC_OWN_CODE_MAX)
+        error_trim(error->own_code, RTC_OWN_CODE_MAX - 1);
 }
 
 enum rtc_code error_code_by_name(struct bytes name)

@@ -13,6 +13,9 @@ enum rtc_code error_no_memory(struct rtc_error *error);
 /* The code that this word of the wire means; RTC_INTERNAL when nobody knows it. */
 enum rtc_code error_code_by_name(struct bytes name);
 
+/* As somebody behind the server said it: a word that nobody knows is his own code. */
+void error_set_named(struct rtc_error *error, struct bytes name, struct bytes message);
+
 /* What a peer said, cut to a sentence's length, control characters and bad bytes as ?: for a %s. `ret` holds it. */
 enum { ERROR_QUOTE = 160 };
 const char *error_quote(struct bytes text, char ret[static ERROR_QUOTE]);

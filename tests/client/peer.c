@@ -42,7 +42,7 @@ static void on_state_change(struct rtc_client *client, enum rtc_state from, enum
 
 static void on_reconnecting(struct rtc_client *client, const struct rtc_error *why, void *argument)
 {
-    say("reconnecting %s %s", rtc_code_name(why->code), why->message);
+    say("reconnecting %s %s", rtc_error_word(why), why->message);
 }
 
 static void on_reconnected(struct rtc_client *client, const struct rtc_reconnected *how, void *argument)
@@ -52,7 +52,7 @@ static void on_reconnected(struct rtc_client *client, const struct rtc_reconnect
 
 static void on_close(struct rtc_client *client, const struct rtc_error *reason, void *argument)
 {
-    say("close %s %s", rtc_code_name(reason->code), reason->message);
+    say("close %s %s", rtc_error_word(reason), reason->message);
 }
 
 static void on_event(struct rtc_client *client, const struct rtc_message *message, void *argument)
@@ -66,7 +66,7 @@ static void on_event(struct rtc_client *client, const struct rtc_message *messag
 static void on_reply(struct rtc_client *client, const struct rtc_error *error, const char *json, void *argument)
 {
     char *label = argument;
-    say("reply %s %s %s", label, rtc_code_name(error->code), error->code == RTC_OK ? json : error->message);
+    say("reply %s %s %s", label, rtc_error_word(error), error->code == RTC_OK ? json : error->message);
     free(label);
 }
 
@@ -84,7 +84,7 @@ static const char *next_token(void *argument)
 
 static int64_t give_up_after(const struct rtc_retry *retry, void *argument)
 {
-    say("policy %u %d %s", retry->attempt, retry->is_first_connect, rtc_code_name(retry->error.code));
+    say("policy %u %d %s", retry->attempt, retry->is_first_connect, rtc_error_word(&retry->error));
     return retry->attempt >= 3 ? -1 : 10;
 }
 

@@ -51,7 +51,7 @@ static void add_uint(struct json_writer *writer, const char *key, uint64_t value
 
 static void add_error(struct json_writer *writer, const struct rtc_error *error)
 {
-    add_text(writer, "code", rtc_code_name(error->code));
+    add_text(writer, "code", rtc_error_word(error));
     add_text(writer, "message", error->message);
 }
 
@@ -79,7 +79,7 @@ void say_policy(const struct client *client, const struct rtc_retry *retry)
     add_uint(&writer, "attempt", retry->attempt);
     json_key(&writer, "isFirstConnect");
     json_add_bool(&writer, retry->is_first_connect);
-    add_text(&writer, "code", rtc_code_name(retry->error.code));
+    add_text(&writer, "code", rtc_error_word(&retry->error));
     end(&writer);
 }
 

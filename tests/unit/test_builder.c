@@ -1,6 +1,7 @@
 /* The builder: every mistake has its sentence; and what a client does before it is connected. */
 #include "tests/unit/test.h"
 
+#include "lib/client/error.h"
 #include "lib/client/policy.h"
 #include "lib/rtc.h"
 
@@ -118,6 +119,24 @@ static void test_codes_and_states_have_names(void **state)
     assert_string_equal(rtc_version(), "0.1.0");
 }
 
+static void test_a_code_of_a_handlers_own_keeps_its_word(void **state)
+{
+    struct rtc_error error = {0};
+    char long_word[3 * RTC_OWN_CODE_MAX];
+    memset(long_word, 'x', sizeof(long_word));
+    error_set_named(&error, BYTES("sold-out"), BYTES("none is left"));
+    assert_int_equal(error.code, RTC_OTHER);
+    assert_string_equal(rtc_error_word(&error), "sold-out");
+    assert_string_equal(error.message, "none is left");
+    error_set_named(&error, BYTES("internal"), BYTES(""));
+    assert_int_equal(error.code, RTC_INTERNAL);
+    assert_string_equal(rtc_error_word(&error), "internal");
+    error_set_named(&error, bytes_of(long_word, sizeof(long_word)), BYTES(""));
+    assert_int_equal(strlen(rtc_error_word(&error)), RTC_OWN_CODE_MAX - 1);
+    error_set(&error, RTC_NETWORK, "gone");
+    assert_string_equal(rtc_error_word(&error), "network");
+}
+
 static void test_delays_grow_and_the_last_repeats(void **state)
 {
     struct options options;
@@ -142,7 +161,7 @@ int main(void)
         TEST(test_every_property_is_checked),
         TEST(test_a_client_is_stopped_until_it_is_started),
         TEST(test_a_client_can_be_freed_in_any_state),
-        TEST(test_codes_and_states_have_names),
+        TEST(test_codes_and_states_have_names), TEST(test_a_code_of_a_handlers_own_keeps_its_word),
         TEST(test_delays_grow_and_the_last_repeats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
