@@ -224,6 +224,13 @@ void admin_ping(struct admin_call *call)
         admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
 }
 
+/* It has just taken its own rights away, and goes with its answer. */
+static bool is_leaving(const struct admin_call *call)
+{
+    const struct admin_client *client = admin_find_client(call->back.admin, call->back.client);
+    return client && client->is_barred;
+}
+
 /* Answered once every worker goes by the new config, if they can be asked. */
 void admin_reload(struct admin_call *call)
 {
@@ -236,7 +243,7 @@ void admin_reload(struct admin_call *call)
         json_key(&json, "report");
         json_add_string(&json, buf_bytes(&report));
         json_end_object(&json);
-        if (tour_start(call, &data) < 0)
+        if (is_leaving(call) || tour_start(call, &data) < 0)
             admin_reply_made(&call->back, &data);
     }
     buf_done(&report);

@@ -457,7 +457,7 @@ class Programs(DaemonTest):
                 peer.expect("reply i1 forbidden not you")
                 peer.say("invoke i3 0 ask 3")
                 program.reply(program.take(), error="of-its-own", message="something else")
-                peer.expect("reply i3 internal something else")
+                peer.expect("reply i3 of-its-own something else")
 
 
 class Bounds(unittest.TestCase):
