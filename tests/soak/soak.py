@@ -1,9 +1,9 @@
-"""A soak: a crowd of all kinds against one daemon, round after round, for as long as is asked for; a tenth of it, but at least one
-round, is warm-up. Nothing may be lost, doubled or out of order; and whenever a round is over and everybody has gone, memory and
+"""A soak: a crowd of all kinds against one daemon, round after round, for as long as is asked for; a tenth of it, but at least two
+rounds, is warm-up. Nothing may be lost, doubled or out of order; and whenever a round is over and everybody has gone, memory and
 descriptors are what they were after the warm-up. Prints a line a round (on a terminal also where it is), ends with
 "N passed, N failed".
 
-  soak.py [SECONDS]       default 45
+  soak.py [SECONDS]       default 60
 """
 
 import argparse
@@ -22,7 +22,7 @@ from rig import Driver, Proxy
 import certificates
 from harness import CONTEXTS, BUILD, Daemon, free_port, wait_until
 
-ROUND_S, ROUNDS_MIN, REST_S = 40, 3, 9       # a rest is about as long as resume.window
+ROUND_S, ROUNDS_MIN, WARM_UP_MIN, REST_S = 40, 4, 2, 9       # a rest is about as long as resume.window
 # Quiet memory at the end beside that after the warm-up; measured: 1.00 to 1.03.
 GROWTH_MAX = 1.10
 OPTIONS = {"connection.claimed-users": "true", "publish.to-group": "anyone", "limits.connections-per-address": "unlimited",
@@ -55,7 +55,7 @@ class Soak:
     def __init__(self, seconds):
         self.rounds = max(ROUNDS_MIN, round(seconds / ROUND_S))
         self.round_s = max(5, seconds / self.rounds - REST_S)
-        self.warm_up = max(1, self.rounds // 10)
+        self.warm_up = max(WARM_UP_MIN, self.rounds // 10)
         self.complaints, self.quiet, self.busy = [], [], []
         self.is_terminal = sys.stdout.isatty()
 
@@ -136,7 +136,7 @@ class Soak:
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/soak/soak.py", description=__doc__)
-    parser.add_argument("seconds", type=int, nargs="?", default=45)
+    parser.add_argument("seconds", type=int, nargs="?", default=60)
     soak = Soak(parser.parse_args().seconds)
     try:
         soak.run()
