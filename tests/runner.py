@@ -114,11 +114,11 @@ def meson_tests(count, name, *more):
     count.note(f"{name}: unit tests, corpus and lint", passed, failed, result.stdout)
 
 
-def integration(count, name, pattern="test_*.py", folder="integration", **environment):
-    """One process a file, so that a file that hangs or crashes costs only itself."""
-    import fnmatch
+def integration(count, name, pattern="test_*.py", folder="integration", only=None, **environment):
+    """One process a file, so that a file that hangs or crashes costs only itself. `only`: the tests of these names."""
     label = ", ".join([name, *environment.values()])
-    files = sorted(fnmatch.filter(os.listdir(os.path.join(ROOT, "tests", folder)), pattern))
+    files = [f"test_{test}.py" for test in only or ()] or sorted(os.path.basename(path) for path in
+                                                               glob.glob(os.path.join(ROOT, "tests", folder, pattern)))
     side_by_side(lambda file: count.counting(f"{label}: {file}", "/usr/bin/python3", "-W", "ignore::ResourceWarning", "tests/runner.py", "--unittest",
                                              f"{folder}/{file}", timeout=600, BUILD=name, **environment), files)
 
@@ -180,19 +180,23 @@ def part_analysis(count, arguments):
             count.command(f"analysis: {tool}", "/usr/bin/python3", "tests/lint/analyse.py", tool, "build-analyzer")
 
 
+# What concerns the way of bytes to clients and back.
+CARRYING = ("groups", "hostile", "http", "limits", "origins", "polling", "recovery", "resume", "revoke", "roaming", "slow", "websocket")
+
+
 def part_uring(count, arguments):
-    """The same once more with net.flush: uring."""
+    """What clients do, once more, with net.flush: uring."""
     for name in ("build-test", "build-asan"):
         if build(count, name):
-            integration(count, name, FLUSH="uring")
+            integration(count, name, only=(*CARRYING, "comeback", "compression", "crowds", "fanout", "flush", "history", "order", "presence",
+                                           "rtcctl_bench", "trace"), FLUSH="uring")
 
 
 def part_tls(count, arguments):
     """What clients do, once more, through TLS."""
     for name in ("build-test", "build-asan", "build-tsan"):
         if build(count, name):
-            for pattern in ("test_http.py", "test_hostile.py", "test_origins.py", "test_websocket.py", "test_polling.py", "test_groups.py", "test_limits.py", "test_slow.py", "test_r[eo]*.py"):
-                integration(count, name, pattern, TLS="1")
+            integration(count, name, only=CARRYING, TLS="1")
 
 
 def part_tsan(count, arguments):
