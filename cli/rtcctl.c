@@ -73,8 +73,10 @@ struct pages {
     uint64_t left;                      /* rows still wanted */
     uint64_t page_max;                  /* sorted rows come in one page */
     uint64_t matched;
+    const char *go_on;                  /* what the next page is asked by: cursor, or since */
     struct buf cursor;
     bool has_begun;
+    bool lacks_some;                    /* not all that was asked for is remembered */
 };
 
 static uint64_t pages_next(const struct pages *pages)
@@ -90,7 +92,8 @@ static bool is_trace(const struct invocation *invocation)
 /* 0, or an exit status. */
 static int pages_ask(const struct pages *pages, struct buf *out)
 {
-    static const char *const skip[] = {"limit", "cursor", NULL}, *const skip_event[] = {"limit", "event", "data", "msgpack", NULL};
+    static const char *const skip_event[] = {"limit", "event", "data", "msgpack", NULL};
+    const char *const skip[] = {"limit", pages->go_on, NULL};
     struct json_writer json = json_writer(out);
     int status = 0;
     json_begin_object(&json);
@@ -106,7 +109,7 @@ static int pages_ask(const struct pages *pages, struct buf *out)
         json_add_text(&json, pages->invocation->columns);
     }
     if (pages->cursor.length) {
-        json_key(&json, "cursor");
+        json_key(&json, pages->go_on);
         json_add_string(&json, buf_bytes(&pages->cursor));
     }
     json_end_object(&json);
@@ -117,6 +120,7 @@ static int pages_ask(const struct pages *pages, struct buf *out)
 static void pages_take(struct pages *pages, struct reply *reply)
 {
     struct bytes next;
+    bool is_recovered = true;
     if (!pages->has_begun) {
         print_position(reply);
         print_totals(reply);
@@ -128,6 +132,8 @@ static void pages_take(struct pages *pages, struct reply *reply)
     buf_clear(&pages->cursor);
     if (json_string(json_member(reply->data, "cursor"), &reply->scratch, &next) == 0)
         buf_add_bytes(&pages->cursor, next);
+    (void)!json_bool(json_member(reply->data, "recovered"), &is_recovered);
+    pages->lacks_some = !is_recovered && !pages->cursor.length;     /* a page is not all either */
     if (json_uint(json_member(reply->data, "matched"), &pages->matched) < 0)
         pages->matched = 0;
 }
@@ -147,13 +153,19 @@ static int pages_run(struct pages *pages)
         reply_done(&reply);
         buf_done(&data);
     } while (status == 0 && pages->left && pages->cursor.length);
-    return status ? status : render_finish(pages->render, buf_bytes(&pages->cursor), pages->matched);
+    if (status == 0)
+        status = render_finish(pages->render, buf_bytes(&pages->cursor), pages->matched);
+    if (status || !pages->lacks_some)
+        return status;
+    fprintf(stderr, "rtcctl: this is not all that was asked for: some of it is not remembered any more\n");
+    return EX_NOHOST;
 }
 
 static int run_listing(const struct invocation *invocation, struct session *session)
 {
-    const char *wanted = arguments_value(invocation, "limit"), *start = arguments_value(invocation, "cursor");
-    struct pages pages = {.invocation = invocation, .session = session, .left = UINT64_MAX,
+    const char *go_on = arguments_takes(invocation, "since") ? "since" : "cursor";
+    const char *wanted = arguments_value(invocation, "limit"), *start = arguments_value(invocation, go_on);
+    struct pages pages = {.invocation = invocation, .session = session, .left = UINT64_MAX, .go_on = go_on,
                           .page_max = arguments_value(invocation, "sort") || !arguments_takes(invocation, "cursor") ? ADMIN_ROWS_SORTED_MAX
                               : ADMIN_ROWS_PAGE};
     if (wanted && (json_uint(bytes_text(wanted), &pages.left) < 0 || pages.left == 0)) {

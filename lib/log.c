@@ -157,7 +157,7 @@ static bool log_to_stderr(enum log_level level, enum log_area area, const struct
     struct buf line = {0};
     log_add_time(&line);
     buf_add_format(&line, " %-7s %s: ", levels[level].name, areas[area]);
-    text_add_escaped(&line, text, LINE_MAX_BYTES);
+    text_add_sentence(&line, text, LINE_MAX_BYTES);
     for (; fields && fields->name; fields++) {
         if (!fields->value)
             continue;
@@ -177,7 +177,7 @@ static bool log_to_journal(enum log_level level, enum log_area area, const struc
     static const struct sockaddr_un journal = {.sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket"};
     struct buf entry = {0};
     buf_add_format(&entry, "PRIORITY=%d\nSYSLOG_IDENTIFIER=rtcd\nRTCD_AREA=%s\nMESSAGE=", levels[level].priority, areas[area]);
-    text_add_escaped(&entry, text, LINE_MAX_BYTES);
+    text_add_sentence(&entry, text, LINE_MAX_BYTES);
     for (; fields && fields->name; fields++) {
         if (!fields->value)
             continue;

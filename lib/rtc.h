@@ -53,7 +53,7 @@ enum rtc_code {
     RTC_QUEUE_FULL,             /* as much waits to be sent as the builder's queue allows */
     RTC_CONNECTION_LOST,        /* the connection could not be resumed; whether the server got this is not known */
     RTC_GAVE_UP,                /* the reconnect policy wants no more attempts */
-    RTC_OTHER,                  /* whoever handles the event answered with a code of its own: own_code of struct rtc_error */
+    RTC_OTHER,                  /* a code of a handler's own: own_code of struct rtc_error has it */
 };
 
 const char *rtc_code_name(enum rtc_code code);      /* "bad-envelope"; never NULL */

@@ -256,9 +256,10 @@ static size_t text_character(struct bytes text)
     return 0;
 }
 
-void text_add_escaped(struct buf *out, struct bytes text, size_t limit)
+/* The first of `named` are escaped by the letters of the same places in `names`. */
+static void text_add_without(struct buf *out, struct bytes text, size_t limit, const char *named)
 {
-    static const char named[] = "\n\r\t\"\\", names[] = "nrt\"\\";
+    static const char names[] = "nrt\"\\";
     size_t end = MIN(text.length, limit);
     for (size_t i = 0; i < end;) {
         unsigned char byte = text.data[i];
@@ -280,6 +281,16 @@ void text_add_escaped(struct buf *out, struct bytes text, size_t limit)
     }
     if (text.length > limit)
         buf_add_text(out, "…");
+}
+
+void text_add_escaped(struct buf *out, struct bytes text, size_t limit)
+{
+    text_add_without(out, text, limit, "\n\r\t\"\\");
+}
+
+void text_add_sentence(struct buf *out, struct bytes text, size_t limit)
+{
+    text_add_without(out, text, limit, "\n\r\t");
 }
 
 bool text_matches(struct bytes pattern, struct bytes text)

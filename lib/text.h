@@ -55,6 +55,8 @@ void text_add_span(struct buf *out, uint64_t ms);
 /* Appends `text` so that it is safe on a terminal and in a log: control bytes, quotes, backslashes
  * and invalid UTF-8 become \xNN (or \n \r \t \" \\). At most `limit` bytes of input, then "…". */
 void text_add_escaped(struct buf *out, struct bytes text, size_t limit);
+/* The same for what is not put between quotes: quotes and backslashes stay as they are. */
+void text_add_sentence(struct buf *out, struct bytes text, size_t limit);
 
 /* Shell-like match: `*` any run, `?` any byte, all else literal. Linear in both. */
 bool text_matches(struct bytes pattern, struct bytes text);

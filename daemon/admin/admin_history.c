@@ -9,7 +9,8 @@
 
 #include <stdio.h>
 
-enum { HISTORY_LAST = 100, HISTORY_ROWS_MAX = 10000 };
+/* A page holds the largest envelope there can be. */
+enum { HISTORY_LAST = 100, HISTORY_ROWS_MAX = 10000, HISTORY_PAGE_BYTES = 128 * 1024 * 1024 };
 
 /* EPOCH:OFFSET. */
 static bool history_read_since(struct bytes text, struct catch_up *ret)
@@ -39,6 +40,16 @@ static int history_add_row(struct json_writer *json, const char *epoch, const st
     return r == -ENOMEM ? r : 0;
 }
 
+/* Where to go on: since the last one of the page. */
+static void history_add_cursor(const struct catch_up *page, struct json_writer *json)
+{
+    struct buf position = {0};
+    buf_add_format(&position, "%s:%llu", page->now_epoch, (unsigned long long)page->messages[page->count - 1]->envelope.offset);
+    json_key(json, "cursor");
+    json_add_string(json, buf_bytes(&position));
+    buf_done(&position);
+}
+
 static void history_answer(struct admin_call *call, const struct catch_up *found)
 {
     struct buf data = {0};
@@ -56,6 +67,8 @@ static void history_answer(struct admin_call *call, const struct catch_up *found
     for (uint32_t i = 0; i < found->count && r == 0; i++)
         r = history_add_row(&json, found->now_epoch, found->messages[i]);
     json_end_array(&json);
+    if (found->has_more)
+        history_add_cursor(found, &json);
     json_end_object(&json);
     if (r < 0 || buf_status(&data) < 0)
         admin_refuse(&call->back, FAULT_INTERNAL, "out of memory");
@@ -72,7 +85,7 @@ static void history_refuse(struct admin_call *call)
 void admin_history(struct admin_call *call)
 {
     struct bytes group, since = {0};
-    struct catch_up asked = {.last = HISTORY_LAST, .count_max = HISTORY_ROWS_MAX, .bytes_max = UINT64_MAX};
+    struct catch_up asked = {.last = HISTORY_LAST, .count_max = HISTORY_ROWS_MAX, .takes_pages = true};
     const struct exchange *exchange = call->host->exchange;
     if (admin_text(call, "group", &group) <= 0 || admin_text(call, "since", &since) < 0 || admin_number(call, "last", &asked.last) < 0)
         return;
@@ -80,6 +93,11 @@ void admin_history(struct admin_call *call)
         admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "--since is EPOCH:OFFSET, such as an earlier reply said them");
         return;
     }
+    if (asked.last > HISTORY_ROWS_MAX) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "--last is %d at most; --since shows everything, page by page", HISTORY_ROWS_MAX);
+        return;
+    }
+    asked.bytes_max = since.length ? HISTORY_PAGE_BYTES : UINT64_MAX;
     if (archive_read(exchange->directory, group, call->host->config(call->host->argument), exchange->ports.now_ms(exchange->ports.argument), &asked))
         history_answer(call, &asked);
     else

@@ -11,6 +11,7 @@ groups-default: {join: anyone}
 groups:
   - {match: "short.**", history-envelopes: 5, publish: members, history: anyone}
   - {match: "kept.**", history-envelopes: 1000, history: anyone, publish: anyone}
+  - {match: "long.**", history-envelopes: 25000, history-bytes: 64MiB}
   - {match: "closed.**", history-envelopes: 10, history: nobody}
 """
 
@@ -97,6 +98,21 @@ class History(unittest.TestCase):
             self.assertEqual(reply["envelopes"][0], {"eventName": "n", "data": 16, "group": "kept.pages", "offset": 16})
             reply = ws.call("rtc.history", {"group": "kept.pages", "since": {"epoch": reply["epoch"], "offset": 20}})["data"]
             self.assertEqual((numbers(reply["envelopes"]), reply["recovered"]), ([(n, n) for n in range(21, 26)], True))
+
+    def test_rtcctl_goes_through_what_is_more_than_a_page(self):
+        self.daemon.rtcctl("publish", "--group", "long.a", "--stream", input="".join('{"eventName":"n","data":%d}\n' % n for n in range(1, 25011)))
+        epoch = self.daemon.admin("history", group="long.a", last=1)["epoch"]
+        shown = self.daemon.rtcctl("history", "long.a", "--since", f"{epoch}:10", "-o", "tsv").stdout
+        self.assertEqual([line.split("\t")[::3] for line in shown.splitlines()], [[f"{epoch}:{n}", str(n)] for n in range(11, 25011)])
+        page = self.daemon.admin("history", group="long.a", since=f"{epoch}:10")
+        self.assertEqual((len(page["rows"]), page["cursor"], page["recovered"]), (10000, f"{epoch}:10010", False))
+        last = self.daemon.admin("history", group="long.a", since=f"{epoch}:15010")
+        self.assertEqual((len(last["rows"]), last.get("cursor"), last["recovered"]), (10000, None, True))
+        for position in f"{epoch}:9", "another:10":
+            lost = self.daemon.rtcctl("history", "long.a", "--since", position, check=False)
+            self.assertEqual((lost.returncode, lost.stdout), (68, ""))
+            self.assertIn("not remembered any more", lost.stderr)
+        self.assertEqual(self.daemon.rtcctl("history", "long.a", "--last", "10001", check=False).returncode, 65)
 
     def test_who_may_not_ask_gets_nothing_and_may_join_all_the_same(self):
         self.publish("closed.room", range(3))

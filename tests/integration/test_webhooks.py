@@ -155,8 +155,7 @@ class Telling(unittest.TestCase):
             come_and_go(daemon, 2)
             other.expect(4)
             self.assertEqual([event["type"] for event in one.expect(2)], ["rtcd.disconnected"] * 2)
-            self.assertEqual([row["delivered"] for row in rows(daemon).values()], [2, 4])
-
+            wait_until(lambda: [row["delivered"] for row in rows(daemon).values()] == [2, 4], "their answers to count")
 
     def test_it_is_told_of_users_and_of_the_groups_that_it_names(self):
         options = {"events": ["online", "offline", "occupied", "vacated"], "groups": ["room.*"]}

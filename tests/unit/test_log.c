@@ -32,7 +32,7 @@ static void a_peers_bytes_cannot_forge_a_line(void **state)
     struct buf out = {0};
     capture(write_odd_bytes, &out);
     const char *text = buf_text(&out);
-    assert_non_null(strstr(text, "warning net: said \\\"\\x1b[2J\\r\\n\\\" user=eve\\nforged line\n"));
+    assert_non_null(strstr(text, "warning net: said \"\\x1b[2J\\r\\n\" user=eve\\nforged line\n"));
     assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
     buf_done(&out);
 }
