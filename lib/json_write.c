@@ -51,10 +51,17 @@ void json_end_array(struct json_writer *writer)
 
 void json_key(struct json_writer *writer, const char *key)
 {
-    json_separate(writer);
-    buf_add_byte(writer->out, '"');
-    buf_add_text(writer->out, key);
-    buf_add_text(writer->out, "\":");
+    size_t length = strlen(key);
+    unsigned char *at = buf_room(writer->out, length + sizeof(",\"\":"));
+    if (!at)
+        return;
+    const unsigned char *start = at;
+    if (writer->needs_comma)
+        *at++ = ',';
+    *at++ = '"';
+    memcpy(at, key, length);
+    memcpy(at + length, "\":", 2);
+    writer->out->length += (size_t)(at - start) + length + 2;
     writer->needs_comma = false;
 }
 
@@ -107,9 +114,29 @@ static void json_add_repaired(struct buf *out, struct bytes text)
     buf_done(&repaired);
 }
 
+/* ASCII that needs no escape, as most is. False: there is something else in it. */
+static bool json_add_plain(struct buf *out, struct bytes text)
+{
+    uint64_t high = 0;
+    const unsigned char *end = text.length ? text.data + text.length : text.data;
+    unsigned char *room;
+    if (json_plain_end(text.data, end, &high) != end || high)
+        return false;
+    room = buf_room(out, text.length + 2);
+    if (room) {
+        room[0] = room[text.length + 1] = '"';
+        if (text.length)
+            memcpy(room + 1, text.data, text.length);
+        out->length += text.length + 2;
+    }
+    return true;
+}
+
 void json_add_string(struct json_writer *writer, struct bytes text)
 {
     json_separate(writer);
+    if (json_add_plain(writer->out, text))
+        return;
     if (utf8_is_valid(text))
         json_add_quoted(writer->out, text);
     else
