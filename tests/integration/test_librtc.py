@@ -151,7 +151,7 @@ class Losses(unittest.TestCase):
     def test_a_silent_server_is_given_up(self):
         for transport in ("websocket", "sse"):
             with self.subTest(transport=transport), Daemon() as daemon, Relay(daemon.port) as relay, \
-                    Peer(relay.url, transports=transport, keep_alive=100, timeout=300, open_timeout=300, **FAST) as peer:
+                    Peer(relay.url, transports=transport, keep_alive=100, timeout=300, open_timeout=2000, **FAST) as peer:
                 peer.start()
                 relay.is_stalled = True
                 peer.expect("reconnecting network nothing was heard")
@@ -179,7 +179,7 @@ class Losses(unittest.TestCase):
             peer.expect("reconnected resumed")
 
     def test_the_next_transport_comes_when_one_does_not_get_through(self):
-        with Daemon() as daemon, Relay(daemon.port) as relay, Peer(relay.url, open_timeout=500) as peer:
+        with Daemon() as daemon, Relay(daemon.port) as relay, Peer(relay.url) as peer:
             relay.refuse = lambda head: b"Upgrade: websocket" in head or b"/rtc/sse" in head
             peer.start("longpoll")
 
