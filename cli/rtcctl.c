@@ -286,6 +286,14 @@ static int run(const struct invocation *invocation)
     return status;
 }
 
+static int printed(int status)
+{
+    if (status || (fflush(stdout) == 0 && !ferror(stdout)))
+        return status;
+    fputs("rtcctl: standard output cannot be written\n", stderr);
+    return EX_IOERR;
+}
+
 int main(int argc, char **argv)
 {
     struct invocation invocation;
@@ -295,11 +303,11 @@ int main(int argc, char **argv)
         return status;
     if (invocation.wants_version) {
         printf("rtcctl %s\n", RTCD_VERSION);
-        return 0;
+        return printed(0);
     }
     if (invocation.command && !invocation.wants_help)
         return run(&invocation);
     if (invocation.word_count && strcmp(invocation.words[0], "completion") == 0 && !invocation.wants_help)
-        return command_completion(&invocation);
-    return command_help(&invocation);
+        return printed(command_completion(&invocation));
+    return printed(command_help(&invocation));
 }

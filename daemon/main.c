@@ -47,13 +47,21 @@ static void print_version(void)
         printf("%s %s\n", part.name, part.version);
 }
 
-static int print_sample(void)
+static void print_sample(void)
 {
     struct buf sample = {0};
     config_print_sample(&sample);
     fwrite(sample.data, 1, sample.length, stdout);
     buf_done(&sample);
-    return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+}
+
+/* The exit status of whoever has printed what was asked for. */
+static int printed(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return EX_OK;
+    fputs("rtcd: standard output cannot be written\n", stderr);
+    return EX_IOERR;
 }
 
 /* -1: go on; else an exit status. */
@@ -91,13 +99,14 @@ static int read_arguments(int argc, char **argv, struct command_line *ret)
             ret->daemon.is_dumpable = true;
             break;
         case PRINT_SAMPLE:
-            return print_sample();
+            print_sample();
+            return printed();
         case 'h':
             print_help();
-            return EX_OK;
+            return printed();
         case 'V':
             print_version();
-            return EX_OK;
+            return printed();
         default:
             fprintf(stderr, "Try 'rtcd --help'.\n");
             return EX_USAGE;
@@ -129,7 +138,7 @@ static int check_config(const struct daemon_arguments *arguments)
         printf("%s: the config is right\n", arguments->config_path ? arguments->config_path : "defaults");
     config_unref(config);
     buf_done(&problems);
-    return r < 0 ? EX_CONFIG : EX_OK;
+    return r < 0 ? EX_CONFIG : printed();
 }
 
 int main(int argc, char **argv)

@@ -115,6 +115,15 @@ class Process(unittest.TestCase):
         self.assertIn("socket", names)
         self.assertEqual([name for name in names if re.fullmatch(r"_?(v?fork|exec\w*|posix_spawn\w*|popen|system)", name)], [])
 
+    def test_what_cannot_be_printed_is_told(self):
+        rtcd, rtcctl = os.path.join(BUILD, "daemon/rtcd"), os.path.join(BUILD, "cli/rtcctl")
+        commands = [*([rtcd, option] for option in ("--print-sample", "--help", "--version")), [rtcd, "--no-config", "--check"],
+                    *([rtcctl, *words] for words in (["help"], ["help", "publish"], ["--version"], ["completion", "bash"]))]
+        for command in commands:
+            with self.subTest(command=command), open("/dev/full", "wb") as full:
+                done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+                self.assertEqual(done.returncode, 74, done.stderr)
+
     def test_no_descriptor_would_be_handed_on(self):
         with Daemon({"log.core": "debug"}) as daemon, WebSocket(daemon.port), Sse(daemon.port), Poller(daemon.port), socket.socket(socket.AF_UNIX) as admin:
             admin.connect(daemon.admin_path)
