@@ -227,7 +227,7 @@ static void reading_finish_rule(struct reading *reading, const struct rule_list 
     const char *option;
     for (size_t i = 0; i < list->table->count; i++) {
         bool is_set = option_is_set(scope->rule, &list->table->rows[i]);
-        if (!is_set && !scope->seen[i])
+        if (!is_set && (!scope->seen[i] || !reading->has_failed))    /* one that is wrong was told already */
             reading_problem(reading, line, list->table->rows[i].path, "each rule needs it");
         is_whole = is_whole && is_set;
     }

@@ -40,6 +40,15 @@ static bool some_listener(const struct config *c)
     return c->listen.count > 0;
 }
 
+static bool listeners_differ(const struct config *c)
+{
+    bool differ = true;
+    for (size_t i = 0; i < c->listen.count; i++)
+        for (size_t k = 0; k < i; k++)
+            differ = differ && strcmp(c->listen.items[i], c->listen.items[k]) != 0;
+    return differ;
+}
+
 static bool head_holds_target(const struct config *c)
 {
     return c->http.head_bytes > c->http.target_bytes;
@@ -80,13 +89,14 @@ static bool client_users_have_certificates(const struct config *c)
 
 const struct config_rule config_rules[] = {
     {some_listener, "listen", "there must be one address at least"},
+    {listeners_differ, "listen", "an address must stand there once"},
     {timeout_after_keep_alive, "connection.timeout", "it must be longer than connection.keep-alive"},
     {some_transport, "transports", "one of them must be on"},
     {some_protocol, "protocols", "one of them must be on"},
     {sse_has_json, "transports.sse", "it needs protocols.json; turn both off, or none"},
     {body_holds_message, "http.body-bytes", "it must be at least connection.message-bytes"},
     {queue_holds_message, "queue.bytes", "it must be at least connection.message-bytes"},
-    {disk_holds_message, "history.disk-bytes", "it must be at least eight times http.body-bytes and admin.max-request-bytes"},
+    {disk_holds_message, "history.disk-bytes", "it must be at least eight times http.body-bytes and admin.request-bytes"},
     {head_holds_target, "http.head-bytes", "it must be larger than http.target-bytes"},
     {tls_has_certificates, "tls.certificates", "there must be one at least where an address of listen begins with tls:"},
     {proxies_are_trusted, "http.trusted-proxies", "there must be one at least where an address of listen begins with proxy:"},

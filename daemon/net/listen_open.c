@@ -113,7 +113,7 @@ static int listen_one(struct listen_sockets *sockets, const char *text, const st
         return listen_unix(sockets, &address, (int)config->http.backlog);
     default:
         r = listen_inherit(sockets, inherited, &address);
-        return r == 0 ? -ENOENT : MIN(r, 0);
+        return r == 0 ? -ENXIO : MIN(r, 0);
     }
 }
 
@@ -131,7 +131,8 @@ int listen_open(const struct config *config, const struct inherited *inherited, 
         r = listen_one(ret, config->listen.items[i], config, inherited, worker_count);
         if (r < 0)
             log_error(LOG_AREA_NET, NULL, "cannot listen on %s: %s (option listen)", config->listen.items[i],
-                      r == -EADDRINUSE ? "another program listens there" : strerror(-r));
+                      r == -EADDRINUSE ? "another program listens there"
+                      : r == -ENXIO ? "systemd handed over no socket of this name" : strerror(-r));
     }
     if (r < 0)
         listen_close(ret);

@@ -241,6 +241,7 @@ static void rules_between_options(void **state)
 {
     static const char *const overrides[][1] = {
         {"connection.timeout=10s"}, {"http.body-bytes=32KiB"}, {"queue.bytes=4KiB"}, {"listen="}, {"listen=proxy:127.0.0.1:1"}, {"http.target-bytes=64KiB"}, {"protocols.json=false"},
+        {"listen=127.0.0.1:80,[::1]:80,127.0.0.1:80"},
     };
     struct config *config;
     struct buf problems = {0};
@@ -372,6 +373,7 @@ static void mistakes_in_webhooks_are_told_with_their_lines(void **state)
 {
     static const char *const urls[] = {"ftp://a", "https:///x", "http://u:p@a", "http://a b", "http://a#x", "a", "", "http://", "http://:1"};
     expect_problem("webhooks:\n  - {name: a, url: http://a}\n", ":2: webhooks.events: each rule needs it");
+    expect_problem("webhooks:\n  - {name: a, url: http://a, events: []}\n", ":2: webhooks.events: each rule needs it");
     expect_problem("webhooks:\n  - {name: a, url: http://a, events: []}\n  - x\n", ":3: webhooks: each rule is a mapping, as name: \"accounts\"");
     expect_problem("webhooks:\n  - {name: a, url: http://a, events: [conected]}\n", ":2: webhooks.events: \"conected\" is not right: connect, ");
     expect_problem("webhooks:\n  - {name: a b, url: http://a, events: epoch}\n", ":2: webhooks.name: \"a b\" is not right");
