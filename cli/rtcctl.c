@@ -157,7 +157,9 @@ static int pages_run(struct pages *pages)
         status = render_finish(pages->render, buf_bytes(&pages->cursor), pages->matched);
     if (status || !pages->lacks_some)
         return status;
-    fprintf(stderr, "rtcctl: this is not all that was asked for: some of it is not remembered any more\n");
+    fprintf(stderr, "rtcctl: this is not all that was asked for: %s\n", arguments_value(pages->invocation, "since")
+            ? "some of what followed is not remembered any more; without --since, what still is remembered is shown"
+            : "there are values of more keys, or there was no room to remember one (history-envelopes, history-bytes)");
     return EX_NOHOST;
 }
 

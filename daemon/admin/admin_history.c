@@ -3,6 +3,7 @@
  */
 #include "daemon/admin/admin_call.h"
 
+#include "daemon/config/groups.h"
 #include "daemon/core/archive.h"
 #include "daemon/core/message.h"
 #include "lib/text.h"
@@ -77,32 +78,59 @@ static void history_answer(struct admin_call *call, const struct catch_up *found
     buf_done(&data);
 }
 
-static void history_refuse(struct admin_call *call)
+static const struct config *history_config(const struct admin_call *call)
 {
-    admin_refuse(&call->back, FAULT_NOT_FOUND, "this group remembers nothing; history-envelopes, in a rule of groups, makes it");
+    return call->host->config(call->host->argument);
+}
+
+static void history_refuse(struct admin_call *call, struct bytes group)
+{
+    const struct group_rule *rule = config_group_rule(history_config(call), group);
+    admin_refuse(&call->back, FAULT_NOT_FOUND, "%s", rule && rule->history.envelopes
+                 ? "this group remembers nothing yet: nobody has joined it or published to it, or not for so long that it was forgotten"
+                 : "this group remembers nothing; history-envelopes, in a rule of groups, makes it");
+}
+
+static bool history_read(const struct admin_call *call, struct bytes group, struct catch_up *asked)
+{
+    const struct exchange *exchange = call->host->exchange;
+    return archive_read(exchange->directory, group, history_config(call), exchange->ports.now_ms(exchange->ports.argument), asked);
+}
+
+/* Values are of use together: without --last all of them are meant. */
+static void history_show(struct admin_call *call, struct bytes group, bool is_counted, struct catch_up *asked)
+{
+    bool is_there = history_read(call, group, asked);
+    if (is_there && asked->is_snapshot && !asked->is_complete && !is_counted) {
+        catch_up_done(asked);
+        asked->last = HISTORY_ROWS_MAX;
+        is_there = history_read(call, group, asked);
+    }
+    if (is_there)
+        history_answer(call, asked);
+    else
+        history_refuse(call, group);
+    catch_up_done(asked);
 }
 
 void admin_history(struct admin_call *call)
 {
     struct bytes group, since = {0};
     struct catch_up asked = {.last = HISTORY_LAST, .count_max = HISTORY_ROWS_MAX, .takes_pages = true};
-    const struct exchange *exchange = call->host->exchange;
-    if (admin_text(call, "group", &group) <= 0 || admin_text(call, "since", &since) < 0 || admin_number(call, "last", &asked.last) < 0)
+    int is_counted = -1;
+    if (admin_text(call, "group", &group) <= 0 || admin_text(call, "since", &since) < 0
+        || (is_counted = admin_number(call, "last", &asked.last)) < 0)
         return;
     if (since.length && !history_read_since(since, &asked)) {
         admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "--since is EPOCH:OFFSET, such as an earlier reply said them");
         return;
     }
-    if (asked.last > HISTORY_ROWS_MAX) {
-        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "--last is %d at most; --since shows everything, page by page", HISTORY_ROWS_MAX);
+    if (asked.last == 0 || asked.last > HISTORY_ROWS_MAX) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "--last is from 1 to %d; --since shows everything, page by page", HISTORY_ROWS_MAX);
         return;
     }
     asked.bytes_max = since.length ? HISTORY_PAGE_BYTES : UINT64_MAX;
-    if (archive_read(exchange->directory, group, call->host->config(call->host->argument), exchange->ports.now_ms(exchange->ports.argument), &asked))
-        history_answer(call, &asked);
-    else
-        history_refuse(call);
-    catch_up_done(&asked);
+    history_show(call, group, is_counted > 0, &asked);
 }
 
 void admin_clear_history(struct admin_call *call)
@@ -113,7 +141,7 @@ void admin_clear_history(struct admin_call *call)
     struct keeper *keeper = call->host->exchange->directory->keeper;
     struct keeper_wait wait = {.client = call->back.client, .id = call->back.id, .recipients = KEEPER_NOBODY, .kept = call->back.kept};
     if (!archive_clear(call->host->exchange->directory, group))
-        history_refuse(call);
+        history_refuse(call, group);
     else if (!keeper || !call->back.id || !keeper->wait(keeper, keeper->told(keeper), &wait))
         admin_reply(&call->back, (struct bytes){0});
 }

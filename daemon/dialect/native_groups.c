@@ -75,7 +75,7 @@ static void native_tell_history(const struct native_call *call, struct bytes gro
     struct buf data = {0};
     struct json_writer json = json_writer(&data);
     if (!archive_read(hub->exchange->directory, group, hub->config, hub->now_ms, asked)) {
-        fault_set(fault, FAULT_NOT_FOUND, "this group remembers nothing (history-envelopes, under groups)");
+        fault_set(fault, FAULT_NOT_FOUND, "this group remembers nothing, or nothing yet (history-envelopes, under groups)");
         return;
     }
     json_begin_object(&json);

@@ -287,6 +287,21 @@ groups:
         listed = self.daemon.rtcctl("--no-header", "history", "state.cli").stdout.splitlines()
         self.assertEqual([line.split("\t")[1:] for line in listed], [["set", "a", "2"], ["set", "b", "3"]])
 
+    def test_rtcctl_shows_all_values_and_says_so_where_fewer_were_asked_for(self):
+        for number in range(130):
+            self.put("state.many", f"k{number}", number)
+        shown = self.daemon.rtcctl("history", "state.many", "-o", "tsv").stdout.splitlines()
+        self.assertEqual([line.split("\t")[2] for line in shown], [f"k{number}" for number in range(130)])
+        fewer = self.daemon.rtcctl("--no-header", "history", "state.many", "--last", "2", check=False)
+        self.assertEqual((fewer.returncode, len(fewer.stdout.splitlines())), (68, 2))
+        self.assertIn("values of more keys", fewer.stderr)
+        self.assertEqual(self.daemon.rtcctl("history", "state.many", "--last", "0", check=False).returncode, 65)
+
+    def test_a_group_that_has_nothing_yet_is_not_said_to_have_no_rule(self):
+        for group, reason in (("state.new", "nothing yet"), ("ruleless", "history-envelopes")):
+            for command in (("history", group), ("clear", "history", group)):
+                self.assertIn(reason, self.daemon.rtcctl(*command, check=False).stderr)
+
 
 class Forgetting(unittest.TestCase):
     def test_what_is_too_old_is_forgotten(self):
