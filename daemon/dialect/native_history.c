@@ -32,7 +32,7 @@ void native_add_position(const struct catch_up *catch_up, struct json_writer *js
         json_key(json, "offset");
         json_add_uint(json, catch_up->now_offset);
     }
-    if (catch_up->is_snapshot && catch_up->count) {
+    if (!catch_up->epoch.length && catch_up->count) {       /* from where to go on, should not all of them arrive */
         json_key(json, "first");
         json_add_uint(json, catch_up->messages[0]->envelope.offset);
     }

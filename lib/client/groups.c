@@ -70,7 +70,7 @@ void group_note_joined(struct group *group, struct bytes json)
     if (json_string(json_member(json, "epoch"), &scratch, &epoch) == 0 && json_uint(json_member(json, "offset"), &offset) == 0) {
         if (json_bool(json_member(json, "recovered"), &is_recovered) < 0)
             is_recovered = false;
-        /* What was missed is still to come: until it has, its end is not where the client is. */
+        /* What was missed is still to come: until it has, its end is not where the client is. Without `first` nothing is. */
         if (!is_recovered || !group->epoch || !bytes_is(epoch, group->epoch))
             group->offset = json_uint(json_member(json, "first"), &first) == 0 && first ? first - 1 : offset;
         char *copy = strndup((const char *)epoch.data, epoch.length);

@@ -98,7 +98,7 @@ export interface Joined {
     /** For groups that keep history. */
     epoch?: string;
     offset?: number;
-    /** Of the first value that comes, where they are the values of keys. */
+    /** Of the first of those that come for `last`. */
     first?: number;
 }
 

@@ -48,7 +48,7 @@ class History(unittest.TestCase):
         self.publish("kept.alone", "abc")
         with WebSocket(self.daemon.port) as ws:
             reply = self.join(ws, "kept.alone", last=2)
-            self.assertEqual((reply["offset"], reply["recovered"]), (3, True))
+            self.assertEqual((reply["offset"], reply["first"], reply["recovered"]), (3, 2, True))
             self.publish("kept.alone", "d")
             self.assertEqual(self.received(ws, 3), [(2, "b"), (3, "c"), (4, "d")])
 
@@ -125,9 +125,9 @@ class History(unittest.TestCase):
     def test_who_is_in_the_group_already_is_sent_nothing_again(self):
         self.publish("kept.again", range(3))
         with WebSocket(self.daemon.port) as ws:
-            first = self.join(ws, "kept.again", last=1)
-            self.assertEqual(self.received(ws, 1), [(3, 2)])
-            self.assertEqual(self.join(ws, "kept.again", last=3), {**first, "recovered": False})
+            before = self.join(ws, "kept.again", last=1)
+            self.assertEqual((self.received(ws, 1), before.pop("first")), ([(3, 2)], 3))
+            self.assertEqual(self.join(ws, "kept.again", last=3), {**before, "recovered": False})
             self.publish("kept.again", [3])
             self.assertEqual(self.received(ws, 1), [(4, 3)])
 

@@ -72,6 +72,8 @@ static void test_a_group_is_joined_again_from_where_it_was(void **state)
     group_note_joined(group, BYTES("{\"group\":\"g\",\"recovered\":false}"));
     expect_join(group, "{\"group\":\"g\"}");
     group_note_joined(group, BYTES("{\"group\":\"g\",\"epoch\":\"e1\",\"offset\":7,\"recovered\":false}"));
+    group_note_joined(group, BYTES("{\"group\":\"g\",\"epoch\":\"e1\",\"offset\":7,\"first\":3,\"recovered\":false}"));
+    expect_join(group, "{\"group\":\"g\",\"since\":{\"epoch\":\"e1\",\"offset\":2}}");      /* 3 to 7 are still to come */
     group_note_offset(group, 9);
     group_note_offset(group, 8);
     expect_join(group, "{\"group\":\"g\",\"since\":{\"epoch\":\"e1\",\"offset\":9}}");

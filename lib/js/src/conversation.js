@@ -130,12 +130,12 @@ export class Conversation {
     }
 
     /* What the reply promises has not come yet. */
-    #noteJoined({ group, since, last }, reply) {
+    #noteJoined({ group, since }, reply) {
         const place = this.#groups.get(group);
         if (!place || !isObject(reply) || typeof reply.epoch !== "string" || !isWhole(reply.offset))
             return;
-        const before = isWhole(reply.first) ? reply.first - 1 : reply.offset - (last ?? 0);
-        const promised = Math.max(0, reply.recovered && since ? since.offset : before);
+        const before = isWhole(reply.first) ? Math.max(0, reply.first - 1) : reply.offset;
+        const promised = reply.recovered && since ? since.offset : before;
         place.offset = place.epoch === reply.epoch ? Math.max(place.offset ?? 0, promised) : promised;
         place.epoch = reply.epoch;
     }
