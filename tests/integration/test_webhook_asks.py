@@ -9,7 +9,7 @@ from client import Http, Poller, Sse, WebSocket, request
 from harness import CONTEXTS, PATIENCE_S, Daemon, wait_until
 from receivers import Receiver
 
-QUICK = {"timeout": "300ms", "breaker-failures": 1000}
+PATIENT = {"timeout": "20s", "breaker-failures": 1000}
 
 
 def says(answer, code=200):
@@ -36,7 +36,7 @@ def row(daemon):
 class Connect(unittest.TestCase):
     def start(self, behaviour, **options):
         receiver = self.enterContext(Receiver(behaviour))
-        daemon = self.enterContext(daemon_with({"url": receiver.url, "events": "connect", **QUICK, **options},
+        daemon = self.enterContext(daemon_with({"url": receiver.url, "events": "connect", **PATIENT, **options},
                                                **{"gate.headers": "user-agent, cookie", "http.origins": "*"}))
         return receiver, daemon
 
@@ -101,7 +101,7 @@ class Connect(unittest.TestCase):
                       receivers.huge, receivers.Never(), says([]), says({"user": 7}), says({"groups": ["x", 1]}), says({"groups": ["x"], "labels": {"a": "b", "c": 1}}),
                       says({"refuse": {"code": "no such code"}}), says({"user": ""}), lambda handler, _: handler.answer(200, b'{"user":"a","user":"b"}'))
         for policy in ("refuse", "allow"):
-            receiver, daemon = self.start(receivers.good, **{"on-failure": policy, "answer-bytes": "1KiB"})
+            receiver, daemon = self.start(receivers.good, timeout="300ms", **{"on-failure": policy, "answer-bytes": "1KiB"})
             for behaviour in behaviours:
                 receiver.behave(behaviour)
                 for response in self.ways(daemon, user="anna"):
@@ -114,7 +114,7 @@ class Connect(unittest.TestCase):
 
     def test_while_its_receiver_does_not_answer_others_are_served(self):
         never = receivers.Never()
-        receiver, daemon = self.start(receivers.good, timeout="20s", waiting=3)
+        receiver, daemon = self.start(receivers.good, waiting=3)
         client = WebSocket(daemon.port)
         client.call("rtc.join", {"group": "room"})
         receiver.behave(never)
@@ -162,7 +162,7 @@ class Connect(unittest.TestCase):
 class Event(unittest.TestCase):
     def start(self, behaviour, **options):
         receiver = self.enterContext(Receiver(behaviour))
-        daemon = self.enterContext(daemon_with({"url": receiver.url, "events": "event", **QUICK, **options}))
+        daemon = self.enterContext(daemon_with({"url": receiver.url, "events": "event", **PATIENT, **options}))
         return receiver, daemon, self.enterContext(WebSocket(daemon.port, user="anna"))
 
     def invoke(self, client, event="order.new", data=None):
@@ -212,14 +212,14 @@ class Event(unittest.TestCase):
         self.assertIsNone(self.invoke(client, "cart"))
         self.assertEqual(self.invoke(client, "other"), "no-handler")
         self.assertEqual([event["data"]["eventName"] for event in receiver.events()], ["order.new", "cart"])
-        daemon.write_config(config({"url": receiver.url, "events": "event", "event-names": "other", **QUICK}))
+        daemon.write_config(config({"url": receiver.url, "events": "event", "event-names": "other", **PATIENT}))
         daemon.admin("reload")
         self.assertIsNone(self.invoke(client, "other"))
         self.assertEqual(self.invoke(client, "cart"), "no-handler")
 
     def test_only_so_many_wait(self):
         never = receivers.Never()
-        receiver, _, client = self.start(never, timeout="20s", waiting=1)
+        receiver, _, client = self.start(never, waiting=1)
         client.send("order.new", 1, id=1)
         wait_until(lambda: receiver.requests, "a question")
         reply = client.call("order.new", 2, id=2)
@@ -234,7 +234,7 @@ class Event(unittest.TestCase):
             lock.wait()
             arrived.append(asked)
             handler.answer(200, json.dumps({"data": asked.events[0]["data"]["data"]}).encode(), Content_Type="application/json")
-        _, _, client = self.start(together, timeout="10s", connections=8)
+        _, _, client = self.start(together, connections=8)
         for number in range(1, 9):
             client.send("order.new", number, id=number)
         replies = {reply["id"]: reply["data"] for reply in (client.receive() for _ in range(8))}

@@ -13,7 +13,7 @@ from client import WebSocket
 from harness import Daemon, wait_until
 from receivers import Receiver
 
-QUICK = {"timeout": "300ms", "retry-delay": "5ms", "retry-delay-max": "40ms", "breaker-failures": 1000}
+QUICK = {"timeout": "20s", "retry-delay": "5ms", "retry-delay-max": "40ms", "breaker-failures": 1000}
 MAGIC = b"rtcdspl1"
 
 
