@@ -70,7 +70,7 @@ static void webhook_drop_old(struct webhook *webhook)
 
 /* Requests */
 
-void webhook_note_error(struct webhook *webhook, const char *problem)
+static void webhook_note_error(struct webhook *webhook, const char *problem)
 {
     snprintf(webhook->last_error, sizeof(webhook->last_error), "%s", problem);
 }
@@ -84,34 +84,55 @@ static uint64_t webhook_delay_ms(const struct webhook *webhook, uint64_t wanted_
     return MAX(1 + arc4random_uniform((uint32_t)most_ms), MIN(wanted_ms, rule->retry_delay_max_ms));
 }
 
-void webhook_take_failure(struct webhook *webhook, const char *problem, uint64_t wanted_ms)
+static void webhook_count_failure(struct webhook *webhook, const char *problem)
 {
-    const struct webhook_rule *rule = webhook->rule;
-    uint64_t now_ms = webhook_now_ms(webhook);
-    bool has_opened = breaker_fail(&webhook->breaker, now_ms, rule->breaker_failures, rule->breaker_pause_ms);
-    webhook->not_before_ms = now_ms + webhook_delay_ms(webhook, wanted_ms);
     webhook->failed++;
     webhook_note_error(webhook, problem);
     metrics_add(webhook->host->metrics, METRIC_WEBHOOK_FAILED, 1);
+}
+
+void webhook_take_failure(struct webhook *webhook, bool *is_in_vain, const char *problem)
+{
+    const struct webhook_rule *rule = webhook->rule;
+    bool has_opened = breaker_fail(&webhook->breaker, webhook_now_ms(webhook), rule->breaker_failures, rule->breaker_pause_ms);
+    webhook_count_failure(webhook, problem);
     if (has_opened)
         log_warning(LOG_AREA_DAEMON, NULL, "webhook %s: %s; it failed %u times in a row and is left in peace for a while (webhooks.breaker-pause); "
                     "%zu events wait", rule->name, problem, webhook->breaker.failures, webhook->item_count);
-    else if (webhook->breaker.failures == 1)
+    else if (!*is_in_vain)
         log_warning(LOG_AREA_DAEMON, NULL, "webhook %s: %s; %zu events wait for it", rule->name, problem, webhook->item_count);
+    *is_in_vain = true;
 }
 
-void webhook_take_success(struct webhook *webhook)
+void webhook_take_useless(struct webhook *webhook, const char *problem)
 {
-    if (webhook->breaker.failures || webhook->is_refusing)
+    breaker_succeed(&webhook->breaker);
+    webhook_count_failure(webhook, problem);
+    if (!webhook->is_asked_in_vain)
+        log_warning(LOG_AREA_DAEMON, NULL, "webhook %s: %s; an answer of no use is as none, see WEBHOOKS in rtcd(8) for what is expected",
+                    webhook->rule->name, problem);
+    webhook->is_asked_in_vain = true;
+}
+
+void webhook_take_success(struct webhook *webhook, bool *is_in_vain)
+{
+    if (*is_in_vain)
         log_info(LOG_AREA_DAEMON, NULL, "webhook %s: it answers well again", webhook->rule->name);
     breaker_succeed(&webhook->breaker);
-    webhook->is_refusing = false;
-    webhook->not_before_ms = 0;
+    *is_in_vain = false;
+}
+
+static void webhook_fail_to_tell(struct webhook *webhook, const char *problem, uint64_t wanted_ms)
+{
+    webhook_take_failure(webhook, &webhook->is_told_in_vain, problem);
+    webhook->not_before_ms = webhook_now_ms(webhook) + webhook_delay_ms(webhook, wanted_ms);
 }
 
 static void webhook_count_delivered(struct webhook *webhook)
 {
-    webhook_take_success(webhook);
+    webhook_take_success(webhook, &webhook->is_told_in_vain);
+    webhook->is_refusing = false;
+    webhook->not_before_ms = 0;
     webhook->delivered += webhook->under_way;
     metrics_add(webhook->host->metrics, METRIC_WEBHOOK_DELIVERED, webhook->under_way);
 }
@@ -125,7 +146,7 @@ static void webhook_take_refusal(struct webhook *webhook, const char *problem)
     if (!webhook->is_refusing)
         log_warning(LOG_AREA_DAEMON, NULL, "webhook %s: %s, which is a refusal; what it refuses is dropped (webhook_dropped counts)",
                     webhook->rule->name, problem);
-    webhook->is_refusing = true;
+    webhook->is_refusing = webhook->is_told_in_vain = true;
     for (size_t i = 0; i < webhook->under_way; i++)
         webhook_count_drop(webhook);
 }
@@ -152,7 +173,7 @@ static void on_answered(void *argument, const struct fetch_answer *answer)
     webhook->under_way = 0;
     spool_settle(webhook->host->spool);
     if (!is_over)
-        webhook_take_failure(webhook, problem, answer->retry_after_ms);
+        webhook_fail_to_tell(webhook, problem, answer->retry_after_ms);
     webhook_schedule(webhook);
 }
 
@@ -207,7 +228,7 @@ static void webhook_send(struct webhook *webhook)
     if (webhook->fetch)
         return;
     webhook->under_way = 0;
-    webhook_take_failure(webhook, "out of memory", 0);
+    webhook_fail_to_tell(webhook, "out of memory", 0);
 }
 
 /* When may the next request go? */
@@ -300,6 +321,7 @@ void webhook_set_rule(struct webhook *webhook, const struct config *config, cons
     if (!rule_is_same(&webhook_list, webhook->rule, rule)) {
         breaker_succeed(&webhook->breaker);
         webhook->not_before_ms = 0;
+        webhook->is_told_in_vain = webhook->is_asked_in_vain = webhook->is_refusing = false;
     }
     webhook->config = config;
     webhook->rule = rule;

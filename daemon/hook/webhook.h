@@ -47,8 +47,9 @@ struct webhook {
     struct fetch *fetch;                /* NULL: none is under way */
     struct event *timer;
     struct breaker breaker;
-    uint64_t not_before_ms;             /* a failure asks for so long a pause */
-    bool is_refusing;                   /* the last answer was a refusal */
+    uint64_t not_before_ms;             /* a failure asks for so long a pause in what it is told */
+    bool is_told_in_vain;               /* the last event came to nothing, which is logged once */
+    bool is_refusing;                   /* since then it was there, and refused */
     bool is_hurried;                    /* see webhook_hurry() */
     uint64_t delivered, failed, dropped;    /* events, requests, events; since the daemon started */
     uint64_t lost;                      /* events that it was not told of, dropped ones too */
@@ -57,6 +58,7 @@ struct webhook {
     struct fetcher *ask_fetcher;        /* of webhook_ask.c, as these: */
     struct list asks;                   /* that wait for their answer */
     size_t ask_count;
+    bool is_asked_in_vain;              /* the last answer was none or of no use, which is logged once */
     uint64_t asked;                     /* since the daemon started */
     struct webhook_handlers *handlers;  /* webhook_event.c's; NULL: it handles no events */
 };
@@ -72,12 +74,14 @@ void webhook_set_rule(struct webhook *webhook, const struct config *config, cons
 
 /* One more event, as a whole CloudEvent in JSON. What there is no room for is dropped and counted. */
 void webhook_push(struct webhook *webhook, struct bytes json, uint64_t time_ms);
-/* For webhook_ask.c. What is said to the receiver, in whatever way, is signed and counted alike, and tells of its state. */
+/* For webhook_ask.c. What is said to the receiver, in whatever way, is signed and counted alike, and tells of its state. Which of the two
+ * went well or wrong is one of is_told_in_vain and is_asked_in_vain: where one of them works, the other's trouble goes on. */
 struct fetch *webhook_post(struct webhook *webhook, struct fetcher *fetcher, bool is_batch, struct bytes body, fetch_answered answered,
                            void *argument);
-void webhook_take_success(struct webhook *webhook);
-void webhook_take_failure(struct webhook *webhook, const char *problem, uint64_t wanted_ms);
-void webhook_note_error(struct webhook *webhook, const char *problem);
+void webhook_take_success(struct webhook *webhook, bool *is_in_vain);
+void webhook_take_failure(struct webhook *webhook, bool *is_in_vain, const char *problem);
+/* An answer to a question that says nothing of use: it would be the same again. */
+void webhook_take_useless(struct webhook *webhook, const char *problem);
 void webhook_schedule(struct webhook *webhook);         /* its state may have changed: sends what may be sent */
 uint64_t webhook_now_ms(const struct webhook *webhook);
 

@@ -5,12 +5,12 @@
 
 #include <stdio.h>
 
-static void ask_end(struct webhook_ask *ask, const struct fetch_answer *answer)
+static const char *ask_end(struct webhook_ask *ask, const struct fetch_answer *answer)
 {
     list_remove(&ask->node);
     ask->webhook->ask_count--;
     ask->fetch = NULL;
-    ask->done(ask, answer);
+    return ask->done(ask, answer);
 }
 
 static void on_answered(void *argument, const struct fetch_answer *answer)
@@ -19,19 +19,23 @@ static void on_answered(void *argument, const struct fetch_answer *answer)
     struct webhook *webhook = ask->webhook;
     struct fetch_answer told = *answer;
     unsigned status = answer->status;
-    char problem[80];
+    char problem[WEBHOOK_ERROR_MAX];
     if (!answer->problem && (status < 200 || status > 299) && status != 401 && status != 403) {
         snprintf(problem, sizeof(problem), "its answer has the status %u", status);
         told.problem = problem;
     }
     bool is_failure = answer->problem || status < 200 || (status >= 300 && status < 400) || status == 408 || status == 429 || status >= 500;
     if (is_failure)
-        webhook_take_failure(webhook, told.problem, answer->retry_after_ms);
-    else
-        webhook_take_success(webhook);
-    if (told.problem)
-        webhook_note_error(webhook, told.problem);
-    ask_end(ask, &told);
+        webhook_take_failure(webhook, &webhook->is_asked_in_vain, told.problem);
+    const char *useless = ask_end(ask, &told);
+    if (!told.problem && useless) {
+        snprintf(problem, sizeof(problem), "its answer %s", useless);
+        told.problem = problem;
+    }
+    if (!told.problem)
+        webhook_take_success(webhook, &webhook->is_asked_in_vain);
+    else if (!is_failure)
+        webhook_take_useless(webhook, told.problem);
     webhook_schedule(webhook);
 }
 

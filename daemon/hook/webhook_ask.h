@@ -12,8 +12,9 @@ struct webhook_ask {
     struct webhook *webhook;            /* all is webhook_ask.c's, but `done` */
     struct list node;
     struct fetch *fetch;
-    /* Called once. The answer has a problem, or a status of 2xx, 401 or 403. The ask is the callee's from then on. */
-    void (*done)(struct webhook_ask *ask, const struct fetch_answer *answer);
+    /* Called once. The answer has a problem, or a status of 2xx, 401 or 403. The ask is the callee's from then on. NULL: that was of use, or
+     * there was no answer; else what is wrong with it. */
+    const char *(*done)(struct webhook_ask *ask, const struct fetch_answer *answer);
 };
 
 /* Asks; `event` wants no id and time. 0; -EAGAIN: too many wait, or the breaker is open; -ENOMEM: then it was not asked. */

@@ -7,7 +7,6 @@
 #include "lib/json.h"
 #include "lib/text.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { ANSWER_MEMBERS_MAX = 32 };
@@ -148,23 +147,19 @@ static int connect_read(struct gate_call *call, const struct fetch_answer *answe
     return verdict_refuse(&call->verdict, answer->status == 401 ? BYTES("unauthorized") : BYTES("forbidden"), (struct bytes){0}, ret_problem);
 }
 
-static void on_done(struct webhook_ask *ask, const struct fetch_answer *answer)
+static const char *on_done(struct webhook_ask *ask, const struct fetch_answer *answer)
 {
     struct connect_ask *connect = CONTAINER_OF(ask, struct connect_ask, ask);
     struct gate_call *call = connect->call;
     struct webhook *webhook = ask->webhook;
     const char *problem = NULL;
-    char said[WEBHOOK_ERROR_MAX];
     bool is_answered = !answer->problem && connect_read(call, answer, &problem) == 0;
     free(connect);
-    if (problem && !is_answered) {
-        snprintf(said, sizeof(said), "its answer to connect %s", problem);
-        webhook_note_error(webhook, said);
-    }
     if (is_answered)
         gate_answer(call);
     else
         connect_fail(webhook, call);
+    return is_answered ? NULL : problem;
 }
 
 void webhook_connect(struct webhook *webhook, struct gate_call *call)

@@ -82,25 +82,28 @@ static int reply(const struct webhook *webhook, uint64_t number, const struct we
 }
 
 /* What could not be said for want of memory, the registry's own timeout says. What nobody waits for any more, it counts. */
-static void on_done(struct webhook_ask *ask, const struct fetch_answer *answer)
+static const char *on_done(struct webhook_ask *ask, const struct fetch_answer *answer)
 {
     struct event_ask *event = CONTAINER_OF(ask, struct event_ask, ask);
     struct webhook *webhook = ask->webhook;
     uint64_t number = event->number;
     struct webhook_reply said = {0};
+    const char *useless = NULL;
     int r = 0;
     free(event);
     if (number == 0)
-        return;
-    if (!answer->problem && answer->status < 300 && webhook_event_read(answer->body, &said) == 0) {
+        return NULL;
+    if (!answer->problem && answer->status >= 300)
+        useless = "to an event has the status 401 or 403";
+    else if (!answer->problem && webhook_event_read(answer->body, &said) < 0)
+        useless = "to an event has neither data nor an error";
+    if (!answer->problem && !useless)
         r = reply(webhook, number, &said);
-    } else {
-        if (!answer->problem)
-            webhook_note_error(webhook, answer->status < 300 ? "its answer to an event has neither data nor an error" : "it refuses events");
+    else
         r = fail(webhook, number, "no-handler", "the webhook that handles this event failed");
-    }
     if (r == -ENOMEM)
         log_warning(LOG_AREA_DAEMON, NULL, "webhook %s: a reply is lost: out of memory", webhook->rule->name);
+    return useless;
 }
 
 static bool on_take(struct handler *handler, const struct event_call *call)

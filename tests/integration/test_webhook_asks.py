@@ -143,6 +143,38 @@ class Connect(unittest.TestCase):
         wait_until(lambda: request(daemon.port, "POST", "/rtc/negotiate").status == 200, "a client let in")
         self.assertEqual(row(daemon)["state"], "ready")
 
+    def test_what_is_wrong_with_its_answers_is_logged_once(self):
+        receiver, daemon = self.start(receivers.good)
+        for behaviour, wrong in ((says({"user": 7}), "its answer has a user that is not a text"), (receivers.status(404), "its answer has the status 404"),
+                                 (receivers.status(500), "its answer has the status 500")):
+            receiver.behave(behaviour)
+            before = row(daemon)["failed"]
+            for _ in range(3):
+                self.assertEqual(request(daemon.port, "POST", "/rtc/negotiate").status, 503)
+            self.assertEqual((row(daemon)["failed"], row(daemon)["error"]), (before + 3, wrong))
+            receiver.behave(receivers.good)
+            self.assertEqual(request(daemon.port, "POST", "/rtc/negotiate").status, 200)
+            said = [line for line in daemon.log().splitlines() if "webhook hook0: " in line][-2:]
+            self.assertIn(wrong, said[0])
+            self.assertIn("answers well again", said[1])
+        self.assertEqual(daemon.log().count("webhook hook0: "), 6, daemon.log())
+
+    def test_good_answers_to_questions_hide_no_trouble_with_events(self):
+        """Nor is what fails tried again at once because of them, nor the log filled."""
+        for status, told in ((404, 9), (503, 1)):
+            def behaviour(handler, asked, status=status):
+                handler.answer(204 if asked.events[0]["type"] == "rtcd.connect" else status, Retry_After="1000")
+            receiver, daemon = self.start(behaviour, events=["connect", "epoch", "connected", "disconnected"], **{"retry-delay-max": "1h"})
+            wait_until(lambda: row(daemon)["failed"] + row(daemon)["dropped"] == 1, "the epoch, told in vain")
+            for number in range(4):
+                WebSocket(daemon.port, user="anna").close()
+                wait_until(lambda: not daemon.connections(), "no connection")
+                if status == 404:
+                    wait_until(lambda count=3 + 2 * number: row(daemon)["dropped"] == count, "drops")
+            self.assertEqual([request.events[0]["type"] for request in receiver.requests].count("rtcd.connect"), 4)
+            self.assertEqual(len(receiver.requests), 4 + told)
+            self.assertEqual(daemon.log().count("webhook hook0: "), 1, daemon.log())
+
     def test_nobody_asks_when_the_webhook_is_gone(self):
         receiver, daemon = self.start(says({"refuse": {}}))
         self.assertEqual(request(daemon.port, "POST", "/rtc/negotiate").status, 403)
