@@ -3,6 +3,10 @@
  */
 #include "lib/file.h"
 
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { PIECE_BYTES = 64 * 1024 };
@@ -20,4 +24,16 @@ int file_read_all(int descriptor, struct buf *out)
             return 0;
         out->length += length > 0 ? (size_t)length : 0;
     }
+}
+
+int file_sync_folder(const char *path)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    assert(slash);
+    snprintf(folder, sizeof(folder), "%.*s", (int)MAX(slash - path, 1), path);
+    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = descriptor < 0 || fsync(descriptor) < 0 ? -errno : 0;
+    if (descriptor >= 0)
+        close(descriptor);
+    return r;
 }

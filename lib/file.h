@@ -1,5 +1,5 @@
 /*
- * File: reading one that is open to its end.
+ * File: what the C library leaves out of reading and keeping files.
  */
 #pragma once
 
@@ -7,3 +7,5 @@
 
 /* Appends all from where the descriptor stands. 0, or negative errno. */
 MUST_CHECK int file_read_all(int descriptor, struct buf *out);
+/* Writes the folder of this absolute path to the disk, so that a name that is new in it lasts. 0, or negative errno. */
+MUST_CHECK int file_sync_folder(const char *path);

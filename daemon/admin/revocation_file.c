@@ -10,7 +10,6 @@
 #include "lib/log.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -90,14 +89,7 @@ static int file_write(const char *path, struct bytes text)
 /* The new name lasts once the folder is written, too. */
 static int file_replace(const char *next, const char *path)
 {
-    char folder[PATH_MAX];
-    if (rename(next, path) < 0)
-        return -errno;
-    snprintf(folder, sizeof(folder), "%.*s", (int)MAX(strrchr(path, '/') - path, 1), path);
-    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = descriptor < 0 || fsync(descriptor) < 0 ? -errno : 0;
-    if (descriptor >= 0)
-        close(descriptor);
-    return r;
+    return rename(next, path) < 0 ? -errno : file_sync_folder(path);
 }
 
 int revocation_file_save(const struct config *config, struct revocations *revocations, uint64_t now_s)

@@ -114,7 +114,7 @@ static int spool_rewrite(struct spool *spool)
     close(spool->descriptor);
     spool->descriptor = descriptor;
     spool->bytes = bytes;
-    return 0;
+    return spool->config->hooks.spool_sync == SPOOL_SYNC_EACH ? file_sync_folder(spool->path) : 0;
 }
 
 /* Nothing waits any more: the usual case. */
