@@ -208,9 +208,10 @@ void spool_settle(struct spool *spool)
         return;
     bool is_empty = list_is_empty(&spool->entries);
     int r = is_empty ? 0 : spool_append(spool, buf_bytes(&spool->out));
-    if (r < 0)
+    if (r < 0 && !spool->has_failed_ends)
         log_warning(LOG_AREA_DAEMON, NULL, "%s: it cannot be written: %s; what was delivered may be delivered again after a restart", spool->path,
                     strerror(-r));
+    spool->has_failed_ends = r < 0;
     buf_clear(&spool->out);
     spool_compact(spool, MAX(spool->live_bytes, (uint64_t)VOID_BYTES));
 }

@@ -33,6 +33,7 @@ struct spool {
     struct buf out;                     /* ends that are not written yet */
     bool is_loading;                    /* nothing is written: all that stays is, in the end */
     bool has_failed;                    /* the last event did not get into it, and that was said */
+    bool has_failed_ends;               /* likewise, the last ends */
 };
 
 typedef void (*spool_found)(void *argument, struct bytes name, struct bytes json, uint64_t time_ms);

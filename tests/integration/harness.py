@@ -294,6 +294,18 @@ def has_plain_memory():
     return "san" not in BUILD
 
 
+def limit_files(size):
+    """For a daemon that is to find its disk full; others set the limit again."""
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    return limit
+
+
+def set_limit(daemon, size=resource.RLIM_INFINITY):
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
 class AdminError(Exception):
     @property
     def code(self):

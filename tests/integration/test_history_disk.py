@@ -2,15 +2,13 @@
 
 import json
 import os
-import resource
-import signal
 import tempfile
 import threading
 import unittest
 
 from api import ApiTest
 from client import WebSocket
-from harness import AdminError, Daemon, wait_until
+from harness import AdminError, Daemon, limit_files, set_limit, wait_until
 
 CONFIG = """
 groups:
@@ -253,18 +251,6 @@ class Bounds(unittest.TestCase):
                 self.assertEqual([row[3] for row in found if row[1] == f"p{index}"], list(range(count)))
 
 
-def limit_files(size):
-    """For a daemon that is to find its disk full; others raise it again."""
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-    return limit
-
-
-def raise_limit(daemon):
-    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-
-
 class Answers(ApiTest):
     """Whoever publishes is answered once it is stored, whichever way it came."""
 
@@ -300,7 +286,7 @@ class Answers(ApiTest):
                 thread.start()
             wait_until(lambda: self.daemon.counter("messages_published") == 6 and self.daemon.counter("history_failed") >= 2, "a full disk")
             self.assertEqual((self.daemon.counter("history_stored"), answers), (0, {}))
-            raise_limit(self.daemon)
+            set_limit(self.daemon)
             for thread in threads:
                 thread.join()
         self.assertEqual(answers["API"], {"recipients": 0})
@@ -323,7 +309,7 @@ class Failing(unittest.TestCase):
             wait_until(lambda: daemon.counter("history_failed"), "a write that fails")
             self.assertLess(daemon.counter("history_stored"), count)
             self.assertLessEqual(daemon.counter("messages_published"), daemon.counter("history_stored") + 65)
-            raise_limit(daemon)
+            set_limit(daemon)
             self.assertEqual([ws.expect("rtc.reply").get("error") for _ in range(count)], [None] * count)
             sender.join()
             self.assertEqual(daemon.log().count("histories cannot be written"), 1)

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import resource
 import struct
 import tempfile
 import unittest
@@ -10,7 +11,7 @@ import zlib
 
 import receivers
 from client import WebSocket
-from harness import Daemon, wait_until
+from harness import Daemon, limit_files, set_limit, wait_until
 from receivers import Receiver
 
 QUICK = {"timeout": "20s", "retry-delay": "5ms", "retry-delay-max": "40ms", "breaker-failures": 1000}
@@ -168,6 +169,24 @@ class Spool(unittest.TestCase):
         self.assertEqual(daemon.log().count("wait in memory alone"), 1)
         receiver.start()
         receiver.expect(21)
+
+    def test_a_full_disk_is_told_of_once(self):
+        receiver = self.enterContext(Receiver(is_up=False))
+        daemon = self.start({"url": receiver.url})
+        daemon.stop()
+        daemon.before_start = limit_files(resource.RLIM_INFINITY)
+        daemon.start()
+        self.come_and_go(daemon, 50)
+        set_limit(daemon, os.path.getsize(self.path))
+        self.come_and_go(daemon, 1)
+        receiver.start()
+        receiver.expect(104)
+        wait_until(lambda: self.row(daemon)["waiting"] == 0, "all delivered")
+        set_limit(daemon)
+        self.assertEqual([daemon.log().count(words) for words in ("wait in memory alone", "it cannot be written: ")], [1, 1], daemon.log())
+        self.come_and_go(daemon, 1)
+        receiver.expect(106)
+        wait_until(lambda: os.path.getsize(self.path) == len(MAGIC), "an empty spool")
 
     def test_dropped_events_leave_it(self):
         receiver = self.enterContext(Receiver(is_up=False))
