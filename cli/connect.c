@@ -52,6 +52,12 @@ static void on_reconnected(struct rtc_client *client, const struct rtc_reconnect
     connect_view_connected(&connect->view, client, how);
 }
 
+static void on_rejoined(struct rtc_client *client, const char *group, const struct rtc_error *error, const char *json, void *argument)
+{
+    struct connect *connect = argument;
+    connect_view_rejoined(&connect->view, group, error, json);
+}
+
 static void on_close(struct rtc_client *client, const struct rtc_error *reason, void *argument)
 {
     struct connect *connect = argument;
@@ -78,7 +84,7 @@ static const char *edit_word(size_t index)
 
 static int client_new(const struct invocation *invocation, struct connect *connect)
 {
-    static const struct rtc_life life = {on_state_change, on_reconnecting, on_reconnected, on_close};
+    static const struct rtc_life life = {on_state_change, on_reconnecting, on_reconnected, on_close, on_rejoined};
     char room[TOKEN_MAX];
     const char *url = arguments_value(invocation, "url"), *transports = arguments_value(invocation, "transport"), *token;
     const char *protocol = arguments_value(invocation, "protocol"), *user = arguments_value(invocation, "user");

@@ -173,7 +173,7 @@ void connect_view_connected(struct connect_view *view, const struct rtc_client *
     struct json_writer json = json_writer(&line);
     if (!view->is_ndjson) {
         connect_view_note(view, "%s over %s, %s; connection %s, user %s", !how ? "connected" : how->is_resumed ? "resumed, nothing lost"
-                          : "reconnected with a new connection, what came meanwhile is lost", or_none(rtc_transport_name(client)),
+                          : "reconnected with a new connection, joining its groups again", or_none(rtc_transport_name(client)),
                           or_none(rtc_protocol_name(client)), or_none(rtc_connection_id(client)), or_none(rtc_user_id(client)));
         return;
     }
@@ -193,6 +193,30 @@ void connect_view_connected(struct connect_view *view, const struct rtc_client *
     json_key(&json, "resumed");
     json_add_bool(&json, how && how->is_resumed);
     json_end_object(&json);
+    json_end_object(&json);
+    show(view, &line);
+}
+
+void connect_view_rejoined(struct connect_view *view, const char *group, const struct rtc_error *error, const char *json_text)
+{
+    struct buf line = {0};
+    struct json_writer json = json_writer(&line);
+    if (!view->is_ndjson) {
+        buf_add_format(&line, "join %s again", group);
+        connect_view_reply(view, buf_text(&line), 0, error, json_text);
+        buf_done(&line);
+        return;
+    }
+    json_begin_object(&json);
+    json_key(&json, "eventName");
+    json_add_text(&json, "rtc.rejoined");
+    json_key(&json, error->code ? "error" : "data");
+    if (error->code)
+        add_error(&json, error);
+    else
+        json_add_raw(&json, bytes_text(json_text));
+    json_key(&json, "group");
+    json_add_text(&json, group);
     json_end_object(&json);
     show(view, &line);
 }

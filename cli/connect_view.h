@@ -18,6 +18,7 @@ void connect_view_message(struct connect_view *view, const struct rtc_message *m
 /* The answer to a request: what was asked in words (for people), its id (for programs; without one only errors are shown). */
 void connect_view_reply(struct connect_view *view, const char *what, uint64_t id, const struct rtc_error *error, const char *json);
 void connect_view_connected(struct connect_view *view, const struct rtc_client *client, const struct rtc_reconnected *how);
+void connect_view_rejoined(struct connect_view *view, const char *group, const struct rtc_error *error, const char *json);
 void connect_view_lost(struct connect_view *view, const struct rtc_error *why);
 void connect_view_closed(struct connect_view *view, const struct rtc_error *why);
 /* A sentence for people; in a pipe it goes to standard error. */

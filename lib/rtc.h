@@ -167,6 +167,9 @@ struct rtc_life {
     void (*on_reconnecting)(struct rtc_client *client, const struct rtc_error *why, void *argument);
     void (*on_reconnected)(struct rtc_client *client, const struct rtc_reconnected *how, void *argument);
     void (*on_close)(struct rtc_client *client, const struct rtc_error *reason, void *argument);    /* once for each rtc_start */
+    /* A group was joined again on a new connection: `json` is the reply, as of rtc_join(), and its "recovered" says whether all that came
+     * meanwhile follows. Or it was not: `error`, and json is NULL. */
+    void (*on_rejoined)(struct rtc_client *client, const char *group, const struct rtc_error *error, const char *json, void *argument);
 };
 void rtc_set_life(struct rtc_client *client, const struct rtc_life *life, void *argument);
 

@@ -36,6 +36,16 @@ static void note_join(struct rtc_client *client, const struct reply *reply, cons
     groups_remove(&client->groups, group);
 }
 
+/* json NULL: `error` says why. */
+static void reply_tell(struct rtc_client *client, const struct reply *reply, const struct rtc_error *error, const char *json)
+{
+    bool is_running = client->state != RTC_STATE_STOPPED;
+    if (reply->on_reply)
+        reply->on_reply(client, error, json, reply->argument);
+    if (reply->is_again && is_running && client->life.on_rejoined)
+        client->life.on_rejoined(client, reply->group, error, json, client->life_argument);
+}
+
 void requests_answer(struct rtc_client *client, const struct rtc_envelope *envelope)
 {
     struct reply *reply = replies_take(&client->replies, envelope->id);
@@ -58,8 +68,7 @@ void requests_answer(struct rtc_client *client, const struct rtc_envelope *envel
         error_no_memory(&error);
     if (error.code != RTC_OK)
         client->error = error;
-    if (reply->on_reply)
-        reply->on_reply(client, &error, error.code == RTC_OK ? (const char *)text->data : NULL, reply->argument);
+    reply_tell(client, reply, &error, error.code == RTC_OK ? (const char *)text->data : NULL);
     reply_free(reply);
 }
 
@@ -70,8 +79,7 @@ void requests_fail_all(struct rtc_client *client, struct replies *failed, const 
     while ((reply = replies_take_first(failed))) {
         /* On a new connection, who wanted to leave a group is not in it. */
         bool has_left = reply->kind == REPLY_LEAVE && why->code == RTC_CONNECTION_LOST;
-        if (reply->on_reply)
-            reply->on_reply(client, has_left ? &no_error : why, has_left ? "null" : NULL, reply->argument);
+        reply_tell(client, reply, has_left ? &no_error : why, has_left ? "null" : NULL);
         reply_free(reply);
     }
 }
@@ -92,6 +100,7 @@ static void join_again(struct rtc_client *client, struct group *group, size_t *a
     if (reply && buf_status(&data) == 0 && sent_new(&envelope, client->link->codec, &sent) == RTC_OK) {
         sent_queue_push_early(&client->sent, sent, at);
         group->join_id = reply->id;
+        reply->is_again = true;
     } else {
         client_log(client, RTC_LOG_ERROR, "out of memory: the group \"%s\" is not joined again", group->name);
     }

@@ -11,6 +11,7 @@ enum reply_kind { REPLY_INVOKE, REPLY_JOIN, REPLY_LEAVE };
 struct reply {
     struct list node;
     enum reply_kind kind;
+    bool is_again;                      /* the client itself joins again */
     uint64_t id, due_ms;
     rtc_reply_fn *on_reply;             /* may be NULL */
     void *argument;

@@ -251,7 +251,7 @@ int main(int count, char **options)
         free(peer.input);
         return 0;
     }
-    struct rtc_life life = {on_state_change, on_reconnecting, on_reconnected, on_close};
+    struct rtc_life life = {on_state_change, on_reconnecting, on_reconnected, on_close, NULL};
     rtc_set_life(peer.client, &life, NULL);
     rtc_on(peer.client, NULL, on_event, &peer);
     while (!peer.is_over) {

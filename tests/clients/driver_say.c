@@ -202,7 +202,7 @@ static void on_close(struct rtc_client *rtc, const struct rtc_error *reason, voi
 
 void say_life(struct client *client)
 {
-    static const struct rtc_life all = {on_state_change, on_reconnecting, on_reconnected, on_close};
+    static const struct rtc_life all = {on_state_change, on_reconnecting, on_reconnected, on_close, NULL};
     static const struct rtc_life few = {.on_reconnected = on_reconnected, .on_close = on_close};
     rtc_set_life(client->rtc, client->is_quiet ? &few : &all, client);
 }

@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import subprocess
+import tempfile
 import time
 
 from harness import BUILD, PATIENCE_S, Daemon, DaemonTest, free_port, wait_until
@@ -116,6 +117,23 @@ class Pipe(DaemonTest):
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         replies = [json.loads(line) for line in result.stdout.splitlines() if '"rtc.reply"' in line]
         self.assertEqual([reply["id"] for reply in replies], list(range(1, 301)))
+
+    def test_who_comes_back_as_another_connection_is_told_whether_its_groups_lost_something(self):
+        config = "groups: [{match: kept, history-envelopes: 10}]\n"
+        for transport, protocol in TRANSPORTS:
+            with self.subTest(transport=transport, protocol=protocol), tempfile.TemporaryDirectory() as folder, \
+                    Daemon({"history.store": "disk", "history.path": folder}, config=config) as daemon, \
+                    Client(daemon.port, "--transport", transport, "--protocol", protocol, "--group", "kept") as client:
+                client.say("rtc.join", {"group": "plain"}, id=1)
+                client.expect("rtc.reply")
+                wait_until(lambda: daemon.publish("first", 1, group="kept") == 1, "the member of kept")
+                client.expect("first")
+                daemon.stop()
+                daemon.start()
+                daemon.publish("second", 2, group="kept")
+                told = [client.expect("rtc.rejoined") for _ in range(2)]
+                self.assertEqual({envelope["group"]: envelope["data"]["recovered"] for envelope in told}, {"kept": True, "plain": False})
+                client.finish()
 
     def test_a_line_that_is_no_envelope_is_named_and_the_others_go_on(self):
         with Client(self.daemon.port) as client:
