@@ -219,7 +219,7 @@ class Shell(DaemonTest):
 
 
 class Slow(DaemonTest):
-    options = {"handlers.timeout": "300ms"}
+    options = {"handlers.timeout": "1s"}
 
     def test_a_command_that_takes_too_long_is_killed_with_what_it_started(self):
         pids = os.path.join(self.daemon.directory.name, "pids")

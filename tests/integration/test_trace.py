@@ -88,7 +88,7 @@ class Fates(DaemonTest):
 
     def test_who_acknowledges_nothing_stays_sent_until_the_time_is_over(self):
         with Sse(self.daemon.port, group="sse") as sse:
-            answer = self.trace("sse", wait="300ms").result()
+            answer = self.trace("sse", wait="1s").result()
             self.assertEqual(sse.expect("n")["data"], 1)
             row = rows_of(answer)[sse.id]
             self.assertEqual((row["state"], row["settled"], counts_of(answer)), ("sent", None, {"unsettled": 1}))
@@ -98,7 +98,7 @@ class Fates(DaemonTest):
         with WebSocket(self.daemon.port, group="parked") as ws:
             ws.drop()
             wait_until(lambda: [row["state"] for row in self.daemon.connections() if row["id"] == ws.id] == ["parked"], "it to be parked")
-            answer = self.trace("parked", wait="50ms").result()
+            answer = self.trace("parked", wait="1s").result()
             row = rows_of(answer)[ws.id]
             self.assertEqual((row["state"], row["sent"], row["settled"]), ("parked", None, None))
             asking = self.trace("parked")
@@ -154,7 +154,7 @@ class Fates(DaemonTest):
                     client.expect("rtc.pong")
                 self.assertEqual({id: row["state"] for id, row in rows_of(asking.result()).items()},
                                  {client.id: "acknowledged" for client in clients})
-            answer = self.daemon.admin("trace.publish", event="n", all=True, wait="1ms", filter="user=eve")
+            answer = self.daemon.admin("trace.publish", event="n", all=True, wait="1s", filter="user=eve")
             self.assertEqual(set(rows_of(answer)), {ws.id, other.id})
             with self.assertRaises(AdminError) as caught:
                 self.daemon.admin("trace.publish", event="n", connection="00000000-0000-4000-8000-000000000000")
@@ -193,7 +193,7 @@ class Slow(unittest.TestCase):
                 WebSocket(daemon.port, group="strict") as strict:
             for client, group in ((lossy, "lossy.a"), (strict, "strict")):
                 self.fill(daemon, client.id, group)
-                answer = daemon.admin("trace.publish", group=group, event="n", wait="50ms")
+                answer = daemon.admin("trace.publish", group=group, event="n", wait="1s")
                 row = rows_of(answer)[client.id]
                 self.assertEqual((row["state"], row["sent"], counts_of(answer)), ("queued", None, {"unsettled": 1}))
             before = {client: self.waiting(daemon, client.id) for client in (lossy, strict)}
@@ -273,7 +273,7 @@ class OverHttp(ApiTest):
         with Sse(self.daemon.port, group="sse") as sse:
             answer = self.call("publish", {"group": "sse", "event": "n", "wait": "10min"}, "operator")
             self.assertEqual((answer.status, answer.json()["unsettled"]), (200, 1))
-            answer = self.call("trace.publish", {"group": "sse", "event": "n", "wait": "1ms", "columns": "connection,state"}, "operator")
+            answer = self.call("trace.publish", {"group": "sse", "event": "n", "wait": "1s", "columns": "connection,state"}, "operator")
             self.assertEqual(answer.json()["rows"], [[sse.id, "sent"]])
             self.assertEqual(self.call("trace.publish", {"group": "sse", "event": "n"}, "viewer").status, 403)
             answers = self.call("publish", [{"group": "sse", "event": "n", "wait": "1ms"}, {"group": "sse", "event": "n", "wait": False}], "operator")
@@ -295,7 +295,7 @@ class OnDisk(unittest.TestCase):
                 ws.expect("rtc.pong")
                 self.assertEqual(rows_of(asking.result())[ws.id]["state"], "acknowledged")
             with Sse(daemon.port, group="late") as sse:
-                self.assertEqual(daemon.admin("publish", group="late", event="n", data=3, wait="1ms")["unsettled"], 1)
+                self.assertEqual(daemon.admin("publish", group="late", event="n", data=3, wait="1s")["unsettled"], 1)
                 sse.expect("n")
             daemon.process.kill()
             daemon.process.wait()
