@@ -26,6 +26,7 @@ until_true() {
 
 refuses() { ! "$@"; }
 said() { journalctl -b -u rtcd -o json --no-pager | grep -q "$1"; }
+was_logged() { journalctl -b -u rtcd --no-pager | grep -q "$1"; }
 subscribe() { curl -sN "http://127.0.0.1:8000/rtc/sse?group=$1" >"/test/$1" & }
 received() { grep -q "$2" "/test/$1"; }
 main_pid() { systemctl show -P MainPID rtcd; }
@@ -67,7 +68,7 @@ echo "nonsense: true" >>/etc/rtcd/rtcd.yaml
 expect "a reload with a mistake fails" refuses systemctl reload rtcd
 expect "and leaves the daemon as it was" grep -q 77s <(rtcctl show config resume.window)
 sed -i '/nonsense/d' /etc/rtcd/rtcd.yaml
-expect "the mistake is in the journal with its area" said '"RTCD_AREA":"config"'
+expect "the mistake is in the journal with its area" until_true said '"RTCD_AREA":"config"'
 
 sed -i '$a log:\n  core: info' /etc/rtcd/rtcd.yaml
 systemctl reload rtcd
@@ -91,7 +92,7 @@ pid=$(main_pid)
 stall=$!
 until_true grep -q stalled /test/stalled
 expect "a stopped worker loop is noticed and the daemon restarted" until_true has_restarted "$pid"
-expect "by the watchdog" grep -q Watchdog <(journalctl -b -u rtcd --no-pager)
+expect "by the watchdog" until_true was_logged Watchdog
 expect "what was revoked before still is" grep -q 'user.eve' <(rtcctl list revocations)
 expect "and so is what was published" grep -q 'it stays' <(rtcctl history kept)
 kill $stall 2>/dev/null
