@@ -163,6 +163,9 @@ REMEMBERING = 'groups: [{match: "**", history-envelopes: 10}]\n'
 ALL_PUBLISH = {"publish.to-user": "true", "publish.to-connection": "true", "publish.to-all": "true", "connection.claimed-users": "true"}
 QUICK = {"connection.keep-alive": "200ms", "connection.timeout": "1s", "transports.poll-wait": "300ms"}
 
+HASTY = {"openTimeout": 1000, "timeout": 1000}
+PATIENT = {"openTimeout": 15000, "timeout": 15000}      # where an answer comes, and only what is in it counts
+
 VALUES = [None, True, 0, -1, 1.5, 9007199254740991, -9007199254740991, 1e300, "", "héllo wörld ☃ 🎉 \u0000 \u2028 \"\\/\b\f\n\r\t", [], {}, [[], [{}]],
           {"": "empty key", "ключ": ["значение", {"深": 1}]}, [[[[[[[["deep"]]]]]]]],
           {"$binary": ""}, {"file": {"$binary": "AAECA/8="}, "name": "x"}, "x" * 60000, [{"$binary": "q83v" * 4000}]]
@@ -417,15 +420,15 @@ SCENARIOS = {
         *member("a", url="$fake"), send("a", 1), event("a", 1), *stop("a")], fake="redirect"),
     "redirected in a circle": Scenario(fails("too-many-redirects", url="$fake"), ways=ONE, fake="circle"),
     "redirected to nonsense": Scenario(fails("bad-answer", url="$fake"), ways=ONE, fake="redirect_nonsense"),
-    **{f"a server that answers {fake.replace('_', ' ')}": Scenario(fails("bad-answer", *also, url="$fake", openTimeout=1000, timeout=1000), ways=ONE, fake=fake)
+    **{f"a server that answers {fake.replace('_', ' ')}": Scenario(fails("bad-answer", *also, url="$fake", **(HASTY if fake == "silence" else PATIENT)), ways=ONE, fake=fake)
        for fake, also in {"nonsense": ("network",), "html": (), "empty": (), "wrong_types": (), "no_transports": ("no-transport",),
                           "endless_head": ("too-large", "network"), "endless_body": ("too-large", "network"), "too_long": ("too-large", "network"),
                           "silence": ("network", "timeout"), "early_end": ("network",), "error_500": ("internal",),
                           "not_found": ("not-found",)}.items()},
     **{f"a transport that answers {fake.replace('_', ' ')}": Scenario(
-        fails("no-transport", "bad-answer", "too-large", "network", url="$fake", openTimeout=1000, timeout=1000), fake=fake)
+        fails("no-transport", "bad-answer", "too-large", "network", url="$fake", **PATIENT), fake=fake)
        for fake in ("transport_nonsense", "transport_html", "transport_endless", "transport_not_found")},
     # A poll's greeting may have been lost with its answer, so that a poll is taken without one.
-    "a transport that does not greet": Scenario(fails("no-transport", "bad-answer", url="$fake", openTimeout=1000, timeout=1000), ways=WAYS[:3],
+    "a transport that does not greet": Scenario(fails("no-transport", "bad-answer", url="$fake", **PATIENT), ways=WAYS[:3],
                                                 fake="transport_no_welcome"),
 }
