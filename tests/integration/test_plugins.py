@@ -433,12 +433,18 @@ class Guard(unittest.TestCase):
             "deny user\n": ":1: deny user NAME", "allow user anna\n": ":1: ", "\ndeny address 10.0.0.0/33\n": ":2: a network such as",
             "network office 10.0.0\n": ":1: a network", "network a 10.0.0.0/8 b\n": ":1: ", "deny address 10.0.0.0/-1\n": ":1: a network",
             "deny user " + "x" * 600 + "\n": ":1: the line is longer than 510 bytes",
+            "deny user a\ndeny user mal\0lory\n": ":2: the line is longer than 510 bytes, or has a zero byte",
+            "deny user a\n" * 10001: ":10001: the list has more than 10000 rules",
         }
         for text, message in wrong.items():
             with self.subTest(text), self.assertRaisesRegex(AssertionError, re.escape(self.path + message)):
                 self.daemon(text).__enter__()
         with self.assertRaisesRegex(AssertionError, "cannot be opened: No such file"):
             Daemon({"plugins": f"{GUARD} /nowhere.list"}).__enter__()
+        with self.assertRaisesRegex(AssertionError, "/tmp cannot be read: Is a directory"):
+            Daemon({"plugins": f"{GUARD} /tmp"}).__enter__()
+        with self.assertRaisesRegex(AssertionError, "it is not said where its list is"):
+            Daemon({"plugins": GUARD}).__enter__()
 
 
 if __name__ == "__main__":

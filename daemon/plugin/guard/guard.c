@@ -146,7 +146,12 @@ static int guard_take_line(struct rtcd_call *call, char *line, const char *path,
     const char *problem = rule_parse(line, &rule);
     if (problem)
         guard_log(call, RTCD_ERROR, "%s:%u: %s", path, number, problem);
-    return problem ? -EINVAL : guard_add(guard_of(call), &rule);
+    if (problem)
+        return -EINVAL;
+    int r = guard_add(guard_of(call), &rule);
+    if (r == -E2BIG)
+        guard_log(call, RTCD_ERROR, "%s:%u: the list has more than %d rules", path, number, RULES_MAX);
+    return r;
 }
 
 static int guard_read(struct rtcd_call *call, const char *path)
@@ -160,15 +165,17 @@ static int guard_read(struct rtcd_call *call, const char *path)
     }
     int r = 0;
     for (unsigned number = 1; r == 0 && fgets(line, sizeof(line), file); number++) {
-        if (strlen(line) == sizeof(line) - 1 && line[sizeof(line) - 2] != '\n') {
-            guard_log(call, RTCD_ERROR, "%s:%u: the line is longer than %d bytes", path, number, LINE_MAX_BYTES - 2);
+        if (!strchr(line, '\n') && !feof(file)) {
+            guard_log(call, RTCD_ERROR, "%s:%u: the line is longer than %d bytes, or has a zero byte", path, number, LINE_MAX_BYTES - 2);
             r = -EINVAL;
         } else {
             r = guard_take_line(call, line, path, number);
         }
     }
-    if (r == 0 && ferror(file))
-        r = -EIO;
+    if (r == 0 && ferror(file)) {
+        r = -errno;
+        guard_log(call, RTCD_ERROR, "%s cannot be read: %s", path, strerror(-r));
+    }
     fclose(file);
     return r;
 }
@@ -185,6 +192,10 @@ static void guard_free(struct guard *guard)
 
 static int guard_init(struct rtcd_call *call, const char *arguments)
 {
+    if (!arguments[0]) {
+        guard_log(call, RTCD_ERROR, "it is not said where its list is; its path stands in plugins, behind the path of guard.so and a blank");
+        return -EINVAL;
+    }
     struct guard *guard = call->plugin = calloc(1, sizeof(*guard));
     if (!guard)
         return -ENOMEM;
