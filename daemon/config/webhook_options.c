@@ -9,6 +9,8 @@
 #include "lib/pattern.h"
 #include "lib/text.h"
 
+#include <stdlib.h>
+
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 const char *const webhook_event_names[WEBHOOK_EVENT_COUNT] = {
@@ -38,11 +40,26 @@ static const char *check_name(const char *text)
     return is_name ? NULL : "a name of 1 to 32 letters, digits, dots, hyphens and underlines is expected";
 }
 
+/* What stands between the scheme and the path: "example.org", "[2001:db8::1]:8443". */
+static bool host_is_valid(const char *host, size_t length)
+{
+    static const char digits[] = "0123456789";
+    const char *bracket = memchr(host, ']', length);
+    bool is_ip6 = length > 0 && host[0] == '[';
+    size_t name = is_ip6 && bracket ? (size_t)(bracket - host) + 1 : strcspn(host, ":");
+    if (length == 0 || name == 0 || is_ip6 != !!bracket || (!is_ip6 && memchr(host, '[', length)))
+        return false;
+    if (name >= length)
+        return true;
+    size_t port = length - name - 1;
+    return host[name] == ':' && port > 0 && port <= 5 && strspn(host + name + 1, digits) == port && strtoul(host + name + 1, NULL, 10) - 1 < UINT16_MAX;
+}
+
 static const char *check_url(const char *text)
 {
     static const char allowed[] = LETTERS "-._~:/?[]!$&'()*+,;=%";
     size_t scheme = strncmp(text, "https://", 8) == 0 ? 8 : strncmp(text, "http://", 7) == 0 ? 7 : 0;
-    bool is_url = scheme && text[scheme] && !strchr("/:?", text[scheme]) && strspn(text, allowed) == strlen(text);
+    bool is_url = scheme && host_is_valid(text + scheme, strcspn(text + scheme, "/?")) && strspn(text, allowed) == strlen(text);
     return is_url ? NULL : "a URL such as https://example.org/hook, without a user name and a fragment, is expected";
 }
 

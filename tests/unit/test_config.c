@@ -371,7 +371,9 @@ static void webhooks_are_read_cloned_and_compared(void **state)
 
 static void mistakes_in_webhooks_are_told_with_their_lines(void **state)
 {
-    static const char *const urls[] = {"ftp://a", "https:///x", "http://u:p@a", "http://a b", "http://a#x", "a", "", "http://", "http://:1"};
+    static const char *const urls[] = {"ftp://a", "https:///x", "http://u:p@a", "http://a b", "http://a#x", "a", "", "http://", "http://:1", "http://a:",
+                                       "http://a:0/", "http://a:65536/", "http://a:8o/", "http://a:000080", "http://[::1", "http://::1]/", "http://[::1]1/", "http://a:1:2"};
+    static const char *const right[] = {"http://a:1", "https://a:65535/x:y", "http://[::1]:8/", "http://[2001:db8::7]", "http://a?b:c"};
     expect_problem("webhooks:\n  - {name: a, url: http://a}\n", ":2: webhooks.events: each rule needs it");
     expect_problem("webhooks:\n  - {name: a, url: http://a, events: []}\n", ":2: webhooks.events: each rule needs it");
     expect_problem("webhooks:\n  - {name: a, url: http://a, events: []}\n  - x\n", ":3: webhooks: each rule is a mapping, as name: \"accounts\"");
@@ -390,6 +392,16 @@ static void mistakes_in_webhooks_are_told_with_their_lines(void **state)
         buf_add_format(&text, "webhooks:\n  - {name: a, url: \"%s\", events: epoch}\n", urls[i]);
         expect_problem(buf_text(&text), ":2: webhooks.url: ");
         buf_done(&text);
+    }
+    for (size_t i = 0; i < COUNT_OF(right); i++) {
+        struct config *config;
+        struct buf text = {0}, problems = {0};
+        buf_add_format(&text, "webhooks:\n  - {name: a, url: \"%s\", events: epoch}\n", right[i]);
+        if (load(buf_text(&text), NULL, 0, &config, &problems) < 0)
+            fail_msg("%s", buf_text(&problems));
+        config_unref(config);
+        buf_done(&text);
+        buf_done(&problems);
     }
 }
 
