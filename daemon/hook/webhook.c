@@ -309,6 +309,7 @@ void webhook_free(struct webhook *webhook)
 
 void webhook_drop_all(struct webhook *webhook)
 {
+    metrics_add(webhook->host->metrics, METRIC_WEBHOOK_DROPPED, webhook->item_count);
     while (webhook->item_count)
         webhook_remove(webhook, webhook_first(webhook));
     webhook->under_way = 0;

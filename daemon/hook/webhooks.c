@@ -199,6 +199,7 @@ int webhooks_init(struct webhooks *webhooks, const struct webhook_host *host, st
     int r = webhooks_take_config(webhooks, config);
     if (r == 0)
         r = spool_open(&webhooks->spool, config, host->metrics, on_found, webhooks);
+    metrics_add(host->metrics, METRIC_WEBHOOK_DROPPED, webhooks->orphan_count);
     if (webhooks->orphan_count)
         log_warning(LOG_AREA_DAEMON, NULL, "%s: %zu events in it were for webhooks that are no longer in the config, and are lost",
                     webhooks->spool.path, webhooks->orphan_count);

@@ -214,6 +214,7 @@ class Spool(unittest.TestCase):
         daemon.write_config("")
         daemon.start()
         self.assertIn("3 events in it were for webhooks that are no longer in the config, and are lost", daemon.log())
+        self.assertEqual(daemon.counter("webhook_dropped"), 3)
         self.assertEqual(read_spool(self.path), [])
 
     def test_what_cannot_be_a_spool_is_not_touched(self):

@@ -369,6 +369,7 @@ class Configs(unittest.TestCase):
             self.assertEqual([event["subject"] for event in receiver.expect(4)], [ids[0], ids[0], ids[1], ids[1]])
             self.assertEqual(list(rows(daemon)), ["hook0"])
             self.assertIn("webhook hook1: it is no longer in the config, and 4 events that waited for it are lost", daemon.log())
+            self.assertEqual(daemon.counter("webhook_dropped"), 4)
             daemon.write_config("")
             daemon.admin("reload")
             self.assertEqual(rows(daemon), {})
