@@ -29,13 +29,19 @@ static int certificate_refuse_by_library(struct buf *problems, const char *optio
     return -EINVAL;
 }
 
+static int certificate_refuse_by_system(struct buf *problems, const char *option, const char *path)
+{
+    buf_add_format(problems, "%s: %s cannot be read: %s\n", option, path, strerror(errno));
+    return -EINVAL;
+}
+
 /* The whole file. Of one with a secret the mode is looked at once it is open: what was looked at is what is read. */
 static int certificate_read(const char *option, const char *path, bool is_secret, struct buf *ret, struct buf *problems)
 {
     struct stat about;
     int r = 0, descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0 || fstat(descriptor, &about) < 0) {
-        r = certificate_refuse(problems, option, path, strerror(errno));
+        r = certificate_refuse_by_system(problems, option, path);
     } else if (!S_ISREG(about.st_mode) || about.st_size > FILE_BYTES_MAX) {
         r = certificate_refuse(problems, option, path, "is not a file of at most 4 MiB");
     } else if (is_secret && (about.st_mode & (S_IRWXG | S_IRWXO))) {
@@ -54,7 +60,7 @@ static int certificate_read(const char *option, const char *path, bool is_secret
         else if (errno == EINTR)        /* a file system of a network, or of a program */
             got = 1;
         else
-            r = certificate_refuse(problems, option, path, strerror(errno));
+            r = certificate_refuse_by_system(problems, option, path);
     }
     if (descriptor >= 0)
         close(descriptor);

@@ -437,7 +437,7 @@ class Reload(TlsTest):
         breaks = {
             "is not the key of this certificate": lambda: self.authority.write("localhost.key", open(foreign.key_path, "rb").read()),
             "holds no key in PEM form": lambda: self.authority.write("localhost.key", key[:100]),
-            "No such file": lambda: os.unlink(self.own.key_path),
+            "cannot be read: No such file": lambda: os.unlink(self.own.key_path),
             "mode 0644": lambda: self.authority.write("localhost.key", key, 0o644),
             "mode 0640": lambda: self.authority.write("localhost.key", key, 0o640),
         }
