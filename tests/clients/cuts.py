@@ -103,7 +103,7 @@ class Field:
 
     def state_of(self, client):
         """What the client, its log and the daemon say of it, to be read by people."""
-        lines = [line for line in self.driver.log if line.startswith(f"{client}: ")][-40:]
+        lines = [line for line in self.driver.log.copy() if line.startswith(f"{client}: ")][-40:]
         if not self.driver.has_ended:
             self.driver.do(client, "ask", id=1)
             with contextlib.suppress(queue.Empty):

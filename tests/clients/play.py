@@ -202,7 +202,7 @@ def play(worker, shared, scenario, library, way):
             one.step = "the end of the daemon and the proxy"
     except Exception as error:      # pylint: disable=broad-except
         why = str(error) if isinstance(error, AssertionError) else traceback.format_exc()
-        lines = [line for line in driver.log if one and line.startswith(one.id)]
+        lines = [line for line in driver.log.copy() if one and line.startswith(one.id)]
         return f"{str(one.step)[:500] if one else 'the daemon'}\n    {why}\n" + "".join(f"    | {line}\n" for line in lines[-20:])
     return None
 
