@@ -371,7 +371,7 @@ void options_report_changes(const struct config *old, const struct config *new, 
         buf_add_format(report, "%s changed\n", rule_lists[i]->name);
     }
     if (!changed)
-        buf_add_text(report, "nothing changed\n");
+        buf_add_text(report, "no option changed; files with keys, secrets and certificates were read again\n");
 }
 
 int options_keep_until_restart(const struct config *old, struct config *new)

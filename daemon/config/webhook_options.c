@@ -81,7 +81,8 @@ static const struct config_option webhook_options[] = {
       .details = "What waits for a webhook goes on waiting over a reload as long as one of this name is there." },
     { .path = "webhooks.url", TEXT(url), .example = "https://example.org/rtcd", .check = check_url, .reload = RELOAD_NOW,
       .summary = "Where its requests go.",
-      .details = "There alone: a redirect is not followed, and counts as a failure. With https the receiver's certificate is verified." },
+      .details = "There alone, through a proxy if rtcd(8), ENVIRONMENT, says so: a redirect is not followed, and counts as a failure. With https the "
+                 "receiver's certificate is verified." },
     { .path = "webhooks.events", LIST(event_words), .example = "connected", .check = check_event, .reload = RELOAD_NOW,
       .summary = "What it is told, and asked.",
       .details = "Asked: connect, whether a client may connect, of one webhook at most; event, what to reply to events that clients send "
@@ -101,7 +102,8 @@ static const struct config_option webhook_options[] = {
       .summary = "The certificates (PEM) of the authorities of which the receiver's certificate may come.",
       .details = "Empty: those that the system trusts." },
     { .path = "webhooks.timeout", SPAN(timeout_ms), .fallback = "5s", .min = 10, .max = 5 * MINUTE, .reload = RELOAD_NOW,
-      .summary = "How long a request may take, with its answer.", .details = "" },
+      .summary = "How long a request may take, with its answer.",
+      .details = "Of use up to gate.timeout for connect, and up to handlers.timeout for event: nobody waits longer." },
     { .path = "webhooks.answer-bytes", SIZE(answer_bytes), .fallback = "64KiB", .max = 16 * MIB, .reload = RELOAD_NOW,
       .summary = "The longest answer that is read.", .details = "A longer one counts as a failure." },
     { .path = "webhooks.batch", NUMBER(batch), .fallback = "1", .min = 1, .max = 1000, .reload = RELOAD_NOW,
@@ -139,7 +141,8 @@ static const struct config_option webhook_options[] = {
                  "(rate-limited)." },
     { .path = "webhooks.on-failure", CHOICE(on_failure, config_on_failure, "refuse allow"), .fallback = "refuse", .reload = RELOAD_NOW,
       .summary = "What becomes of a client that wants to connect while the webhook fails.",
-      .details = "refuse: it is told to come again (draining). allow: it is let in as if nobody had been asked." },
+      .details = "refuse: it is told to come again (draining). allow: it is let in as if nobody had been asked. Whoever has waited for gate.timeout is "
+                 "refused with either." },
 };
 
 const struct option_table webhook_option_table = {webhook_options, COUNT_OF(webhook_options)};

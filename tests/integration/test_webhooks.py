@@ -25,7 +25,8 @@ def config(*webhooks):
 
 
 def daemon_with(*webhooks, **more):
-    return Daemon({"connection.claimed-users": "true", **more}, config=config(*webhooks))
+    environment = more.pop("environment", None)
+    return Daemon({"connection.claimed-users": "true", **more}, config=config(*webhooks), environment=environment)
 
 
 def rows(daemon):
@@ -81,6 +82,13 @@ class Telling(unittest.TestCase):
             self.assertNotIn("Rtcd-Lost", receiver.requests[0].headers)
             wait_until(lambda: daemon.counter("webhook_delivered") == 7, "the last answer to count")
             self.assertEqual(row(daemon)["state"], "ready")
+
+    def test_the_environment_names_a_proxy(self):
+        with Receiver() as proxy, Receiver() as receiver:
+            for none, asked in (("", proxy), ("127.0.0.1", receiver)):
+                with daemon_with({"url": receiver.url, "events": "epoch"}, environment={"http_proxy": proxy.url, "no_proxy": none}):
+                    asked.expect(1)
+            self.assertEqual((len(proxy.requests), len(receiver.requests)), (1, 1))
 
     def test_many_go_in_one_request(self):
         slow = receivers.Never()
@@ -145,7 +153,7 @@ class Telling(unittest.TestCase):
             receiver.expect(1)
             with open(path, "wb") as file:
                 file.write(other)
-            daemon.admin("reload")
+            self.assertEqual(daemon.rtcctl("reload").stdout, "no option changed; files with keys, secrets and certificates were read again\n")
             come_and_go(daemon)
             receiver.expect(2)
             self.assertEqual([[request.is_signed_by(secret) for secret in (SECRET, other)] for request in receiver.requests], [[True, False], [False, True]])
