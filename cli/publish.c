@@ -16,7 +16,8 @@
 enum {
     WINDOW = 1024,                  /* requests in flight */
     WINDOW_BYTES = 256 * 1024,      /* of them, not yet sent */
-    LINE_MAX_BYTES = 1024 * 1024,
+    LINE_MAX_BYTES = 1024 * 1024,   /* of a line, and of the request that it becomes */
+    AROUND_BYTES = 64,              /* what a request has around its data */
 };
 
 static int check_msgpack(struct buf *data, struct buf *ret)
@@ -103,6 +104,7 @@ struct stream {
     struct session *session;
     struct buf in, scratch, request;
     bool is_over;
+    bool is_skipping;               /* the rest of a line that is too long */
     uint64_t line_count, asked, published, refused;
 };
 
@@ -174,7 +176,10 @@ static bool stream_convert(struct stream *stream, struct bytes line)
         json_add_string(&json, envelope.key);
     }
     json_end_object(&json);
-    return true;
+    if (stream->request.length <= LINE_MAX_BYTES - AROUND_BYTES)
+        return true;
+    stream_refuse(stream, stream->line_count, BYTES("it is too long: what is sent for it would have more than 1MiB"));
+    return false;
 }
 
 static void stream_take_line(struct stream *stream, struct bytes line)
@@ -194,10 +199,24 @@ static bool stream_has_room(const struct stream *stream)
     return stream_in_flight(stream) < WINDOW && stream->session->out.length < WINDOW_BYTES;
 }
 
+/* A line that cannot be sent is not kept either: it is told, and the next one goes on. */
+static void stream_skip(struct stream *stream)
+{
+    if (!stream->is_skipping) {
+        stream->asked++;
+        stream_refuse(stream, ++stream->line_count, BYTES("it is longer than 1MiB"));
+    }
+    const unsigned char *end = memchr(stream->in.data, '\n', stream->in.length);
+    stream->is_skipping = !end;
+    buf_consume(&stream->in, end ? (size_t)(end + 1 - stream->in.data) : stream->in.length);
+}
+
 /* Sends the whole lines that have come, as far as the window has room. */
 static void stream_take_lines(struct stream *stream)
 {
     size_t used = 0;
+    if (stream->is_skipping && stream->in.length)
+        stream_skip(stream);
     while (stream_has_room(stream) && used < stream->in.length) {
         const unsigned char *end = memchr(stream->in.data + used, '\n', stream->in.length - used);
         if (!end && !stream->is_over)
@@ -262,11 +281,8 @@ int command_publish_stream(const struct invocation *invocation, struct session *
         if (status == 0 && has_input)
             status = stream_read_input(&stream);
         stream_take_lines(&stream);
-        if (stream.in.length > LINE_MAX_BYTES && !memchr(stream.in.data, '\n', stream.in.length)) {
-            stream.asked++;
-            stream_refuse(&stream, stream.line_count + 1, BYTES("it is longer than 1MiB"));
-            status = EX_DATAERR;
-        }
+        if (stream.in.length > LINE_MAX_BYTES && !memchr(stream.in.data, '\n', stream.in.length))
+            stream_skip(&stream);
     }
     buf_done(&stream.in);
     buf_done(&stream.scratch);

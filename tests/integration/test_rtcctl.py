@@ -73,6 +73,16 @@ class Commands(DaemonTest):
             self.assertEqual(self.stream('{"eventName":"n","data":6,"to":{"group":"a"}}').returncode, 0)
             self.assertEqual(ann.expect("n"), {"eventName": "n", "data": 6, "group": "a"})
 
+    def test_a_line_that_is_too_long_costs_itself_and_no_other(self):
+        with WebSocket(self.daemon.port, group="b") as ws:
+            for size in (1024 * 1024 - 24, 1024 * 1024 + 1, 3 * 1024 * 1024):
+                long = '{"eventName":"n","data":"%s"}' % ("x" * (size - 27))
+                result = self.stream('{"eventName":"n","data":1}', long, '{"eventName":"n","data":3}', long, target=("--group", "b"))
+                self.assertEqual(result.returncode, 65)
+                self.assertEqual([line.partition(" is ")[0] for line in result.stderr.splitlines()],
+                                 ["rtcctl: line 2: it", "rtcctl: line 4: it", "published 2, refused 2"])
+                self.assertEqual([ws.expect("n")["data"] for _ in range(2)], [1, 3])
+
     def test_what_is_wrong_with_a_line_is_told_with_its_number(self):
         unknown = "00000000-0000-4000-8000-000000000000"
         table = [
