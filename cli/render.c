@@ -34,7 +34,7 @@ static enum output_format pick_format(const struct invocation *invocation)
 
 static bool choose_columns(struct render *render, const char *wanted)
 {
-    while (*wanted) {
+    do {
         size_t length = strcspn(wanted, ",");
         unsigned column = 0;
         while (column < render->column_count && (strlen(render->columns[column].name) != length
@@ -50,8 +50,8 @@ static bool choose_columns(struct render *render, const char *wanted)
         if (render->chosen_count < COLUMNS_MAX)
             render->chosen[render->chosen_count++] = column;
         wanted += length + (wanted[length] == ',');
-    }
-    return render->chosen_count > 0;
+    } while (*wanted);
+    return true;
 }
 
 /* The daemon leaves the others out. */

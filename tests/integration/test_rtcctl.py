@@ -208,7 +208,7 @@ class Commands(DaemonTest):
             (("show", "connection", "x"), 65, "id looks like"), (("list", "connections", "--colums", "x"), 64, "--colums"),
             (("list", "connections", "--columns", "x"), 64, "there are: id user"), (("disconnect",), 65, "say which"),
             (("join",), 64, "GROUP is missing"), (("join", unknown), 65, "say which"), (("show", "group", "nobody"), 68, "group"),
-            (("list", "groups", "-o", "xml"), 64, "xml"), ((), 64, ""),
+            (("list", "connections", "--columns", ""), 64, "there are: id user"), (("list", "groups", "-o", "xml"), 64, "xml"), ((), 64, ""),
         ]
         for arguments, status, part in table:
             with self.subTest(arguments):
