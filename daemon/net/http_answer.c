@@ -190,7 +190,8 @@ void http_respond(struct link *link, const struct response *response)
     link->source.is_stranger &= response->status >= 400;
     buf_clear(head);
     http_add_head(link, head, response);
-    if (response->status != 204 && response->status != 304) {
+    /* What GET would answer is known of a page, and not of what HEAD must not begin. */
+    if (response->status != 204 && response->status != 304 && (response->content_type || !link->is_head_request)) {
         buf_add_bytes(head, BYTES("Content-Length: "));
         buf_add_decimal(head, response->body.length);
         buf_add_bytes(head, BYTES("\r\n"));

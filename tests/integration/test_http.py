@@ -98,6 +98,7 @@ class Requests(DaemonTest):
     def test_head_has_no_body_and_no_effect(self):
         response = request(self.daemon.port, "HEAD", "/rtc/sse")
         self.assertEqual((response.status, response.body), (200, b""))
+        self.assertNotIn("content-length", response.headers)
         self.assertEqual([c for c in self.daemon.connections() if c["transport"] == "sse"], [])
 
     def test_options_and_cross_origin_requests(self):
