@@ -157,6 +157,11 @@ static bool call_take_value(struct admin_call *call, const struct admin_grammar 
                      (const char *)key.data, call->command->words);
         return false;
     }
+    bool is_true;
+    if (!argument->takes_value && json_type(value) != JSON_NULL && json_bool(value, &is_true) < 0) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%s must be true or false", argument->name);
+        return false;
+    }
     if (!call_has(call, argument))
         call->values[call->value_count++] = (struct admin_value){argument, value};
     return true;

@@ -157,10 +157,21 @@ static void listing_start(struct admin_call *call, struct bytes group, struct by
     listing_send(call, listing);
 }
 
+/* Whose connections; where the call does not say, *ret stays empty. False: the call is refused. */
+static bool listing_name(struct admin_call *call, const char *name, struct bytes *ret)
+{
+    int has_name = admin_text(call, name, ret);
+    if (has_name == 1 && !name_is_valid(*ret, NAME_MAX_BYTES)) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "%s: a name is 1 to 255 bytes of UTF-8 without control characters", name);
+        return false;
+    }
+    return has_name >= 0;
+}
+
 void admin_list_connections(struct admin_call *call)
 {
     struct bytes group = {0}, user = {0};
-    if (admin_text(call, "group", &group) >= 0 && admin_text(call, "user", &user) >= 0)
+    if (listing_name(call, "group", &group) && listing_name(call, "user", &user))
         listing_start(call, group, user);
 }
 
