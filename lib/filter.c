@@ -85,8 +85,10 @@ static bool take_keyword(struct reader *reader, const char *keyword)
 static int add_step(struct reader *reader, const struct filter_step *step)
 {
     struct filter *filter = reader->filter;
-    if (filter->count == FILTER_STEPS_MAX)
-        return refuse(reader, "it has too many comparisons, ands, ors and nots");
+    if (filter->count == FILTER_STEPS_MAX) {
+        fault_set(reader->fault, FAULT_BAD_ENVELOPE, "the filter has more than %d comparisons, ands, ors and nots", FILTER_STEPS_MAX);
+        return -EBADMSG;
+    }
     filter->steps[filter->count++] = *step;
     return 0;
 }
@@ -238,7 +240,7 @@ static int read_operand(struct reader *reader)
 
 static int read_not(struct reader *reader)
 {
-    if (++reader->depth > FILTER_DEPTH_MAX)
+    if (reader->depth++ > FILTER_DEPTH_MAX)
         return refuse(reader, "too many brackets and nots stand inside one another");
     int r;
     if (take_keyword(reader, "not")) {
