@@ -162,7 +162,7 @@ static int assign_positionals(struct invocation *ret, const struct positionals *
     return used == given->count ? 0 : usage(ret, "\"%s\" is not expected", given->words[used]);
 }
 
-static int suggest(const char *typed)
+static const struct admin_command *nearest_command(const char *typed)
 {
     const struct admin_command *nearest = NULL;
     unsigned best = 1 + (unsigned)strlen(typed) / 3;
@@ -173,8 +173,31 @@ static int suggest(const char *typed)
             best = distance;
         }
     }
+    return nearest;
+}
+
+/* Those of which it is the first word. */
+static bool say_rest(const char *typed)
+{
+    size_t length = strcspn(typed, " ");
+    bool is_first = true;
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        const char *words = admin_commands[i].words;
+        if (strncmp(words, typed, length) != 0 || words[length] != ' ')
+            continue;
+        fprintf(stderr, "%s%s", is_first ? "; there are: " : ", ", words);
+        is_first = false;
+    }
+    return !is_first;
+}
+
+int arguments_suggest(const char *typed)
+{
+    const struct admin_command *nearest = nearest_command(typed);
+    bool has_two_words = strchr(typed, ' ') != NULL;
     fprintf(stderr, "rtcctl: there is no command \"%s\"", typed);
-    if (nearest)
+    bool is_told = !(has_two_words && nearest) && say_rest(typed);
+    if (nearest && !is_told)
         fprintf(stderr, "; did you mean \"%s\"?", nearest->words);
     fprintf(stderr, "\nTry 'rtcctl help'.\n");
     return EX_USAGE;
@@ -214,7 +237,8 @@ static unsigned find_command(int argc, char **argv, const struct admin_command *
 
 static bool is_local_word(const char *typed)
 {
-    return strncmp(typed, "help", 4) == 0 || strncmp(typed, "completion", 10) == 0;
+    struct bytes first = bytes_of(typed, strcspn(typed, " "));
+    return bytes_is(first, "help") || bytes_is(first, "completion");
 }
 
 int arguments_read(int argc, char **argv, struct invocation *ret)
@@ -227,7 +251,7 @@ int arguments_read(int argc, char **argv, struct invocation *ret)
         while (ret->argument_count < ARGUMENTS_MAX && admin_next_argument(&rest, &ret->arguments[ret->argument_count]))
             ret->argument_count++;
     } else if (typed[0] && !is_local_word(typed)) {
-        return suggest(typed);
+        return arguments_suggest(typed);
     }
     bool options_over = false;
     struct positionals given = {.count = 0};

@@ -34,3 +34,5 @@ bool arguments_takes(const struct invocation *invocation, const char *name);
 
 /* By the words typed, joined by blanks; NULL. */
 const struct admin_command *arguments_command(const char *words);
+/* Says that there is no such command, and which ones may be meant. Returns the exit status. */
+int arguments_suggest(const char *typed);

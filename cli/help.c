@@ -89,10 +89,8 @@ int command_help(const struct invocation *invocation)
         snprintf(words, sizeof(words), "%s%s%s", invocation->words[1], invocation->word_count > 2 ? " " : "",
                  invocation->word_count > 2 ? invocation->words[2] : "");
     const struct admin_command *command = words[0] ? arguments_command(words) : NULL;
-    if (words[0] && !command) {
-        fprintf(stderr, "rtcctl: there is no command \"%s\"\nTry 'rtcctl help'.\n", words);
-        return EX_USAGE;
-    }
+    if (words[0] && !command)
+        return arguments_suggest(words);
     if (command)
         help_one(command);
     else

@@ -208,6 +208,9 @@ class Commands(DaemonTest):
             (("show", "connection", "x"), 65, "id looks like"), (("list", "connections", "--colums", "x"), 64, "--colums"),
             (("list", "connections", "--columns", "x"), 64, "there are: id user"), (("disconnect",), 65, "say which"),
             (("join",), 64, "GROUP is missing"), (("join", unknown), 65, "say which"), (("show", "group", "nobody"), 68, "group"),
+            (("list",), 64, "there are: list connections, list groups"), (("help", "show"), 64, "there are: show connection"),
+            (("explain", "everything"), 64, "there are: explain token"), (("pubish",), 64, 'did you mean "publish"'),
+            (("completions", "bash"), 64, '"completions bash"'),
             (("list", "connections", "--columns", ""), 64, "there are: id user"), (("list", "groups", "-o", "xml"), 64, "xml"), ((), 64, ""),
         ]
         for arguments, status, part in table:
