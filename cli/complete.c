@@ -58,8 +58,11 @@ static void complete_second_words(size_t row)
 
 static void complete_bash(void)
 {
-    printf("_rtcctl() {\n    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} columns= front= reply=\n"
-           "    local line=\"${COMP_WORDS[*]:1:COMP_CWORD-1}\"\n    case \"$line\" in\n");
+    printf("_rtcctl() {\n    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} columns= front= reply= first=1\n"
+           "    while [[ first -lt COMP_CWORD && ${COMP_WORDS[first]} == -* ]]; do\n"
+           "        case \"${COMP_WORDS[first]}\" in\n        --socket|--output|-o|--columns) ((first += 2)) ;;\n        *) ((first += 1)) ;;\n"
+           "        esac\n    done\n    ((first > COMP_CWORD)) && first=$COMP_CWORD\n"
+           "    local line=\"${COMP_WORDS[*]:first:COMP_CWORD-first}\"\n    case \"$line\" in\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         printf("    \"%s\"*) reply=\"", admin_commands[i].words);
         print_flags(&admin_commands[i]);
@@ -77,7 +80,7 @@ static void complete_bash(void)
            "    --columns|--sort) reply=$columns front=${word%%\"${word##*[,-]}\"} ;;\n    --filter) reply=$columns ;;\n"
            "    --output|-o) reply=\"table tsv json ndjson\" ;;\n    esac\n"
            "    COMPREPLY=($(compgen -P \"$front\" -W \"$reply\" -- \"${word#\"$front\"}\"))\n}\n"
-           "complete -F _rtcctl rtcctl\n", local_options);
+           "complete -o default -F _rtcctl rtcctl\n", local_options);
 }
 
 static void complete_zsh(void)

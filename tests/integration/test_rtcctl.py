@@ -198,6 +198,15 @@ class Commands(DaemonTest):
         for shell in ("bash", "zsh", "fish"):
             self.assertIn("connections", self.run_it("completion", shell).stdout)
 
+    def test_completion_goes_on_behind_options(self):
+        script = self.run_it("completion", "bash").stdout
+        for words, wanted in (("list us", "users"), ("-o json list us", "users"), ("--no-header --socket /tmp/x.sock wait gr", "group"),
+                              ("--socket /tmp/x.sock pres", "presence"), ("-o nd", "ndjson"), ("list users --sort -gen", "-generation")):
+            with self.subTest(words):
+                ask = script + 'COMP_WORDS=(rtcctl "$@"); COMP_CWORD=$#; _rtcctl; echo "${COMPREPLY[*]}"'
+                done = subprocess.run(["bash", "--norc", "-c", ask, "bash", *words.split(" ")], capture_output=True, text=True, check=True)
+                self.assertEqual((done.stdout, done.stderr), (wanted + "\n", ""))
+
     def test_mistakes_are_told_and_have_their_exit_codes(self):
         unknown = "00000000-0000-4000-8000-000000000000"
         table = [
