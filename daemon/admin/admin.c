@@ -151,6 +151,8 @@ static int admin_bind(struct admin *admin, const struct config *config)
     /* Under systemd it has the right group from the start (Group=), and changing it is not allowed. */
     struct stat status;
     struct group *group = config->admin.group[0] ? getgrnam(config->admin.group) : NULL;
+    if (config->admin.group[0] && !group)
+        log_warning(LOG_AREA_ADMIN, NULL, "there is no group %s, so nobody is let in as its member (option admin.group)", config->admin.group);
     bool is_given = group && stat(name.sun_path, &status) == 0 && status.st_gid == group->gr_gid;
     if (group && !is_given && chown(name.sun_path, (uid_t)-1, group->gr_gid) < 0)
         log_warning(LOG_AREA_ADMIN, NULL, "cannot give %s to the group %s: %s; its members cannot use it", name.sun_path,

@@ -103,6 +103,11 @@ class Levels(unittest.TestCase):
                 self.assertEqual(peer.ask("whoami"), {})
             self.assertEqual(daemon.log().count(f"with uid {STRANGER} and gid 61000 is neither root"), 1, daemon.log())
 
+    def test_a_group_that_there_is_not_is_told_of_at_the_start(self):
+        with self.daemon({"admin.group": "no-such-group"}) as daemon:
+            self.assertEqual(daemon.log().count("there is no group no-such-group, so nobody is let in as its member (option admin.group)"), 1)
+            self.assertEqual(self.level(daemon, STRANGER), "forbidden")
+
     def test_users_and_groups_by_number_and_by_name(self):
         with self.daemon({"admin.viewers": f"group:{GROUP.gr_name},gid:61005", "admin.operators": f"user:{NAMED.pw_name},gid:61006",
                           "admin.admins": "gid:61007"}) as daemon:
