@@ -191,10 +191,31 @@ static void read_typed(struct connect *connect, struct input *input)
     }
 }
 
-/* A pipe is read no further while its lines wait for room. Where nothing came at all (</dev/null) one just listens. */
-static bool is_finished(const struct connect *connect, const struct input *input)
+/* Whatever the answer is, it stands behind all that was sent before; but none came, or one may have been on its way to the old connection. */
+static void on_settled(struct rtc_client *client, const struct rtc_error *error, const char *json, void *argument)
 {
-    return input->is_over && input->in.length == 0 && connect->awaited == 0 && (input->edit || input->line_count);
+    struct connect *connect = argument;
+    connect->awaited--;
+    connect->is_settled = error->code != RTC_TIMEOUT && error->code != RTC_CONNECTION_LOST;
+}
+
+/* Has the server taken all lines of the pipe? Those without an id have no reply, so a request that does nothing is sent behind them. */
+static bool is_settled(struct connect *connect)
+{
+    if (connect->is_settled)
+        return true;
+    enum rtc_code code = rtc_invoke(connect->client, NULL, "rtc.leave", NULL, 0, on_settled, connect);
+    if (code == RTC_OK)
+        connect->awaited++;
+    return code != RTC_OK && code != RTC_QUEUE_FULL;
+}
+
+/* A pipe is read no further while its lines wait for room. Where nothing came at all (</dev/null) one just listens. */
+static bool is_finished(struct connect *connect, const struct input *input)
+{
+    if (!input->is_over || input->in.length || connect->awaited)
+        return false;
+    return input->edit || (input->line_count && is_settled(connect));
 }
 
 static void turn(struct connect *connect, struct input *input, int signals)

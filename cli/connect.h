@@ -11,6 +11,7 @@ struct connect {
     struct connect_view view;
     unsigned awaited;               /* replies that have not come */
     bool was_connected, is_over;
+    bool is_settled;                /* the server has taken all that was sent */
     struct rtc_error reason;        /* why it is over */
 };
 

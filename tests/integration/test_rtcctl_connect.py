@@ -135,6 +135,19 @@ class Pipe(DaemonTest):
                 self.assertEqual({envelope["group"]: envelope["data"]["recovered"] for envelope in told}, {"kept": True, "plain": False})
                 client.finish()
 
+    def test_what_wants_no_reply_has_arrived_when_the_input_is_over(self):
+        lines = "".join(json.dumps({"eventName": "reading", "data": i, "to": {"group": "lab"}}) + "\n" for i in range(300))
+        with Client(self.daemon.port, "--group", "lab") as member:
+            wait_until(lambda: self.daemon.publish("first", None, group="lab") == 1, "the member of lab")
+            for transport, protocol in TRANSPORTS:
+                with self.subTest(transport=transport, protocol=protocol):
+                    result = subprocess.run([RTCCTL, "connect", "--transport", transport, "--protocol", protocol,
+                                             f"http://127.0.0.1:{self.daemon.port}"], input=lines, capture_output=True, text=True,
+                                            timeout=PATIENCE_S, check=False)
+                    self.assertEqual((result.returncode, result.stderr), (0, ""))
+                    self.assertNotIn("rtc.error", result.stdout)
+                    self.assertEqual([member.expect("reading")["data"] for _ in range(300)], list(range(300)))
+
     def test_a_line_that_is_no_envelope_is_named_and_the_others_go_on(self):
         with Client(self.daemon.port) as client:
             client.child.stdin.write('{"eventName":7}\n')
