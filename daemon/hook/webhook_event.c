@@ -49,7 +49,8 @@ int webhook_event_read(struct bytes body, struct webhook_reply *ret)
     }
     ret->code = json_member(error, "code");
     ret->message = json_member(error, "message");
-    bool is_whole = ret->code.length && json_type(ret->code) == JSON_STRING && (!ret->message.length || json_type(ret->message) == JSON_STRING);
+    /* Two bytes are its quotes. */
+    bool is_whole = ret->code.length > 2 && json_type(ret->code) == JSON_STRING && (!ret->message.length || json_type(ret->message) == JSON_STRING);
     return is_whole ? 0 : -EBADMSG;
 }
 

@@ -154,6 +154,7 @@ class Connect(unittest.TestCase):
             self.assertEqual((row(daemon)["failed"], row(daemon)["error"]), (before + 3, wrong))
             receiver.behave(receivers.good)
             self.assertEqual(request(daemon.port, "POST", "/rtc/negotiate").status, 200)
+            self.assertEqual(row(daemon)["state"], "ready")       # asked of the thread that logs, which is done by then
             said = [line for line in daemon.log().splitlines() if "webhook hook0: " in line][-2:]
             self.assertIn(wrong, said[0])
             self.assertIn("answers well again", said[1])
@@ -218,6 +219,11 @@ class Event(unittest.TestCase):
         receiver.behave(says({"error": {"code": "sold-out", "message": "come tomorrow"}}))
         reply = client.call("order.new")
         self.assertEqual((reply["error"]["code"], reply["error"]["message"]), ("sold-out", "come tomorrow"))
+
+    def test_an_error_without_a_code_is_of_no_use(self):
+        _, daemon, client = self.start(says({"error": {"code": "", "message": "come tomorrow"}}))
+        self.assertEqual(self.invoke(client), "no-handler")
+        self.assertEqual(row(daemon)["error"], "its answer to an event has neither data nor an error")
 
     def test_one_that_fails_is_no_handler(self):
         behaviours = (receivers.status(500), receivers.status(404), receivers.status(403), receivers.status(302, Location="/"), receivers.garbage,
