@@ -4,11 +4,15 @@
 #include "daemon/plugin/plugin.h"
 
 #include "daemon/config/config.h"
+#include "daemon/config/option.h"
 #include "daemon/core/exchange.h"
 #include "daemon/core/message.h"
 #include "daemon/core/policy.h"
+#include "lib/envelope.h"
 #include "lib/json.h"
 #include "lib/log.h"
+
+#include <stdio.h>
 
 enum { CODE_MAX = 64 };
 
@@ -192,12 +196,26 @@ static int service_set_info(struct rtcd_call *rtcd_call, struct rtcd_text json)
     return service_complain(call, r, problem);
 }
 
+/* Transports are switched on by options of their names. */
+static bool is_offered(struct bytes name)
+{
+    char path[64];
+    bool is_codec = false;
+    for (enum codec_id codec = 0; codec < CODEC_COUNT && !is_codec; codec++)
+        is_codec = bytes_is(name, codecs[codec]->name);
+    snprintf(path, sizeof(path), "transports.%.*s", (int)MIN(name.length, sizeof(path)), (const char *)name.data);
+    const struct config_option *option = option_find(path);
+    return is_codec || (option && option->kind == OPTION_FLAG);
+}
+
 static int service_withhold(struct rtcd_call *rtcd_call, struct rtcd_text name)
 {
     const struct plugin_call *call = call_of(rtcd_call);
     const char *problem = "";
     if (call->hook != PLUGIN_NEGOTIATE)
         return service_misplaced(call, "withhold");
+    if (!is_offered(plugin_bytes(name)))
+        return service_complain(call, -EINVAL, "withholds what is no name of a transport or protocol");
     int r = verdict_withhold(call->verdict, plugin_bytes(name), &problem);
     return service_complain(call, r, problem);
 }

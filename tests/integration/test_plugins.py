@@ -173,6 +173,9 @@ class Probe(DaemonTest):
             self.assertEqual(ask(self.daemon.port, NEGOTIATE, words).status, 200)
         log = self.daemon.log()
         self.assertIn("plug-in probe: redirect has no place in this hook", log)
+        for name in ("web-socket", "poll-wait", "jso", ""):
+            self.assertEqual(ask(self.daemon.port, NEGOTIATE, f"n.withhold:{name}").status, 200)
+        self.assertEqual(self.daemon.log().count("plug-in probe: what it says withholds what is no name of a transport or protocol"), 4)
         self.assertIn("plug-in probe: what it says has a code that is none of", log)
 
     def test_a_slow_hook_is_named(self):
