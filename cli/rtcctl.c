@@ -4,9 +4,12 @@
 #include "cli/commands.h"
 #include "cli/render.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 void command_add_arguments(const struct invocation *invocation, const char *const *skip, struct json_writer *json)
 {
@@ -288,18 +291,38 @@ static int run(const struct invocation *invocation)
     return status;
 }
 
+/* Whoever read it has seen enough, as head(1). */
+static bool is_unread_pipe(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO};
+    return poll(&output, 1, 0) == 1 && output.revents & POLLERR;
+}
+
 static int printed(int status)
 {
-    if (status || (fflush(stdout) == 0 && !ferror(stdout)))
+    bool is_written = fflush(stdout) == 0 && !ferror(stdout);
+    if (is_written || (status && status != EX_IOERR))
         return status;
-    fputs("rtcctl: standard output cannot be written\n", stderr);
+    if (!is_unread_pipe())
+        fputs("rtcctl: standard output cannot be written\n", stderr);
     return EX_IOERR;
+}
+
+/* One that is closed would be the admin socket's number: what is printed would go there, and answers be read as data. */
+static bool fill_standard_descriptors(void)
+{
+    for (int descriptor = STDIN_FILENO; descriptor <= STDERR_FILENO; descriptor++)
+        if (fcntl(descriptor, F_GETFD) < 0 && open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            return false;
+    return true;
 }
 
 int main(int argc, char **argv)
 {
     struct invocation invocation;
     signal(SIGPIPE, SIG_IGN);
+    if (!fill_standard_descriptors())
+        return EX_IOERR;
     int status = arguments_read(argc, argv, &invocation);
     if (status)
         return status;
@@ -308,7 +331,7 @@ int main(int argc, char **argv)
         return printed(0);
     }
     if (invocation.command && !invocation.wants_help)
-        return run(&invocation);
+        return printed(run(&invocation));
     if (invocation.word_count && strcmp(invocation.words[0], "completion") == 0 && !invocation.wants_help)
         return printed(command_completion(&invocation));
     return printed(command_help(&invocation));

@@ -198,6 +198,26 @@ class Commands(DaemonTest):
         for shell in ("bash", "zsh", "fish"):
             self.assertIn("connections", self.run_it("completion", shell).stdout)
 
+    def in_shell(self, words):
+        program = f"{os.path.join(BUILD, 'cli/rtcctl')} --socket {self.daemon.admin_path}"
+        return subprocess.run(["bash", "--norc", "-c", f"{program} {words}"], capture_output=True, text=True)
+
+    def test_output_that_goes_nowhere_is_told_but_where_a_pipe_has_no_reader(self):
+        for words in ("status", "show config", "help", "completion bash"):
+            for where in (">/dev/full", ">&-"):
+                done = self.in_shell(f"{words} {where}")
+                self.assertEqual((done.returncode, done.stderr), (74, "rtcctl: standard output cannot be written\n"), (words, where))
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "wb") as pipe:
+            done = subprocess.run([os.path.join(BUILD, "cli/rtcctl"), "--socket", self.daemon.admin_path, "show", "config"], stdout=pipe,
+                                  stderr=subprocess.PIPE)
+            self.assertEqual((done.returncode, done.stderr), (74, b""))
+
+    def test_a_closed_standard_input_is_not_the_admin_socket(self):
+        done = self.in_shell("publish --group g n - <&-")
+        self.assertEqual((done.returncode, done.stderr), (74, "rtcctl: cannot read standard input: Bad file descriptor\n"))
+
     def test_completion_goes_on_behind_options(self):
         script = self.run_it("completion", "bash").stdout
         for words, wanted in (("list us", "users"), ("-o json list us", "users"), ("--no-header --socket /tmp/x.sock wait gr", "group"),
