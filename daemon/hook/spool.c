@@ -101,7 +101,12 @@ static int spool_rewrite(struct spool *spool)
     char next[PATH_MAX + 8];
     uint64_t bytes = 0;
     snprintf(next, sizeof(next), "%s.new", spool->path);
-    int descriptor = open_locked(next, O_TRUNC), r = descriptor < 0 ? descriptor : write_live(spool, descriptor, &bytes);
+    int descriptor = open_locked(next, O_TRUNC), r = descriptor < 0 ? descriptor : 0;
+    /* One may lie there, of any mode; the next start takes no spool that others can read. */
+    if (r == 0 && fchmod(descriptor, 0600) < 0)
+        r = -errno;
+    if (r == 0)
+        r = write_live(spool, descriptor, &bytes);
     if (r == 0)
         r = spool_sync(spool, descriptor);
     if (r == 0 && rename(next, spool->path) < 0)

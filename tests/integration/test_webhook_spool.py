@@ -231,6 +231,16 @@ class Spool(unittest.TestCase):
                 with open(self.path, "rb") as file:
                     self.assertEqual(file.read(), content)
 
+    def test_what_lies_in_the_way_of_a_new_one_keeps_no_later_start_from_it(self):
+        with open(self.path + ".new", "wb") as file:
+            file.write(b"left here by somebody\n")
+        os.chmod(self.path + ".new", 0o644)
+        daemon = self.start({"url": "http://127.0.0.1:9/"})
+        self.assertEqual(os.stat(self.path).st_mode & 0o777, 0o600)
+        daemon.stop()
+        daemon.start()
+        self.assertEqual(self.row(daemon)["waiting"], 2)
+
     def test_two_daemons_do_not_share_one(self):
         self.start({"url": "http://127.0.0.1:9/"})
         other = Daemon({"hooks.spool": self.path}, config="")
