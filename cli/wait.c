@@ -11,17 +11,23 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { AGAIN_MS = 50 };
+enum { AGAIN_MS = 50, ANSWER_MS = 1000 };
 
-static void on_alarm(int signal_number)
+static int say_late(void)
 {
     static const char text[] = "rtcctl: rtcd is not ready still\n";
     ssize_t r = write(STDERR_FILENO, text, sizeof(text) - 1);
-    _exit(r < 0 ? EX_IOERR : EX_TEMPFAIL);
+    return r < 0 ? EX_IOERR : EX_TEMPFAIL;
 }
 
-/* The time runs for all of it: until the socket is there, until the daemon lets us in, until it answers. */
-static int set_alarm(const char *span)
+static void on_alarm(int signal_number)
+{
+    _exit(say_late());
+}
+
+/* The time runs for all of it: until the socket is there, until the daemon lets us in, until it answers. With 0, a daemon that is ready
+ * has time for its answer. */
+static int set_alarm(const char *span, bool *ret_is_once)
 {
     uint64_t ms;
     if (!span)
@@ -30,9 +36,10 @@ static int set_alarm(const char *span)
         fprintf(stderr, "rtcctl: --timeout needs a time such as 30s or 5min\n");
         return EX_USAGE;
     }
-    struct itimerval timer = {.it_value = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)}};
+    *ret_is_once = ms == 0;
     if (ms == 0)
-        timer.it_value.tv_usec = 1;
+        ms = ANSWER_MS;
+    struct itimerval timer = {.it_value = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)}};
     signal(SIGALRM, on_alarm);
     setitimer(ITIMER_REAL, &timer, NULL);
     return 0;
@@ -42,7 +49,8 @@ static int set_alarm(const char *span)
 int command_wait_ready(const struct invocation *invocation)
 {
     static const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000L};
-    int status = set_alarm(arguments_value(invocation, "timeout"));
+    bool is_once = false;
+    int status = set_alarm(arguments_value(invocation, "timeout"), &is_once);
     while (status == 0) {
         struct session session;
         struct reply reply = {0};
@@ -53,6 +61,8 @@ int command_wait_ready(const struct invocation *invocation)
         reply_done(&reply);
         if (status != EX_UNAVAILABLE)
             return status;
+        if (is_once)
+            return say_late();
         nanosleep(&pause, NULL);
         status = 0;
     }

@@ -111,11 +111,17 @@ class ReadyTest(unittest.TestCase):
     def test_for_a_daemon_that_is_not_there_yet(self):
         daemon = Daemon()
         command = [os.path.join(BUILD, "cli/rtcctl"), "--socket", daemon.admin_path, "wait", "ready", "--timeout"]
-        late = subprocess.run(command + ["100ms"], capture_output=True, text=True, check=False)
-        self.assertEqual((late.returncode, late.stderr), (75, "rtcctl: rtcd is not ready still\n"))
+        for span in ("0", "100ms"):
+            late = subprocess.run(command + [span], capture_output=True, text=True, check=False)
+            self.assertEqual((late.returncode, late.stderr), (75, "rtcctl: rtcd is not ready still\n"))
         with subprocess.Popen(command + ["20s"], stderr=subprocess.PIPE, text=True) as waiting:
             with daemon:
                 self.assertEqual((waiting.wait(PATIENCE_S), waiting.stderr.read()), (0, ""))
+
+    def test_without_time_only_now_counts(self):
+        with Daemon() as daemon:
+            now = daemon.rtcctl("wait", "ready", "--timeout", "0", check=False)
+            self.assertEqual((now.returncode, now.stderr), (0, ""))
 
 
 if __name__ == "__main__":
