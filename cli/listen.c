@@ -13,13 +13,32 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* One at a time: the next envelope waits until the command has ended. */
-static void run_command(const char *command, struct bytes line)
+/* Until it has ended. True: rtcctl is to end, and the command was asked to. */
+static bool wait_for_command(pid_t child, int *ret_result)
+{
+    sigset_t watched;
+    bool is_over = false;
+    sigemptyset(&watched);
+    sigaddset(&watched, SIGINT);
+    sigaddset(&watched, SIGTERM);
+    sigaddset(&watched, SIGCHLD);
+    while (waitpid(child, ret_result, WNOHANG) == 0) {
+        int number = sigwaitinfo(&watched, NULL);
+        if (number != SIGINT && number != SIGTERM)
+            continue;
+        is_over = true;
+        kill(child, SIGTERM);
+    }
+    return is_over;
+}
+
+/* One at a time: the next envelope waits until the command has ended. True: rtcctl is to end. */
+static bool run_command(const char *command, struct bytes line)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0) {
         fprintf(stderr, "rtcctl: cannot run the command: %s\n", strerror(errno));
-        return;
+        return false;
     }
     pid_t child = fork();
     if (child == 0)
@@ -36,11 +55,13 @@ static void run_command(const char *command, struct bytes line)
     close(ends[1]);
     int result = 0;
     struct buf end = {0};
-    if (child > 0 && waitpid(child, &result, 0) == child && result != 0) {
+    bool is_over = child > 0 && wait_for_command(child, &result);
+    if (result != 0 && !is_over) {
         exec_add_end(&end, result);
         fprintf(stderr, "rtcctl: the command ended with %s\n", buf_text(&end));
     }
     buf_done(&end);
+    return is_over;
 }
 
 /* false: standard output is gone. */
@@ -69,11 +90,14 @@ static int start(const struct invocation *invocation, struct session *session)
 int command_listen(const struct invocation *invocation, struct session *session)
 {
     const char *command = arguments_value(invocation, "exec");
-    sigset_t stops;
+    sigset_t stops, child;
     sigemptyset(&stops);
     sigaddset(&stops, SIGINT);
     sigaddset(&stops, SIGTERM);
     sigprocmask(SIG_BLOCK, &stops, NULL);
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, NULL);
     int signals = signalfd(-1, &stops, SFD_NONBLOCK | SFD_CLOEXEC);
     int status = start(invocation, session);
     bool is_over = false;
@@ -81,10 +105,7 @@ int command_listen(const struct invocation *invocation, struct session *session)
         struct bytes line;
         struct signalfd_siginfo info;
         while (!is_over && session_line(session, &line)) {
-            if (command)
-                run_command(command, line);
-            else
-                is_over = !print_line(line);
+            is_over = command ? run_command(command, line) : !print_line(line);
             session_drop_line(session);
         }
         if (!is_over && read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info))

@@ -213,6 +213,18 @@ class Shell(DaemonTest):
         self.assertEqual(complete("list", "h"), ["handlers"])
         self.assertEqual(complete("handle", "--j"), ["--jobs"])
         self.assertEqual(complete("reply", "--e"), ["--error"])
+    def test_a_listeners_command_that_hangs_does_not_keep_it_from_ending(self):
+        pids = self.path("hanging")
+        with rtcctl(self.daemon, "listen", "--event", "hang", "--exec", f"echo $$ >> {pids}; exec cat {fifo(self.daemon, 'for-good')}") as child, \
+                WebSocket(self.daemon.port) as ws:
+            def probe():
+                ws.send("hang")
+                return lines(pids)
+            pid = wait_until(probe, "the command")[0]
+            child.send_signal(signal.SIGTERM)
+            self.assertEqual(child.wait(20), 0)
+            self.assertEqual((lines(pids), is_running(pid)), ([pid], False))
+
         self.assertIn("token", complete("revoke", '""'))
         for words in (["handle"], ["reply"], ["list", "handlers"]):
             self.assertIn("rtcctl " + " ".join(words), self.daemon.rtcctl("help", *words).stdout)
