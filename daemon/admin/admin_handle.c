@@ -153,12 +153,12 @@ void admin_reply_to(struct admin_call *call)
 {
     uint64_t number;
     struct bytes code = {0}, message = {0};
-    int has_number = admin_number(call, "call", &number);
-    if (has_number < 0 || admin_text(call, "error", &code) < 0 || admin_text(call, "message", &message) < 0)
+    int has_code = 0, has_number = admin_number(call, "call", &number);
+    if (has_number < 0 || (has_code = admin_text(call, "error", &code)) < 0 || admin_text(call, "message", &message) < 0)
         return;
     if (has_number == 0)
         admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "call is the number that the event came with");
-    else if (code.length && !code_is_right(code))
+    else if (has_code && !code_is_right(code))
         admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "an error's code is 1 to 64 of a-z, 0-9 and -");
     else if (code.length == 0 && message.length)
         admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "a message goes with an error; say which (error)");

@@ -117,10 +117,15 @@ void admin_listen(struct admin_call *call)
 {
     struct bytes pattern = {0};
     struct admin_client *client = admin_find_client(call->back.admin, call->back.client);
-    if (!client || admin_text(call, "event", &pattern) < 0)
+    int has_pattern = client ? admin_text(call, "event", &pattern) : -ENOENT;
+    if (has_pattern < 0)
         return;
     if (client->call) {
         admin_refuse(&call->back, FAULT_UNSUPPORTED, "listen has no end, and a call over HTTP has one answer; use the admin socket");
+        return;
+    }
+    if (has_pattern && !name_is_valid(pattern, EVENT_NAME_MAX)) {
+        admin_refuse(&call->back, FAULT_BAD_ENVELOPE, "a pattern of event names, such as order.*, is 1 to 128 bytes of UTF-8 without control characters");
         return;
     }
     if (client->is_listening) {

@@ -450,10 +450,20 @@ class Programs(DaemonTest):
             self.assertEqual(ws.expect("rtc.reply")["data"], "x" * 4094)
 
     def test_a_pattern_must_be_one(self):
-        for pattern in ("", "x" * 129, "\n"):
-            with self.assertRaises(AdminError) as caught:
-                self.daemon.admin("handle", event=pattern)
-            self.assertEqual(caught.exception.code, "bad-envelope")
+        for command in ("handle", "listen"):
+            for pattern in ("", "x" * 129, "\n"):
+                with self.assertRaises(AdminError) as caught:
+                    self.daemon.admin(command, event=pattern)
+                self.assertEqual(caught.exception.code, "bad-envelope")
+
+    def test_an_error_without_a_code_is_no_reply(self):
+        with Program(self.daemon, "ask") as program, WebSocket(self.daemon.port) as ws:
+            ws.send("ask", id=1)
+            number = program.take()["call"]
+            with self.assertRaisesRegex(AdminError, "an error's code"):
+                self.daemon.admin("reply", call=number, error="")
+            self.daemon.admin("reply", call=number, error="sold-out")
+            self.assertEqual(ws.expect("rtc.reply")["error"]["code"], "sold-out")
 
     def test_librtc_asks_and_is_answered(self):
         for transport, protocol in (("websocket", "json"), ("websocket", "msgpack"), ("longpoll", "json"), ("sse", "json")):
