@@ -79,7 +79,7 @@ static bool output_read(struct job *job, struct buf *ret, struct buf *ret_proble
     struct json_scan scan;
     struct bytes value;
     struct bytes text = buf_bytes(&job->out);
-    while (text.length && strchr(" \t\r\n", text.data[text.length - 1]))
+    while (text.length && memchr(" \t\r\n", text.data[text.length - 1], 4))
         text.length--;
     if (text.length == 0)
         return true;

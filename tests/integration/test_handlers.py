@@ -102,6 +102,7 @@ class Shell(DaemonTest):
         table = [
             ("echo secret; echo details >&2; exit 3", "internal", "status 3"), ("kill -9 $$", "internal", "signal 9"), ("echo no json", "internal", "byte 0"),
             ("echo 1 2", "internal", "no JSON value"), ("nonesuch", "internal", "status 127"), ("printf '\"\\377\"'", "internal", "no JSON value"),
+            ("printf '1\\0'", "internal", "byte 1"), ("printf '\\0'", "internal", "byte 0"),
             ("yes '[1]'", "too-large", "longer than 16384"), ("head -c 16385 /dev/zero | tr '\\0' 1", "too-large", "16384"),
         ]
         for command, code, part in table:
