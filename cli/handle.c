@@ -215,10 +215,14 @@ static int handling_watch(struct handling *handling, int descriptor)
 static int handling_begin(struct handling *handling, const char *command, size_t output_max)
 {
     sigset_t watched;
+    struct sigaction hang_up;
     sigemptyset(&watched);
     sigaddset(&watched, SIGINT);
     sigaddset(&watched, SIGTERM);
     sigaddset(&watched, SIGCHLD);
+    /* A terminal that goes reaches no other process group than this one; nohup(1) wants none of it. */
+    if (sigaction(SIGHUP, NULL, &hang_up) == 0 && hang_up.sa_handler != SIG_IGN)
+        sigaddset(&watched, SIGHUP);
     sigprocmask(SIG_BLOCK, &watched, NULL);
     list_init(&handling->waiting);
     int r = jobs_init(&handling->jobs, command, output_max);

@@ -133,6 +133,11 @@ static void job_read(const struct jobs *jobs, struct job *job)
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         job->out.length += got > 0 ? (size_t)got : 0;
+        /* Nobody's: it is only taken out of the command's way, which may write on and on. */
+        if (got > 0 && !job->call) {
+            buf_clear(&job->out);
+            return;
+        }
         job->is_too_long = job->out.length > jobs->output_max;
         if (job->is_too_long)
             kill(-job->pid, SIGKILL);

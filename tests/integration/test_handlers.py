@@ -146,15 +146,24 @@ class Shell(DaemonTest):
             self.assertEqual(ws.call("many")["data"], None)
 
     def test_an_interrupt_ends_it_and_its_commands(self):
-        command = f"echo $$ > {self.path('pid')}; exec cat {fifo(self.daemon, 'never')}"
-        with handler(self.daemon, "ask", command) as child, WebSocket(self.daemon.port) as ws:
-            ws.send("ask", id=7)
-            pid = wait_until(lambda: lines(self.path("pid")), "the command")[0]
-            child.send_signal(signal.SIGINT)
-            self.assertEqual(child.wait(20), 0)
-            wait_until(lambda: not is_running(pid), "the command's end")
-            reply = ws.expect("rtc.reply")
-            self.assertEqual((reply["id"], reply["error"]["code"]), (7, "no-handler"))
+        never = fifo(self.daemon, "never")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            pid_path = self.path(f"pid-{number}")
+            command = f"echo $$ > {pid_path}; exec cat {never}"
+            with self.subTest(number), handler(self.daemon, "ask", command) as child, WebSocket(self.daemon.port) as ws:
+                ws.send("ask", id=7)
+                pid = wait_until(lambda path=pid_path: lines(path), "the command")[0]
+                child.send_signal(number)
+                self.assertEqual(child.wait(20), 0)
+                wait_until(lambda pid=pid: not is_running(pid), "the command's end")
+                reply = ws.expect("rtc.reply")
+                self.assertEqual((reply["id"], reply["error"]["code"]), (7, "no-handler"))
+
+    def test_what_a_command_prints_for_nobody_is_no_reason_to_kill_it(self):
+        out = self.path("done")
+        with handler(self.daemon, "note", f"head -c 200000 /dev/zero; echo $? >> {out}"), WebSocket(self.daemon.port) as ws:
+            ws.send("note")
+            self.assertEqual(wait_until(lambda: lines(out), "the command's end"), ["0"])
 
     def test_without_a_command_it_prints_and_others_may_answer(self):
         with rtcctl(self.daemon, "handle", "--event", "printed", stdout=subprocess.PIPE) as child, WebSocket(self.daemon.port) as ws:
@@ -204,16 +213,6 @@ class Shell(DaemonTest):
             self.assertEqual(child.wait(20), 0)
             self.assertEqual(child.stderr.read().splitlines(), ["rtcctl: the command ended with status 4"] * 2)
 
-    def test_help_and_completion_know_them(self):
-        script = self.daemon.rtcctl("completion", "bash").stdout
-        def complete(*words):
-            asked = f'{script}\nCOMP_WORDS=(rtcctl {" ".join(words)}); COMP_CWORD={len(words)}; _rtcctl; echo "${{COMPREPLY[*]}}"'
-            return subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True).stdout.split()
-        self.assertEqual(complete("hand"), ["handle"])
-        self.assertEqual(complete("rep"), ["reply"])
-        self.assertEqual(complete("list", "h"), ["handlers"])
-        self.assertEqual(complete("handle", "--j"), ["--jobs"])
-        self.assertEqual(complete("reply", "--e"), ["--error"])
     def test_a_listeners_command_that_hangs_does_not_keep_it_from_ending(self):
         pids = self.path("hanging")
         with rtcctl(self.daemon, "listen", "--event", "hang", "--exec", f"echo $$ >> {pids}; exec cat {fifo(self.daemon, 'for-good')}") as child, \
@@ -226,6 +225,16 @@ class Shell(DaemonTest):
             self.assertEqual(child.wait(20), 0)
             self.assertEqual((lines(pids), is_running(pid)), ([pid], False))
 
+    def test_help_and_completion_know_them(self):
+        script = self.daemon.rtcctl("completion", "bash").stdout
+        def complete(*words):
+            asked = f'{script}\nCOMP_WORDS=(rtcctl {" ".join(words)}); COMP_CWORD={len(words)}; _rtcctl; echo "${{COMPREPLY[*]}}"'
+            return subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True).stdout.split()
+        self.assertEqual(complete("hand"), ["handle"])
+        self.assertEqual(complete("rep"), ["reply"])
+        self.assertEqual(complete("list", "h"), ["handlers"])
+        self.assertEqual(complete("handle", "--j"), ["--jobs"])
+        self.assertEqual(complete("reply", "--e"), ["--error"])
         self.assertIn("token", complete("revoke", '""'))
         for words in (["handle"], ["reply"], ["list", "handlers"]):
             self.assertIn("rtcctl " + " ".join(words), self.daemon.rtcctl("help", *words).stdout)
