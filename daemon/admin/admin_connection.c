@@ -266,11 +266,14 @@ static void act_join(struct errand *errand, struct hub *hub)
 
 static void leave_one(struct errand *errand, struct connection *connection)
 {
-    if (connection_leave(connection, buf_bytes(&errand->group)) == 0)
+    const struct membership *membership = connection_membership(connection, buf_bytes(&errand->group));
+    if (membership) {
+        connection_expel(connection, (unsigned)(membership - connection_memberships(connection)));
         errand->done_count++;
-    else
-        fault_set(&errand->fault, FAULT_NOT_FOUND, "%s", errand->user.length ? "no connection of the user is in this group"
-                  : "the connection is not in this group");
+        return;
+    }
+    fault_set(&errand->fault, FAULT_NOT_FOUND, "%s", errand->user.length ? "no connection of the user is in this group"
+              : "the connection is not in this group");
 }
 
 static void act_leave(struct errand *errand, struct hub *hub)

@@ -107,7 +107,6 @@ void connection_expel(struct connection *connection, unsigned position)
     notice_add_identity(&json, connection);
     json_end_object(&json);
     connection_leave_at(connection, position);
-    metrics_add(&connection->hub->metrics, METRIC_MEMBERSHIPS_ENDED, 1);
     struct envelope envelope = {.event_name = BYTES("rtc.left"), .data = buf_bytes(&data), .data_codec = CODEC_JSON};
     struct message *message = buf_status(&data) == 0 ? message_new(&envelope) : NULL;
     if (message)

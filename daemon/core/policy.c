@@ -190,8 +190,10 @@ void policy_review(struct connection *connection)
             continue;
         policy_judge(hub->config, roster_rule(hub, membership->roster), GROUP_JOIN, place_name(membership->roster->place), false, rights,
                      &judgement);
-        if (!judgement.is_allowed)
-            connection_expel(connection, left - 1);
+        if (judgement.is_allowed)
+            continue;
+        connection_expel(connection, left - 1);
+        metrics_add(&connection->hub->metrics, METRIC_MEMBERSHIPS_ENDED, 1);
     }
 }
 

@@ -161,6 +161,8 @@ class Commands(DaemonTest):
             self.assertEqual(self.daemon.publish("n", group="ops"), 1)
             ws.expect("n")
             self.assertEqual(self.run_it("leave", ws.id, "ops").returncode, 0)
+            self.assertEqual(ws.expect("rtc.left"), {"eventName": "rtc.left", "data": {"group": "ops", "connectionId": ws.id, "userId": None}})
+            self.assertEqual(self.daemon.counter("memberships_ended"), 0)
             self.assertEqual(self.run_it("leave", ws.id, "ops").returncode, 68)
             self.assertEqual(self.run_it("disconnect", ws.id, "--reason", "maintenance", "--reconnect").returncode, 0)
             self.assertEqual(ws.closing(), (1000, {"reason": "maintenance", "reconnect": True}))
