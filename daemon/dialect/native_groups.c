@@ -103,8 +103,8 @@ int native_take_history(const struct native_call *call, struct fault *fault)
     uint64_t limit = HISTORY_LIMIT;
     struct catch_up asked = {.bytes_max = call->connection->hub->config->connection.message_bytes, .takes_pages = true};
     struct bytes given = json_member(call->json, "limit");
-    if (given.length && json_uint(given, &limit) < 0)
-        fault_set(fault, FAULT_BAD_ENVELOPE, "limit is a whole number");
+    if (given.length && json_type(given) != JSON_NULL && (json_uint(given, &limit) < 0 || limit == 0))
+        fault_set(fault, FAULT_BAD_ENVELOPE, "limit is a whole number from 1");
     asked.count_max = MIN(limit, (uint64_t)HISTORY_LIMIT);
     if (fault->id == FAULT_NONE && native_read_group(call, &scratch[0], &group, fault) == 0
         && native_read_catch_up(call->json, &scratch[1], &asked, fault) == 0

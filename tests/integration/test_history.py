@@ -137,6 +137,13 @@ class History(unittest.TestCase):
             self.assertEqual(reply, {"group": "plain", "recovered": False})
             self.assertEqual(ws.call("rtc.history", {"group": "plain"})["error"]["code"], "not-found")
 
+    def test_a_limit_that_lets_nothing_through_is_refused_and_loses_nothing(self):
+        self.publish("kept.limit", "ab")
+        with WebSocket(self.daemon.port) as ws:
+            self.assertEqual(ws.call("rtc.history", {"group": "kept.limit", "limit": 0})["error"]["code"], "bad-envelope")
+            reply = ws.call("rtc.history", {"group": "kept.limit", "limit": None, "last": None, "since": None})["data"]
+            self.assertEqual((numbers(reply["envelopes"]), reply["recovered"]), ([(1, "a"), (2, "b")], True))
+
     def test_a_bad_since_is_refused(self):
         with WebSocket(self.daemon.port) as ws:
             for since in (1, {"offset": 1}, {"epoch": "", "offset": 1}, {"epoch": "x", "offset": -1}, {"epoch": "x", "offset": "1"}):
