@@ -209,6 +209,8 @@ class Shell(DaemonTest):
                 self.assertEqual((envelope["eventName"], envelope["data"], envelope["from"]["connectionId"]), (f"heard.{number}", number, ws.id))
                 self.assertEqual(got[2 * number - 1], f"heard.{number} {ws.id}")
             self.assertEqual(len(got), 6)
+            # The last one has written, but need not have ended.
+            self.assertEqual([child.stderr.readline() for _ in range(2)], ["rtcctl: the command ended with status 4\n"] * 2)
             child.send_signal(signal.SIGTERM)
             self.assertEqual(child.wait(20), 0)
             self.assertEqual(child.stderr.read().splitlines(), ["rtcctl: the command ended with status 4"] * 2)
