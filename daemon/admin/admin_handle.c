@@ -58,8 +58,9 @@ static bool on_take(struct handler *handler, const struct event_call *event)
     struct admin_client *client = CONTAINER_OF(handler, struct admin_handler, handler)->client;
     const struct config *config = client->admin->host.config(client->admin->host.argument);
     struct buf *line = &client->admin->line;
+    bool is_full = client->out.length && client->out.length + event->size > config->admin.queue_bytes;
     /* What a reload took from it, it has no more. */
-    if (client->is_over || client->peer.access < ADMIN_OPERATOR || client->out.length + event->size > config->admin.queue_bytes)
+    if (client->is_over || client->peer.access < ADMIN_OPERATOR || is_full)
         return false;
     buf_clear(line);
     line_write(line, event);

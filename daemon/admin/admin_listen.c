@@ -38,7 +38,7 @@ static bool on_wants(const struct notice_sink *sink, enum notice_kind kind)
 
 static void listener_send(struct admin_client *client, struct bytes json, size_t queue_bytes)
 {
-    if (client->out.length + json.length > queue_bytes) {
+    if (client->out.length && client->out.length + json.length > queue_bytes) {
         client->lost++;
         metrics_add(client->admin->host.metrics, METRIC_LISTEN_DROPPED, 1);
         return;

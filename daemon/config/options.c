@@ -54,7 +54,8 @@ const struct config_option options[] = {
       .reload = RELOAD_NOW, .summary = "The longest line that the admin socket takes.", .details = "" },
     { .path = "admin.queue-bytes", SIZE(admin.queue_bytes), .fallback = "4MiB", .min = 64 * KIB, .max = 256 * MIB,
       .reload = RELOAD_NOW, .summary = "How many bytes may wait for one admin connection.",
-      .details = "Beyond it, requests are read no further, and a listener loses envelopes and is told so (rtc.gap)." },
+      .details = "Beyond it, requests are read no further, and a listener loses envelopes and is told so (rtc.gap). Where nothing waits, one "
+                 "envelope has room, however large." },
 
     { .path = "http.base-path", TEXT(http.base_path), .fallback = "/rtc", .check = check_base_path, .reload = RELOAD_RESTART,
       .summary = "The path below which clients find the daemon.", .details = "" },
