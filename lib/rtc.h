@@ -210,7 +210,8 @@ typedef void rtc_event_fn(struct rtc_client *client, const struct rtc_message *m
 
 /* Handlers of one event are called in the order in which they came. event_name NULL: of every event that has no handler of its own.
  * "rtc.gap" with {"group":G,"lost":N} comes in the place of envelopes of a group that drops them for slow clients; "rtc.joined" and
- * "rtc.left" say who comes and goes, in groups that announce it (rtc-protocol(7), "Presence"). */
+ * "rtc.left" say who comes and goes, in groups that announce it (rtc-protocol(7), "Presence"). An "rtc.left" whose message has no group says
+ * that this client was taken out of the group in its data: it is not joined again. */
 enum rtc_code rtc_on(struct rtc_client *client, const char *event_name, rtc_event_fn *handler, void *argument);
 /* Takes this handler (with this argument) away, or all of the event where `handler` is NULL. */
 void rtc_off(struct rtc_client *client, const char *event_name, rtc_event_fn *handler, void *argument);

@@ -119,6 +119,19 @@ static const char *keep_text(struct buf *text, struct rtc_bytes bytes)
     return kept;
 }
 
+/* rtc-protocol(7), rtc.left: without a group in its head it is about the client itself. A join that is under way is a newer wish. */
+static void receive_left(struct rtc_client *client, struct rtc_bytes json)
+{
+    struct buf scratch = {0};
+    struct bytes name;
+    struct group *group = NULL;
+    if (json_string(json_member(bytes_from(json), "group"), &scratch, &name) == 0)
+        group = groups_find(&client->groups, name);
+    if (group && group->join_id == 0)
+        groups_remove(&client->groups, group);
+    buf_done(&scratch);
+}
+
 static void receive_event(struct rtc_client *client, const struct rtc_envelope *envelope)
 {
     struct buf *text = &client->carry.text;
@@ -137,6 +150,8 @@ static void receive_event(struct rtc_client *client, const struct rtc_envelope *
     };
     if (group && envelope->offset)
         group_note_offset(group, envelope->offset);
+    if (bytes_is(bytes_from(envelope->event_name), "rtc.left") && envelope->group.length == 0)
+        receive_left(client, json);
     if (bytes_is(bytes_from(envelope->event_name), "rtc.error"))
         client_log(client, RTC_LOG_WARNING, "the server could not do what was asked: %s", message.json);
     handlers_call(&client->handlers, client, &message);

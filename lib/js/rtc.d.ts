@@ -132,7 +132,7 @@ export interface Presence {
 
 /**
  * The data of "rtc.joined" and "rtc.left" of groups that announce presence; their info has `group`. (Without it, "rtc.left" says that this
- * client was taken out of the group data.group.) Join, ask rtc.presence, and apply what comes behind the reply; ask again after
+ * client was taken out of the group data.group, which it does not join again by itself.) Join, ask rtc.presence, and apply what comes behind the reply; ask again after
  * rejoining and after "rtc.gap".
  */
 export interface PresenceChange {

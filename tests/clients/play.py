@@ -140,8 +140,7 @@ class Play:
                        f"the daemon to know {word} connections of these clients")
 
     def step_parked(self, client):
-        self.driver.do(self.name(client), "ask", id=0)
-        connection = self.driver.see(self.name(client), "answer")["connectionId"]
+        connection = self.connection_id(client)
         wait_until(lambda: any(c["id"] == connection and c["state"] == "parked" for c in self.daemon.connections()), f"{client} to be parked")
 
     def step_publish(self, event, data, to):
@@ -167,9 +166,15 @@ class Play:
         numbers = [self.driver.see(self.name(client), "event")["data"] for _ in range(count)]
         assert numbers == list(range(1, count + 1)), numbers
 
-    def step_disconnect(self, client, how):
+    def connection_id(self, client):
         self.driver.do(self.name(client), "ask", id=0)
-        self.daemon.admin("disconnect", connection=self.driver.see(self.name(client), "answer")["connectionId"], **how)
+        return self.driver.see(self.name(client), "answer")["connectionId"]
+
+    def step_disconnect(self, client, how):
+        self.daemon.admin("disconnect", connection=self.connection_id(client), **how)
+
+    def step_take_out(self, client, group):
+        self.daemon.admin("leave", connection=self.connection_id(client), group=group)
 
 
 class Worker(threading.local):

@@ -94,6 +94,11 @@ def disconnect(client, **how):
     return "disconnect", client, how
 
 
+def take_out(client, group):
+    """An operator does, of a group."""
+    return "take_out", client, group
+
+
 def counted(client, count):
     """What count came to: 1 to count + 1, in order, once."""
     return "see", client, "counted", {"numbers": list(range(1, count + 2))}
@@ -368,6 +373,13 @@ SCENARIOS = {
         daemon("start"), see("a", "reply", id=2, error={"code": ("connection-lost", "no-handler")}), *reconnected("a", False, int), *stop("a")], options={}),
     "the operator disconnects": Scenario([
         *member("a"), disconnect("a", reason="enough"), see("a", "close", code=str, message=str), see("a", "state", to="stopped"), daemon(0)], ways=WAYS[:3], options={}),
+    "who was taken out of a group does not join it again": Scenario([
+        *member("a"), *join("a", "$h"), do("a", "on", event="rtc.left", handler="left"), take_out("a", "$h"),
+        see("a", "event", event="rtc.left", handler="left", data=dict),
+        disconnect("a", reason="moved", reconnect=True), *reconnecting("a", str), *reconnected("a", False, int),
+        publish("n", 1, group="$h", recipients=0), publish("n", 2, group="$g", recipients=1), event("a", 2),
+        *join("a", "$h"), take_out("a", "$h"), see("a", "event", event="rtc.left", handler="left", data=dict), *join("a", "$h"),
+        publish("n", 3, group="$h", recipients=1), event("a", 3), *stop("a")], options={}),
     "the operator wants it back": Scenario([
         *member("a"), disconnect("a", reason="moved", reconnect=True), *reconnecting("a", str), *reconnected("a", False, int),
         send("a", 1), event("a", 1), publish("n", 2, group="$g", recipients=1), event("a", 2), *stop("a")], options={}),

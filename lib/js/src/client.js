@@ -172,6 +172,8 @@ export class Client {
             this.#settings.log("warning", `rtc.error, ${data?.code}: ${data?.message}`);
         if (group !== undefined)
             this.#conversation.noteOffset(group, offset);
+        else if (eventName === "rtc.left")
+            this.#conversation.noteLeft(data?.group);
         const info = { eventName };
         for (const [name, value] of Object.entries({ group, offset, key, from }))
             if (value !== undefined)

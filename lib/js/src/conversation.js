@@ -146,6 +146,13 @@ export class Conversation {
             place.offset = offset;
     }
 
+    /* The server took the client out of it. A join that is under way is a newer wish. */
+    noteLeft(group) {
+        const isAsked = [...this.#replies.values()].some(({ membership }) => membership?.kind === "join" && membership.group === group);
+        if (!isAsked)
+            this.#groups.delete(group);
+    }
+
     /* ---- Connections */
 
     /*
