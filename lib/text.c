@@ -256,6 +256,17 @@ static size_t text_character(struct bytes text)
     return 0;
 }
 
+/* Longer characters that terminals obey: C1 controls (U+0080 to U+009F), and those that turn the direction of what follows (U+202A to
+ * U+202E, U+2066 to U+2069; UAX #9). */
+static bool text_is_obeyed(struct bytes character)
+{
+    const unsigned char *at = character.data;
+    if (character.length == 2)
+        return at[0] == 0xc2 && at[1] < 0xa0;
+    return character.length == 3 && at[0] == 0xe2
+        && ((at[1] == 0x80 && at[2] >= 0xaa && at[2] <= 0xae) || (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9));
+}
+
 /* The first of `named` are escaped by the letters of the same places in `names`. */
 static void text_add_without(struct buf *out, struct bytes text, size_t limit, const char *named)
 {
@@ -265,8 +276,7 @@ static void text_add_without(struct buf *out, struct bytes text, size_t limit, c
         unsigned char byte = text.data[i];
         const char *found = byte ? strchr(named, byte) : NULL;
         size_t length = text_character(bytes_of(text.data + i, text.length - i));
-        /* C1 controls are two bytes in UTF-8, and some terminals obey them. */
-        bool is_control = byte < 0x20 || byte == 0x7f || (byte == 0xc2 && length == 2 && text.data[i + 1] < 0xa0);
+        bool is_control = byte < 0x20 || byte == 0x7f || text_is_obeyed(bytes_of(text.data + i, length));
         if (found) {
             buf_add_byte(out, '\\');
             buf_add_byte(out, (unsigned char)names[found - named]);

@@ -52,8 +52,8 @@ MUST_CHECK int text_parse_span(struct bytes text, uint64_t *ret_ms);
 void text_add_size(struct buf *out, uint64_t bytes);
 void text_add_span(struct buf *out, uint64_t ms);
 
-/* Appends `text` so that it is safe on a terminal and in a log: control bytes, quotes, backslashes
- * and invalid UTF-8 become \xNN (or \n \r \t \" \\). At most `limit` bytes of input, then "…". */
+/* Appends `text` so that it is safe on a terminal and in a log: control characters, those that turn the direction of
+ * writing, quotes, backslashes and invalid UTF-8 become \xNN (or \n \r \t \" \\). At most `limit` bytes of input, then "…". */
 void text_add_escaped(struct buf *out, struct bytes text, size_t limit);
 /* The same for what is not put between quotes: quotes and backslashes stay as they are. */
 void text_add_sentence(struct buf *out, struct bytes text, size_t limit);

@@ -144,6 +144,26 @@ static void add_row_or_part(struct json_writer *json, const struct admin_command
     json_end_object(json);
 }
 
+/* What stands beside the rows of commands that take an option, or of one command. */
+static void add_members(struct json_writer *json, const struct admin_command *command)
+{
+    static const struct { const char *where, *name, *type; } members[] = {
+        {"[--cursor ", "cursor", "string"}, {"[--sort ", "matched", "integer"},
+        {"[--at]", "epoch", "string"}, {"[--at]", "sequence", "integer"},
+        {"[--since ", "cursor", "string"}, {"[--since ", "epoch", "string"}, {"[--since ", "offset", "integer"}, {"[--since ", "recovered", "boolean"},
+        {"presence", "group", "string"}, {"presence", "connections", "integer"}, {"presence", "users", "integer"},
+        {"trace publish", "recipients", "integer"}, {"trace publish", "queued", "integer"}, {"trace publish", "acknowledged", "integer"},
+        {"trace publish", "dropped", "integer"}, {"trace publish", "forgotten", "integer"}, {"trace publish", "closed", "integer"},
+        {"trace publish", "tooNew", "integer"}, {"trace publish", "unsettled", "integer"},
+    };
+    for (size_t i = 0; i < COUNT_OF(members); i++) {
+        if (strcmp(members[i].where, command->words) != 0 && !strstr(command->synopsis, members[i].where))
+            continue;
+        json_key(json, members[i].name);
+        add_type(json, members[i].type);
+    }
+}
+
 static void add_rows(struct json_writer *json, const struct admin_command *command)
 {
     json_begin_object(json);
@@ -157,18 +177,7 @@ static void add_rows(struct json_writer *json, const struct admin_command *comma
     else
         add_row(json, command->columns);
     json_end_object(json);
-    if (strstr(command->synopsis, "[--sort ")) {
-        json_key(json, "matched");
-        add_type(json, "integer");
-    }
-    json_key(json, "cursor");
-    add_type(json, "string");
-    if (strstr(command->synopsis, "[--at]")) {
-        json_key(json, "epoch");
-        add_type(json, "string");
-        json_key(json, "sequence");
-        add_type(json, "integer");
-    }
+    add_members(json, command);
     json_end_object(json);
     json_end_object(json);
 }

@@ -15,6 +15,7 @@ from harness import Daemon, wait_until
 
 class Api(ApiTest):
     options = {"connection.claimed-users": "true", "http.body-bytes": "64KiB"}
+    config = "groups: [{match: 'kept.**', history-envelopes: 10}]\n"
 
     def test_publishing_by_one_request(self):
         with WebSocket(self.daemon.port, group="g") as ws:
@@ -196,6 +197,14 @@ class Api(ApiTest):
         with WebSocket(self.daemon.port):
             for arguments in ({}, {"columns": "groups,id"}, {"sort": "-groups", "limit": 1}):
                 validate(self.call("list.connections", arguments).json(), listing)
+        self.daemon.publish("n", 1, group="kept.described")
+        for command, arguments in (("list.connections", {"limit": 1}), ("list.users", {"at": True}), ("presence", {"group": "kept.described"}),
+                                   ("trace.publish", {"group": "kept.described", "event": "n"}), ("history", {"group": "kept.described"})):
+            schema = document["paths"][f"/{command}"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+            one = next(kind for kind in schema.get("oneOf", [schema]) if kind["type"] == "object")
+            answer = self.call(command, arguments).json()
+            self.assertLessEqual(set(answer), set(one["properties"]), command)
+            validate(answer, schema)
         publish = document["components"]["schemas"]["publish"]
         jsonschema.validate({"group": "g", "event": "n", "data": [1], "exceptSelf": True}, publish, jsonschema.Draft202012Validator)
         refused = self.call("publish", [{"group": "g"}, {"group": "g", "event": "n"}]).json()

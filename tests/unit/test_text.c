@@ -86,6 +86,9 @@ static void escapes_leave_nothing_that_a_terminal_obeys(void **state)
     text_add_escaped(&out, bytes_of("a\n\x1b[31m\"\\\0\xc2\x85\xff\xc3\xa9z", 16), 100);
     assert_bytes(buf_bytes(&out), "a\\n\\x1b[31m\\\"\\\\\\x00\\xc2\\x85\\xff" "\xc3\xa9z");
     buf_clear(&out);
+    text_add_escaped(&out, BYTES("\xe2\x80\xa9\xe2\x80\xae" "b\xe2\x81\xa6\xe2\x81\xaa"), 100);
+    assert_bytes(buf_bytes(&out), "\xe2\x80\xa9\\xe2\\x80\\xae" "b\\xe2\\x81\\xa6\xe2\x81\xaa");
+    buf_clear(&out);
     text_add_escaped(&out, BYTES("abcdef"), 3);
     assert_bytes(buf_bytes(&out), "abc\xe2\x80\xa6");
     buf_done(&out);
