@@ -147,6 +147,8 @@ class Shell(DaemonTest):
 
     def test_an_interrupt_ends_it_and_its_commands(self):
         never = fifo(self.daemon, "never")
+        # Under nohup(1) it is ignored here, and would be there.
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_DFL))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             pid_path = self.path(f"pid-{number}")
             command = f"echo $$ > {pid_path}; exec cat {never}"
