@@ -377,9 +377,9 @@ SCENARIOS = {
         *member("a"), *join("a", "$h"), do("a", "on", event="rtc.left", handler="left"), take_out("a", "$h"),
         see("a", "event", event="rtc.left", handler="left", data=dict),
         disconnect("a", reason="moved", reconnect=True), *reconnecting("a", str), *reconnected("a", False, int),
-        publish("n", 1, group="$h", recipients=0), publish("n", 2, group="$g", recipients=1), event("a", 2),
+        send("a", 1), event("a", 1), publish("n", 2, group="$h", recipients=0), publish("n", 3, group="$g", recipients=1), event("a", 3),
         *join("a", "$h"), take_out("a", "$h"), see("a", "event", event="rtc.left", handler="left", data=dict), *join("a", "$h"),
-        publish("n", 3, group="$h", recipients=1), event("a", 3), *stop("a")], options={}),
+        publish("n", 4, group="$h", recipients=1), event("a", 4), *stop("a")], options={}),
     "the operator wants it back": Scenario([
         *member("a"), disconnect("a", reason="moved", reconnect=True), *reconnecting("a", str), *reconnected("a", False, int),
         send("a", 1), event("a", 1), publish("n", 2, group="$g", recipients=1), event("a", 2), *stop("a")], options={}),
