@@ -15,6 +15,14 @@ const struct codec *const codecs[CODEC_COUNT] = {
     [CODEC_MSGPACK] = &codec_msgpack,
 };
 
+const struct codec *codec_by_name(struct bytes name)
+{
+    for (enum codec_id id = 0; id < CODEC_COUNT; id++)
+        if (bytes_is(name, codecs[id]->name))
+            return codecs[id];
+    return NULL;
+}
+
 const struct codec *codec_by_content_type(struct bytes value)
 {
     const unsigned char *end = memchr(value.data, ';', value.length);

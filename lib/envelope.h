@@ -79,4 +79,5 @@ struct codec {
 
 extern const struct codec *const codecs[CODEC_COUNT];
 
+const struct codec *codec_by_name(struct bytes name);               /* NULL: there is none */
 const struct codec *codec_by_content_type(struct bytes value);      /* parameters ignored; NULL */

@@ -200,12 +200,9 @@ static int service_set_info(struct rtcd_call *rtcd_call, struct rtcd_text json)
 static bool is_offered(struct bytes name)
 {
     char path[64];
-    bool is_codec = false;
-    for (enum codec_id codec = 0; codec < CODEC_COUNT && !is_codec; codec++)
-        is_codec = bytes_is(name, codecs[codec]->name);
     snprintf(path, sizeof(path), "transports.%.*s", (int)MIN(name.length, sizeof(path)), (const char *)name.data);
     const struct config_option *option = option_find(path);
-    return is_codec || (option && option->kind == OPTION_FLAG);
+    return codec_by_name(name) || (option && option->kind == OPTION_FLAG);
 }
 
 static int service_withhold(struct rtcd_call *rtcd_call, struct rtcd_text name)
